@@ -1,31 +1,31 @@
-# Everything runs in .venv, which each target makes or brings up to date by itself.
-# Tiny models are quickest on one thread; two wait for each other where other work runs.
+# Everything runs in .venv, which each target creates or updates.
+# Tiny models are fastest on one thread: on a busy machine, threads wait for each other.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
-# Files begin in the order of tests/conftest.py, not by their number of tests, which puts the longest
-# last. A test that crashes or takes ten minutes ends its worker, and the run, by name.
+# Test files start in the order of tests/conftest.py; by number of tests, the longest would start
+# last. A test that crashes or takes ten minutes ends its worker and the run, which names it.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .PHONY: help demo test lint types docs bench conformance science papers constraints clean
 
 help:
-	@echo "make demo                  the whole way on the shipped sample papers"
+	@echo "make demo                  every step on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
 	@echo "make types                 the type checker"
 	@echo "make docs                  the documentation site, in build/site"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
-	@echo "make science               a model that reads stresses off plates, from nothing (40 minutes)"
-	@echo "make papers                build examples/papers again"
-	@echo "make constraints           resolve constraints.txt again (needs uv)"
+	@echo "make science               a model that reads stresses from plates, trained from random weights (40 minutes)"
+	@echo "make papers                rebuild examples/papers"
+	@echo "make constraints           update constraints.txt (needs uv)"
 	@echo "make clean                 remove runs/"
 
-# The stamp changes only with what is installed, so nothing is installed twice.
+# The stamp depends on what is installed, so nothing is installed twice.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Cephalo needs Python 3.11 or newer; run: make PYTHON=python3.11 ..."; exit 1; }
@@ -51,7 +51,7 @@ docs: $(VENV)/installed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# Apart from `test`: it reads all of torch and transformers, which takes minutes where others work.
+# Not part of `test`: it analyzes all of torch and transformers, which takes minutes.
 types: $(VENV)/installed
 	@$(BIN)/basedpyright
 
@@ -76,7 +76,7 @@ science: $(VENV)/installed
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py
 
-# Versions that are listed already stay, unless setup.cfg excludes them; remove a line to raise one.
+# Pinned versions are kept unless setup.cfg excludes them; remove a line to update one.
 # torch names the exact CUDA packages that it needs, and the CPU build needs none.
 constraints:
 	printf 'pip\nsetuptools\nwheel\n' | uv pip compile setup.cfg - --universal --python-version 3.11 \

@@ -1,1 +1,1 @@
-"""Commands around a model: chat, serve, demo, discuss, make-image, make-mesh."""
+"""Applications of a model: chat, serve, demo, discuss, make-image, make-mesh."""

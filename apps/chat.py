@@ -1,4 +1,4 @@
-"""`cephalo chat`: talk to a model in the terminal."""
+"""`cephalo chat`: chat with a model in the terminal."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The models of a run, local or behind a server, asked one question after the other.
+"""The models of a run, local or behind a server, asked one question at a time.
 
 with Models({"cephalo": ModelSource(model="runs/nacre")}) as models:
     picture = as_picture("nacre.png")
@@ -45,9 +45,10 @@ UNSEEN = {"Cc", "Cf", "Cs"}  # categories of Unicode
 
 
 class ModelSource(BaseModel):
-    """A checkpoint (a folder or a name of the Hub) or, with `base_url`, a server's model.
+    """A checkpoint (a folder or a Hub name) or, with `base_url`, a server's model.
 
-    The server's key is read from the environment variable `api_key_env`: no file holds it.
+    The server's key is read from the environment variable `api_key_env`, so that no file contains
+    it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,17 +60,19 @@ class ModelSource(BaseModel):
     @field_validator("base_url")
     @classmethod
     def without_secrets(cls, value: str | None) -> str | None:
-        """Reject URLs with credentials: the address is printed and saved."""
+        """Reject URLs with credentials, since the address is printed and saved."""
         if value is not None:
             address = urlsplit(value)
             if address.scheme not in ("http", "https") or not address.hostname:
                 raise ValueError("give an address like http://127.0.0.1:8000/v1")
             if address.username or address.password or address.query or address.fragment:
-                raise ValueError("give the address alone, and name the key's variable: api_key_env")
+                raise ValueError(
+                    "give the address without the key, and name the key's variable as api_key_env"
+                )
         return value
 
     def api_key(self) -> str:
-        """The key of the server, "-" if it needs none.
+        """Return the key of the server, "-" if it needs none.
 
         Raises CephaloError if the variable is not set.
         """
@@ -81,9 +84,8 @@ class ModelSource(BaseModel):
 
 
 def source_of(model: str, base_url: str | None) -> ModelSource:
-    """A checkpoint, or a server's model with the key of OPENAI_API_KEY if it is set. Raises
-    CephaloError for an invalid address.
-    """
+    """Return a checkpoint, or a server's model with the key of OPENAI_API_KEY if it is set. Raises
+    CephaloError for an invalid address."""
     variable = "OPENAI_API_KEY"
     key = variable if base_url and os.environ.get(variable) else None
     try:
@@ -96,9 +98,9 @@ def source_of(model: str, base_url: str | None) -> ModelSource:
 class Models:
     """Models by name, each opened when it is first asked. Use it with `with`.
 
-    `timeout` bounds one request to a server, `max_seconds` all questions together, in seconds;
-    `max_image_edge` is in pixels. A reply in the wrong form is asked for again up to
-    `wrong_form_retries` times. Replies are kept in the file `cache`, by default in memory.
+    `timeout` limits one request to a server, `max_seconds` all questions together, in seconds;
+    `max_image_edge` is in pixels. A malformed reply is requested again up to `wrong_form_retries`
+    times. Replies are cached in the file `cache`, by default in memory.
     """
 
     def __init__(
@@ -133,9 +135,9 @@ class Models:
         self.cache.close()
 
     def ask(self, name: str, question: Question, sampling: Sampling) -> Answer:
-        """The answer of the model `name`.
+        """Return the answer of the model `name`.
 
-        Raises NoAnswerError if it gives none, or none in the requested form, and CephaloError, on
+        Raises NoAnswerError if it gives none, or none in the required form, and CephaloError, on
         every call, if the model cannot be loaded or its server cannot be used.
         """
         source = self.sources[name]
@@ -148,14 +150,14 @@ class Models:
             raise
         except NoAnswerError:
             raise
-        except Exception as error:  # the code of any model of the Hub may raise anything
+        except Exception as error:  # the code of a model on the Hub may raise anything
             raise NoAnswerError(f"{type(error).__name__}: {in_one_line(error)}") from error
         if answer.error is not None:
             raise NoAnswerError(answer.error)
         return answer
 
     async def answer(self, source: ModelSource, question: Question, sampling: Sampling) -> Answer:
-        """As `ask`, in the event loop that the models live in."""
+        """Return the answer of `ask`, in the event loop of the models."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise NoAnswerError(f"the {self.max_seconds:,.0f} seconds of the run are over")
@@ -166,10 +168,10 @@ class Models:
         try:
             return await asyncio.wait_for(respondent.ask(harmless(question, model)), left)
         except TimeoutError as error:
-            raise NoAnswerError("it was cut off where the time of the run was over") from error
+            raise NoAnswerError("it was interrupted at the time limit of the run") from error
 
     def open(self, source: ModelSource) -> "Endpoint | LocalModel":
-        """The model of a source. Raises CephaloError if it cannot be loaded."""
+        """Return the model of a source. Raises CephaloError if it cannot be loaded."""
         if source.base_url is None and source.api_key_env is None:
             from cephalo.inference import local
             from cephalo.inference.local_model import LocalModel
@@ -183,8 +185,8 @@ class Models:
 
 
 def harmless(question: Question, model: Model) -> Question:
-    """`question` with the control tokens of a local `model` broken by a space: one model's words
-    must not end another's turn. A server does this for itself."""
+    """Break the control tokens of a local `model` in a question by a space, so that one model's
+    output cannot end another's turn. Servers do this themselves."""
     if not (cephalo := getattr(model, "cephalo", None)):
         return question
 
@@ -196,9 +198,10 @@ def harmless(question: Question, model: Model) -> Question:
 
 
 def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Picture:
-    """A PNG of an image with its longer edge at most `max_edge` pixels: nothing else of the file.
+    """Return a PNG of an image with its longer edge at most `max_edge` pixels, without metadata of
+    the file.
 
-    Raises CephaloError for what is not an image.
+    Raises CephaloError if it is not an image.
     """
     image = shrunk(open_image(source), max_edge)
     out = io.BytesIO()
@@ -207,13 +210,13 @@ def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Pictur
 
 
 def in_one_line(error: BaseException) -> str:
-    """The message of an error, with all white space folded and of bounded length."""
+    """Return the message of an error, with all white space folded and of bounded length."""
     return clean(" ".join(str(error).split()))[:LONGEST_ERROR]
 
 
 def clean(text: str) -> str:
-    """`text` without what no reader sees: control and format characters, which can turn the
-    direction of a line around, and halves of surrogate pairs, which fit into no file."""
+    """Remove invisible characters from `text`: control and format characters, which can reverse the
+    direction of a line, and halves of surrogate pairs, which cannot be encoded."""
     return "".join(
         sign for sign in text if sign in "\n\t" or unicodedata.category(sign) not in UNSEEN
     )

@@ -1,4 +1,4 @@
-"""Pipelines of diffusers, loaded without running code of theirs."""
+"""Load diffusers pipelines without running their code."""
 
 from typing import Any
 
@@ -11,21 +11,21 @@ from cephalo.cli.errors import CephaloError
 
 
 def pipeline_class(model: str) -> str:
-    """The class that a pipeline of the Hub or a folder names, read without its weights.
+    """Return the class in the index of a pipeline on the Hub or in a folder, without its weights.
 
     Raises CephaloError if it is not a pipeline.
     """
     try:
         config: Any = diffusers.DiffusionPipeline.load_config(model)
         return str(config["_class_name"])
-    except Exception as error:  # diffusers raises what its parts raise
+    except Exception as error:  # diffusers raises any error of its parts
         raise no_pipeline(model, error) from error
 
 
 def load_pipeline(kind: str, model: str) -> Any:
-    """A pipeline by the class `kind` of diffusers, on the GPU in half precision if there is one.
+    """Load a pipeline of the diffusers class `kind`, on the GPU in half precision if there is one.
 
-    Only safetensors are read, those of the variant fp16 where there are no others (as in
+    Only safetensors are read, those of the variant fp16 if there are no others (as in
     openai/shap-e), and no code of the model is run. Raises CephaloError if it is not such a
     pipeline.
     """
@@ -36,7 +36,7 @@ def load_pipeline(kind: str, model: str) -> Any:
     logging.set_verbosity(logging.CRITICAL)  # it raises what it logs
     try:
         pipeline = load(model, use_safetensors=True, dtype=dtype)
-    except Exception as error:  # diffusers raises what its parts raise
+    except Exception as error:  # diffusers raises any error of its parts
         try:
             pipeline = load(model, use_safetensors=True, dtype=dtype, variant="fp16")
         except Exception:
@@ -47,5 +47,5 @@ def load_pipeline(kind: str, model: str) -> Any:
 
 
 def no_pipeline(model: str, error: BaseException) -> CephaloError:
-    """Why `model` cannot be used."""
+    """Return the error that `model` cannot be used."""
     return CephaloError(f"cannot load {model} as a pipeline of diffusers: {in_one_line(error)}")

@@ -1,4 +1,4 @@
-"""`cephalo serve`: a model behind the OpenAI API, through `transformers serve`."""
+"""`cephalo serve`: serve a model with the OpenAI API, through `transformers serve`."""
 
 import socket
 import time
@@ -45,7 +45,8 @@ def serve(
 ) -> None:
     """Serve a model with OpenAI's chat completions API, with images as data URLs.
 
-    Requests are validated before they reach the model. Errors have OpenAI's format.
+    Requests are validated before they reach the model. Errors have OpenAI's format. Answers are
+    decoded greedily unless a request has a temperature.
 
     \b
     Example:
@@ -87,10 +88,10 @@ def run_server(
 
 
 def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
-    """The application of `transformers serve`, put together from its parts as `Serve` does.
+    """Build the application of `transformers serve` from its parts, as `Serve` does.
 
-    It would load models by itself, without the checks of `local.load`; here its loader hands out
-    the loaded one, and errors of the client are answered with status 400.
+    It would load models by itself, without the checks of `local.load`; here its loader returns the
+    loaded one, and errors of the client have status 400.
     """
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -106,9 +107,14 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
 
     from cephalo.apps.serve_requests import Gate, Served
 
+    class Chat(ChatCompletionHandler):
+        def _build_generation_config(self, body: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            settings = super()._build_generation_config(body, *args, **kwargs)
+            return asked_settings(settings, body, processor)
+
     class LoadedModel(ModelManager):
         def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
-            return ServedProcessor(cephalo)
+            return processor
 
         def _load_model(self, *args: Any, **kwargs: Any) -> Any:
             return cephalo.model
@@ -117,12 +123,12 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
         def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
             return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
 
-    started = int(time.time())
+    started, processor = int(time.time()), ServedProcessor(cephalo)
     logging.set_verbosity_warning()
     manager, state = LoadedModel(force_model=name), GenerationState()
     app = build_server(
         manager,
-        ChatCompletionHandler(manager, state),
+        Chat(manager, state),
         completion_handler=CompletionHandler(manager, state),
         response_handler=ResponseHandler(manager, state),
         transcription_handler=TranscriptionHandler(manager, state),
@@ -136,14 +142,33 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     return app
 
 
+def asked_settings(settings: Any, body: dict[str, Any], processor: "ServedProcessor") -> Any:
+    """The generation settings of a request, where `transformers serve` does less than it asks for.
+
+    There a temperature samples only if the model's own settings do, stop strings replace those that
+    end the turns of the model, and an answer may leave the context. Raises CephaloError for a
+    temperature that nothing can be sampled with.
+    """
+    from modeling_cephalo.generation import checked_temperature
+
+    temperature = checked_temperature(body.get("temperature") or 0)
+    settings.do_sample = temperature > 0
+    settings.temperature = temperature or None
+    settings.max_new_tokens = min(settings.max_new_tokens, processor.room)
+    stops = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
+    settings.stop_strings = [*stops, *processor.cephalo.stop_strings] or None
+    return settings
+
+
 async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
-    """The error in OpenAI's form: 400 for errors of the client, 500 for internal errors."""
+    """Return the error in OpenAI's format: 400 for errors of the client, 500 for internal
+    errors."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
     from cephalo.apps.serve_requests import refusal
 
-    if isinstance(error, RequestValidationError):  # the body as a whole, which the gate has read
+    if isinstance(error, RequestValidationError):  # of the whole body, which the gate has read
         return refusal("send the request with Content-Type: application/json", 400)
     if isinstance(error, HTTPException):
         status = 400 if error.status_code == 422 else error.status_code
@@ -154,28 +179,32 @@ async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
 
 
 class ServedProcessor:
-    """What `transformers serve` asks of a processor, answered by `inference`."""
+    """The processor methods that `transformers serve` calls, implemented with `inference`."""
 
     def __init__(self, cephalo: "Cephalo") -> None:
         from transformers.cli.serving.utils import get_response_template
 
         self.cephalo = cephalo
+        self.room = 0  # tokens for the answer to the last prompt
         self.tokenizer = cephalo.processor.tokenizer
-        # `reasoning_content` of an answer. Otherwise models of some types would be read by a
+        # `reasoning_content` of an answer. Otherwise models of some types would be parsed by a
         # template for other tokens.
         if cephalo.thinks or get_response_template(self, cephalo.model):
             self.tokenizer.response_template = cephalo.response_template
 
     def apply_chat_template(self, messages: list[dict[str, Any]], **kwargs: Any) -> Any:
-        """The inputs of one request. Raises CephaloError for errors of the client."""
+        """Return the inputs of one request. Raises CephaloError for errors of the client."""
         for message in messages:
             for part in message["content"]:
                 if part["type"] == "image" and "url" in part:
                     part["image"] = image_of_url(part.pop("url"))
-        return self.cephalo.prepare([messages])
+        inputs = self.cephalo.prepare([messages])
+        # Read for the same request: nothing is awaited in between.
+        self.room = self.cephalo.context - inputs["input_ids"].shape[1]
+        return inputs
 
     def decode(self, ids: Any, **kwargs: Any) -> str:
-        """The text of an answer."""
+        """Return the text of an answer."""
         return self.cephalo.without_stop(self.tokenizer.decode(ids, **kwargs))
 
     # The stop strings of a request are looked up with this as "the tokenizer".
@@ -188,7 +217,7 @@ class ServedProcessor:
 
 
 def image_of_url(url: str) -> "Image":
-    """The image of a data URL. Raises CephaloError for anything else."""
+    """Return the image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii
     import io
@@ -200,5 +229,5 @@ def image_of_url(url: str) -> "Image":
     try:
         data = base64.b64decode(url.partition("base64,")[2], validate=True)
     except binascii.Error as error:
-        raise CephaloError("a data URL does not hold base64; encode the image again") from error
+        raise CephaloError("a data URL does not contain base64; encode the image again") from error
     return open_image(io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""Images that `cephalo serve --fetch-images` fetches: from public addresses only, and bounded."""
+"""Fetch images for `cephalo serve --fetch-images`: from public addresses only, within limits."""
 
 import base64
 import ipaddress
@@ -12,18 +12,18 @@ from aiohttp.resolver import ThreadedResolver
 
 MAX_BYTES = 20 << 20  # of one image
 SECONDS = 20.0  # for one image
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # stands for addresses of IPv4, private ones too
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # maps IPv4 addresses, including private ones
 
 
 class FetchError(Exception):
-    """An image that is not fetched; the message is one line."""
+    """An image that cannot be fetched; the message is one line."""
 
 
 class PublicResolver(AbstractResolver):
-    """Finds the addresses of a host, and rejects those that are not on the public internet.
+    """Resolves the addresses of a host, and rejects those that are not on the public internet.
 
-    The connection is made to the addresses that were looked at, so that a name which changes its
-    address in between gains nothing.
+    The connection is made to the checked addresses, so changing the address of a name meanwhile has
+    no effect.
     """
 
     def __init__(self) -> None:
@@ -32,21 +32,21 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises OSError if one is not public."""
+        """Return the addresses of a host. Raises OSError if one is not public."""
         found = await self.resolver.resolve(host, port, family)
         if not all(is_public(one["host"]) for one in found):
             raise OSError(None, "its address is not public")
         return found
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing; there is nothing to close."""
 
 
 class ImageFetcher:
     """Fetches images as data URLs."""
 
     async def fetch(self, url: str) -> str:
-        """The data URL of what is at an address. Raises FetchError."""
+        """Return the content of an address as a data URL. Raises FetchError."""
         try:
             host = yarl.URL(url).host
             if not host or (is_address(host) and not is_public(host)):
@@ -60,7 +60,7 @@ class ImageFetcher:
         return f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
 
     def session(self) -> aiohttp.ClientSession:
-        """A client of its own for each image: no cookies, no proxy, no credentials."""
+        """Return a separate client for each image: no cookies, no proxy, no credentials."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=PublicResolver(), use_dns_cache=False),
             timeout=aiohttp.ClientTimeout(total=SECONDS),
@@ -70,7 +70,7 @@ class ImageFetcher:
 
 
 async def read_bounded(answer: Any) -> bytes:
-    """The body of an answer. Raises FetchError if it has more than MAX_BYTES."""
+    """Return the body of an answer. Raises FetchError if it has more than MAX_BYTES."""
     data = bytearray()
     async for chunk in answer.content.iter_any():
         data += chunk
@@ -80,7 +80,7 @@ async def read_bounded(answer: Any) -> bytes:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address and no name."""
+    """Return whether a host is an IP address and not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -89,7 +89,7 @@ def is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, whatever way it is written."""
+    """Return whether an IP address is on the public internet, in any notation."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped:

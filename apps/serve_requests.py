@@ -1,4 +1,4 @@
-"""What `cephalo serve` lets through to `transformers serve`: requests that are checked and bounded.
+"""Validate and limit requests before they reach `transformers serve`.
 
 `transformers serve` accepts any request: it tokenizes prompts of any length, loads and unloads
 models on request, and answers many errors of the client with status 500.
@@ -20,10 +20,28 @@ CHAT = "/v1/chat/completions"
 SERVED = {("POST", CHAT), ("GET", "/v1/models"), ("GET", "/health")}
 MAX_BODY = 64 << 20  # bytes of a request; some dozens of images
 READ_SECONDS = 120.0  # for a request to arrive
-# Characters of text for each token that the model reads. Prose has four; a text with more than
-# eight of them is too long without being tokenized, which takes seconds for a megabyte.
+# Maximum characters per token of the context. Prose has four; a text with more than eight is too
+# long without being tokenized, which takes seconds per megabyte.
 LONGEST_TOKENS = 8
 MAX_MESSAGES = 1000
+# Fields that reach the server as they were read: with data URLs and floating-point numbers.
+CONVERTED = {"messages", "temperature", "top_p", "frequency_penalty", "logit_bias"}
+# Fields that would change an answer and that `transformers serve` only passes over, with the values
+# that ask for nothing.
+NOT_SERVED: dict[str, tuple[Any, ...]] = {
+    "audio": (None,),
+    "chat_template_kwargs": (None, {}),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "presence_penalty": (None, 0),
+    "response_format": (None, {"type": "text"}),
+    "tool_choice": (None, "none", "auto"),
+    "tools": (None, []),
+    "top_logprobs": (None, 0),
+    "web_search_options": (None,),
+}
 
 
 class RequestError(Exception):
@@ -78,15 +96,15 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
     stop: str | list[str] | None = Field(None, min_length=1)
     stream: StrictBool | None = None
-    logit_bias: dict[int, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     generation_config: None = None
 
 
 @dataclass(frozen=True)
 class Served:
-    """The model behind the server: its name, and the tokens that it reads and knows.
+    """The model behind the server: its name, its context and its vocabulary.
 
-    `fetch_images` says whether images are fetched from the web.
+    `fetch_images` is whether images are fetched from the web.
     """
 
     name: str
@@ -103,7 +121,7 @@ class Gate:
         self.fetcher = ImageFetcher() if served.fetch_images else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Answer one request, or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -117,7 +135,7 @@ class Gate:
             await self.app(scope, receive, send)
 
     async def checked(self, scope: Scope, receive: Receive) -> Receive:
-        """The channel that the server reads a request from. Raises RequestError."""
+        """Return the channel from which the server reads a request. Raises RequestError."""
         if (scope["method"], scope["path"]) not in SERVED:
             known = ", ".join(path for _, path in sorted(SERVED))
             raise RequestError(f"no {scope['method']} {scope['path']} here; there are {known}", 404)
@@ -127,7 +145,7 @@ class Gate:
         return replay(body, receive)
 
     async def body(self, request: Request) -> dict[str, Any]:
-        """The body of a chat completion with its messages as they were checked."""
+        """Return the body of a chat completion with its validated messages."""
         try:
             async with asyncio.timeout(READ_SECONDS):
                 found = json.loads(await read_bounded(request))
@@ -141,10 +159,11 @@ class Gate:
             for part in message.content if isinstance(message.content, list) else ():
                 if isinstance(part, ImagePart):
                     part.image_url.url = await self.image(part.image_url.url)
-        return found | {"messages": [message.model_dump() for message in asked.messages]}
+        return found | asked.model_dump(include=CONVERTED, exclude_none=True)
 
     def check_size(self, asked: ChatRequest) -> None:
-        """Raise RequestError if a prompt cannot fit, or asks for tokens that the model lacks."""
+        """Raise RequestError if a prompt cannot fit, or if it contains tokens that the model
+        lacks."""
         length, most = sum(map(text_length, asked.messages)), LONGEST_TOKENS * self.served.context
         if length > most:
             raise RequestError(
@@ -166,7 +185,7 @@ class Gate:
             )
 
     async def image(self, url: str) -> str:
-        """The data URL of an image. Raises RequestError if it is neither one nor fetched."""
+        """Return the data URL of an image. Raises RequestError if it is neither one nor fetched."""
         if url.startswith("data:"):
             return url
         if not url.startswith(("http://", "https://")) or self.fetcher is None:
@@ -180,24 +199,28 @@ class Gate:
 
 
 def chat_request(found: Any) -> ChatRequest:
-    """The request in a body of JSON. Raises RequestError, one line, if it is not one."""
+    """Return the request in a JSON body. Raises RequestError, one line, if it is not one."""
     try:
-        return ChatRequest.model_validate(found)
+        asked = ChatRequest.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None) from error
+    for name, nothing in NOT_SERVED.items():
+        if found.get(name) not in nothing:
+            raise RequestError(f"{name} is not supported here; leave it out", param=name)
+    return asked
 
 
 def text_length(message: ChatMessage) -> int:
-    """The characters of text in a message."""
+    """Return the number of characters of text in a message."""
     if isinstance(message.content, str):
         return len(message.content)
     return sum(len(part.text) for part in message.content if isinstance(part, TextPart))
 
 
 async def read_bounded(request: Request) -> bytes:
-    """The body of a request. Raises RequestError if it has more than MAX_BODY bytes."""
+    """Return the body of a request. Raises RequestError if it has more than MAX_BODY bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -210,7 +233,7 @@ async def read_bounded(request: Request) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A channel that holds a body, and then what the client does."""
+    """Return a channel with a body, followed by the messages of the client."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -220,7 +243,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def refusal(message: str, status: int, param: str | None = None) -> JSONResponse:
-    """An error in OpenAI's form."""
+    """Return an error in OpenAI's format."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     error = {"message": message, "type": kind, "param": param, "code": None}
     return JSONResponse({"error": error}, status_code=status)

@@ -1,1 +1,1 @@
-"""What measures the project on data that it makes itself; run from the repository root."""
+"""Measure the project on data that it generates; run from the repository root."""

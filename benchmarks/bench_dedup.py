@@ -1,10 +1,10 @@
-"""Measure the comparison of images: false near-copies, and altered copies that are found.
+"""Measure the comparison of images: false near-copies, and recall of altered copies.
 
     python -m benchmarks.bench_dedup FOLDER
 
 FOLDER is one of `cephalo extract`, whose figures should be distinct. Every pair of them that is
-called near is false; within a document it does no harm, since only equal pixels are duplicates
-there. Then every figure is altered in the ways of `ALTERATIONS` and looked for among all.
+reported as near-copies is false; within a document this has no effect, since only equal pixels are
+duplicates there. Then every figure is altered in the ways of `ALTERATIONS` and searched among all.
 """
 
 import argparse
@@ -22,14 +22,15 @@ from cephalo.dataset_scripts.publication.dedup_images import ImageIndex, open_gr
 
 
 def scaled(factor: float) -> Callable[[Image.Image], Image.Image]:
-    """An alteration to `factor` times the size."""
+    """Return an alteration to `factor` times the size."""
     return lambda image: image.resize(
         (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     )
 
 
 def cut(left: float, top: float, right: float, bottom: float) -> Callable:
-    """An alteration that cuts shares of the width and height off the edges; padded if negative."""
+    """Return an alteration that crops shares of the width and height at the edges; negative shares
+    pad."""
 
     def crop(image: Image.Image) -> Image.Image:
         box = left * image.width, top * image.height, right * image.width, bottom * image.height
@@ -43,7 +44,7 @@ def cut(left: float, top: float, right: float, bottom: float) -> Callable:
 
 
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
-    """An alteration to a JPEG file and back."""
+    """Return an alteration to a JPEG file and back."""
 
     def compress(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
@@ -70,7 +71,7 @@ ALTERATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def main() -> None:
-    """Print the false pairs, and for each alteration the share of copies that were found."""
+    """Print the false pairs, and for each alteration the share of copies found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder of `cephalo extract`")
     shards = find_tables([parser.parse_args().folder])["figures"]

@@ -28,7 +28,7 @@ from benchmarks.bench_failures import Failure, find_failures, write_failures
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
 from cephalo.dataset_scripts.pdf import ocr
 
-SETS = {  # name: folder of the benchmark, and whether its scans are meant (None: all documents)
+SETS = {  # name: folder of the benchmark, and whether to read its scans (None: all documents)
     "typeset": ("typeset/dev", False),
     "real": ("real", None),
     "wide": ("wide", None),
@@ -66,10 +66,10 @@ TIMEOUT = 600.0  # seconds for any other; OCR needs a few for every page
 
 @dataclass(frozen=True)
 class Measured:
-    """What reading one document gave and took.
+    """The result and cost of reading one document.
 
-    `rows` are for the scorer. `ours` and `floor` are seconds of processor time that we and pdfium
-    alone needed, `seconds` is by the clock, `memory` the most its worker has held so far, in MB.
+    `rows` are for the scorer. `ours` and `floor` are seconds of CPU time for extraction and for
+    pdfium alone, `seconds` is wall time, `memory` the peak of its worker so far, in MB.
     """
 
     name: str
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def check_set(name: str, bench: Path, out: Path, workers: int) -> tuple[list[Line], list[Failure]]:
-    """Read and score a set: its lines of the table, and its failures."""
+    """Read and score a set; return its lines of the table, and its failures."""
     folder, scanned = SETS[name]
     scorer = load_scorer(bench)
     truths = {
@@ -156,7 +156,7 @@ def check_set(name: str, bench: Path, out: Path, workers: int) -> tuple[list[Lin
 
 
 def load_scorer(bench: Path) -> ModuleType:
-    """The benchmark's score.py."""
+    """Import the benchmark's score.py."""
     spec = importlib.util.spec_from_file_location("score", bench / "score.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -164,7 +164,7 @@ def load_scorer(bench: Path) -> ModuleType:
 
 
 def read_all(files: list[Path], name: str, workers: int, timeout: float) -> list[Measured]:
-    """Read documents in workers of their own, set up as `cephalo extract` sets them up."""
+    """Read documents in separate workers, set up as by `cephalo extract`."""
     with worker_pool(workers) as pool:
         jobs = [pool.schedule(measure, args=[file], timeout=timeout) for file in files]
         outcomes = [result_of(job, timeout) for job in tqdm(jobs, desc=name, disable=None)]
@@ -175,7 +175,8 @@ def read_all(files: list[Path], name: str, workers: int, timeout: float) -> list
 
 
 def accuracy(scorer: ModuleType, truths: dict, rows: list[dict]) -> dict[str, float]:
-    """F1 of pairs, of pairs with the right box, and of tables; the share of right labels."""
+    """Return F1 of pairs, of pairs with the right box, and of tables; and the share of right
+    labels."""
     figures = scorer.evaluate(truths, rows)["total"]
     tables = scorer.evaluate(truths, rows, tables=True)["total"]
     right, labels = figures.lab
@@ -188,7 +189,7 @@ def accuracy(scorer: ModuleType, truths: dict, rows: list[dict]) -> dict[str, fl
 
 
 def panels(bench: Path, scored: list[str]) -> dict[str, float]:
-    """What score_panels.py prints, which is printed here too."""
+    """Return the results of score_panels.py, and print its output."""
     command = [sys.executable, str(bench / "score_panels.py"), *scored]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     print(printed.rstrip())
@@ -198,7 +199,7 @@ def panels(bench: Path, scored: list[str]) -> dict[str, float]:
 
 
 def speed(results: list[Measured]) -> dict[str, float]:
-    """The ratio of pdfium's time to ours over all documents, which is printed here too."""
+    """Return and print the ratio of pdfium's time to ours over all documents."""
     pages = sum(result.pages for result in results)
     ours = sum(result.ours for result in results)
     floor = sum(result.floor for result in results)
@@ -210,7 +211,7 @@ def speed(results: list[Measured]) -> dict[str, float]:
 
 
 def check_bad(folder: Path, workers: int) -> list[Line]:
-    """Read broken files: each must end in rows or in one line that gives the reason."""
+    """Read broken files: each must result in rows or in a reason of one line."""
     files = sorted(folder.glob("*.pdf"))
     results = read_all(files, "bad", workers, BAD_BAR)
     print("\n## bad\n")
@@ -231,7 +232,7 @@ def check_bad(folder: Path, workers: int) -> list[Line]:
 
 
 def measure(path: Path) -> Measured:
-    """Read one document, then let pdfium alone do its part; run in a worker process."""
+    """Read one document, then run pdfium alone on it; call it in a worker process."""
     from cephalo.dataset_scripts.common.document_shards import write_rows
     from cephalo.dataset_scripts.pdf.document import extract_document
     from cephalo.dataset_scripts.pdf.pdfium import UnreadableError
@@ -263,13 +264,14 @@ def measure(path: Path) -> Measured:
 
 
 def peak_memory() -> float:
-    """The most this process has held, in MB: VmHWM, since ru_maxrss counts the parent's, too."""
+    """Return the peak memory of this process in MB: VmHWM, since ru_maxrss includes the
+    parent's."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
 
 def floor(path: Path, rows: list[dict]) -> None:
-    """What pdfium alone does: the text and the objects of every page, the pixels of every crop."""
+    """Run pdfium alone: the text and the objects of every page, the pixels of every crop."""
     import ctypes
 
     import pypdfium2.raw as pdfium

@@ -1,4 +1,4 @@
-"""The contact sheet of failures: each on its page, with the true box and ours, and the reason."""
+"""Write a page of failures: each on its page, with the true box and ours, and the reason."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,14 @@ from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.review import jpeg_uri
 
 IOU = 0.8  # of a right box
-SAME = 0.9  # ratio of texts from which two captions are one
+SAME = 0.9  # similarity of texts from which two captions are the same
 DPI = 100
 MARGIN = 30.0  # points of the page around the boxes
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A figure or table that was not read as the benchmark has it.
+    """A figure or table that differs from the ground truth.
 
     `truth` and `ours` are the two figures, each None if there is none; `reason` is one line.
     """
@@ -32,7 +32,7 @@ class Failure:
 
     @property
     def page(self) -> int | None:
-        """Where to look, 0-based; None if the benchmark does not know a missed figure's page."""
+        """The page to show, 0-based; None if unknown."""
         return (self.ours or self.truth)["page"]
 
     def boxes(self) -> dict[str, Box]:
@@ -60,9 +60,9 @@ class View:
 def find_failures(
     scorer: ModuleType, truths: dict[str, dict], rows: list[dict], folder: Path
 ) -> list[Failure]:
-    """The failures of a set, by the measures of the benchmark's score.py.
+    """Return the failures of a set, by the measures of the benchmark's score.py.
 
-    `rows` are predictions as it takes them, `folder` holds the PDF files.
+    `rows` are predictions in its format; `folder` contains the PDF files.
     """
     failures = []
     for document, truth in truths.items():
@@ -108,7 +108,7 @@ def write_failures(page: Path, failures: list[Failure]) -> None:
 
 
 def view(failure: Failure) -> View | None:
-    """The part of the page around the boxes; None if there is nothing to show."""
+    """Return the part of the page around the boxes, or None if there is nothing to show."""
     boxes = failure.boxes()
     if not boxes:
         return None

@@ -1,13 +1,12 @@
-"""Train a model of the size of SmolVLM 256M on a CPU: seconds a step, memory, hours of a run.
+"""Train a model of the size of SmolVLM 256M on a CPU: seconds per step, memory, hours per run.
 
     OMP_NUM_THREADS=1 python -m benchmarks.bench_laptop
 
-The weights are random and the sizes, of model and tokenizer, those of SmolVLM-256M-Instruct; the
+The weights are random, and the sizes of model and tokenizer those of SmolVLM-256M-Instruct; the
 settings are those of `laptop.yaml`. A row is a figure of 900 x 700 pixels with an answer of 150
-words. The images of the first epoch go through the vision tower, those of the second are read from
-the feature store. Seconds are of CPU time, on one thread: what one core needs that does nothing
-else. Memory above what the process takes before it loads the model is compared with the estimate
-of `cephalo series` for the same tokens.
+words. In the first epoch the images pass the vision tower, in the second they are read from the
+feature store. Seconds are CPU time on one thread. Memory above that of the process before it loads
+the model is compared with the estimate of `cephalo series` for the same tokens.
 """
 
 import random
@@ -24,11 +23,11 @@ from benchmarks.bench_train import memory
 ROWS, BATCH = 8, 4
 WORDS = 150
 FIGURE = (900, 700)  # pixels
-RUN_ROWS, RUN_EPOCHS = 2000, 2  # of the run whose hours are told
+RUN_ROWS, RUN_EPOCHS = 2000, 2  # of the run whose duration is printed
 
 
 def answers() -> list[str]:
-    """An answer for each row, of made-up words."""
+    """Return an answer for each row, of made-up words."""
     choose = random.Random(0)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(choose.choices(letters, k=choose.randint(2, 9))) for _ in range(400)]
@@ -36,7 +35,8 @@ def answers() -> list[str]:
 
 
 def make_base(folder: Path) -> None:
-    """Random weights of the shape of SmolVLM-256M-Instruct, with a processor of its settings."""
+    """Create random weights in the shape of SmolVLM-256M-Instruct, with a processor of its
+    settings."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -52,7 +52,7 @@ def make_base(folder: Path) -> None:
 
 
 def make_data(folder: Path) -> None:
-    """Rows of a figure of noise, a question and an answer."""
+    """Create rows of a figure of noise, a question and an answer."""
     import numpy as np
     from datasets import Dataset
     from PIL import Image
@@ -86,7 +86,7 @@ def run(base: Path, data: Path, out: Path) -> tuple[list[float], int, int]:
     def timed(self: Any, model: Any, inputs: Any, *args: Any) -> Any:
         if not marks:
             marks.append(time.process_time())
-            # The highest mark of memory counts from here: loading and saving are not of a step.
+            # The peak of memory counts from here, without loading and saving.
             Path("/proc/self/clear_refs").write_text("5")
         loss = step(self, model, inputs, *args)
         tokens.extend(own["input_ids"].shape[1] for own in inputs["sequences"])
@@ -114,7 +114,7 @@ def run(base: Path, data: Path, out: Path) -> tuple[list[float], int, int]:
 
 
 def estimated(tokens: int) -> float:
-    """Bytes that `cephalo series` would estimate for sequences of so many tokens."""
+    """Return the estimate of `cephalo series` for sequences of so many tokens, in bytes."""
     import yaml
 
     from cephalo.series.estimate import OVERHEAD_BYTES, estimate

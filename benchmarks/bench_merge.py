@@ -1,12 +1,12 @@
-"""Time and memory of a depth merge at real size, beside a plain copy of the same bytes.
+"""Measure time and memory of a depth merge at full size, compared with a copy of the same bytes.
 
     python -m benchmarks.bench_merge --out FOLDER [--layers 32] [--repeats 2]
 
 Random weights in the exact shape of Idefics2 8b (at most 32 text layers) are written once; both
-sources of the 10b recipe are that folder. `cephalo merge`, with its start, its hashes of the
-sources and its check of the result, is timed in turns with `cp -r` of the merged folder; what
-either reads is taken out of the page cache before, and what it wrote is flushed to disk within its
-time. The ratio is that of the fastest runs. Needs about 58 GB at 32 layers.
+sources of the 10b recipe are that folder. `cephalo merge`, including its start, the hashes of the
+sources and the check of the result, is timed alternately with `cp -r` of the merged folder. The
+inputs are evicted from the page cache before, and the time includes flushing the outputs to disk.
+The ratio is that of the fastest runs. Needs about 58 GB at 32 layers.
 """
 
 import argparse
@@ -30,7 +30,7 @@ BAR = 1.5
 
 
 def write_random(folder: Path, layers: int) -> None:
-    """Write bfloat16 noise in the shapes of the 8b, in shards, unless it is there already."""
+    """Write bfloat16 noise in the shapes of the 8b, in shards, unless it exists."""
     if (folder / "config.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def write_random(folder: Path, layers: int) -> None:
 
 
 def flush(folder: Path, evict: bool = False) -> None:
-    """Write what is in memory of the files of `folder` to disk; with `evict` then forget it."""
+    """Flush the files of `folder` to disk; with `evict`, also drop them from the page cache."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -60,9 +60,9 @@ def flush(folder: Path, evict: bool = False) -> None:
 
 
 def timed(command: list[str], source: Path, target: Path) -> tuple[float, float, float]:
-    """Seconds, CPU seconds and peak resident megabytes of a command that makes `target`.
+    """Return seconds, CPU seconds and peak resident megabytes of a command that creates `target`.
 
-    `source` is what it reads.
+    `source` is its input.
     """
     shutil.rmtree(target, ignore_errors=True)
     flush(source, evict=True)
@@ -77,14 +77,14 @@ def timed(command: list[str], source: Path, target: Path) -> tuple[float, float,
 
 
 def main() -> None:
-    """Write the source, merge and copy the result in turns, and print the figures as JSON."""
+    """Write the source, merge and copy the result alternately, and print the results as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="a folder with room")
     parser.add_argument("--layers", type=int, default=32, help="text layers of the source")
     parser.add_argument("--repeats", type=int, default=2, help="merges and copies")
     arguments = parser.parse_args()
     source, merged, copied = (arguments.out / name for name in ("source", "merged", "copied"))
-    # In a process of its own: a child's peak memory begins at that of the process that starts it.
+    # In a separate process, since a child's peak memory starts at that of its parent.
     writer = multiprocessing.get_context("spawn").Process(
         target=write_random, args=(source, arguments.layers)
     )

@@ -1,4 +1,4 @@
-"""Random designs, made and opened again from STL: closed, one body, the volume asked for.
+"""Make random designs and reopen them from STL: closed, one body, the requested volume.
 
 python -m benchmarks.bench_meshes --count 100
 """
@@ -26,8 +26,8 @@ BAR = 0.02  # of the volume fraction, relative
 
 
 def random_design(rng: np.random.Generator) -> tuple[Design, int]:
-    """A design with each field drawn evenly between its bounds, and how many drawn before it were
-    refused because their walls are too thin for the grid."""
+    """Return a design with each field drawn uniformly within its bounds, and how many earlier draws
+    were rejected because their walls are too thin for the grid."""
     refused = 0
     while True:
         chosen = ARCHITECTURES[rng.integers(len(ARCHITECTURES))]
@@ -45,9 +45,9 @@ def random_design(rng: np.random.Generator) -> tuple[Design, int]:
 
 
 def relative_error(design: Design) -> float:
-    """How far the volume fraction of the exported part is off, over what was asked.
+    """Return the relative error of the exported part's volume fraction.
 
-    Raises CephaloError where the part is not closed or not one body.
+    Raises CephaloError if the part is not closed or not one body.
     """
     surface = surface_with(solid_of(design), design.volume_fraction)
     reopened = trimesh.load_mesh(io.BytesIO(surface.mesh.export(file_type="stl")), file_type="stl")
@@ -55,7 +55,7 @@ def relative_error(design: Design) -> float:
     whole = surface.mesh.volume / surface.volume_fraction
     off = float(reopened.volume / whole / design.volume_fraction - 1)
     del surface, reopened
-    gc.collect()  # trimesh's meshes refer to themselves, and hold hundreds of megabytes
+    gc.collect()  # trimesh's meshes have reference cycles and hundreds of megabytes
     return off
 
 

@@ -1,16 +1,15 @@
-"""Tokens a second of a mixture of experts beside the dense model that it is made of.
+"""Measure tokens per second of a mixture of experts and of its dense model.
 
     python -m benchmarks.bench_moe [--batch 4] [--length 256] [--new-tokens 32] [--repeats 7]
 
 Both have random weights in the shape of a small Phi-3-vision decoder (1024 wide, MLP 4096, 4
-layers) and run in turns in one process, so that a busy machine slows both. The prompts are random
-tokens, which random gates spread over all experts. `prefill` is one forward over batch x length
-tokens; `decode` is greedy generation after a prompt of one token, alone or for `batch` prompts
-together. Decoding alone pays for routing one token, a fixed cost that shows at this width. Where a
-batch decodes together, its few tokens want several experts, whose weights must all be read for what
-one MLP does in the dense model: `weights_read` says how many times as many. Where reading weights
-is all that takes time, the ratio can be no better than one over that, so that it has no bar.
-Figures are medians.
+layers) and run alternately in one process, so that other load slows both. The prompts are random
+tokens, which random gates spread over all experts. `prefill` is one forward pass over batch x
+length tokens; `decode` is greedy generation after a prompt of one token, alone or for `batch`
+prompts together. Decoding alone includes the routing of one token, a fixed cost that is visible at
+this width. In a batch, the few tokens use several experts, whose weights must all be read instead
+of those of one MLP in the dense model: `weights_read` is this ratio. If reading weights takes all
+of the time, the speed ratio cannot exceed its inverse, so it has no bar. Figures are medians.
 """
 
 import argparse
@@ -31,12 +30,12 @@ from modeling_cephalo import (
 from modeling_cephalo.modeling_cephalo_moe import expert_shares
 
 EXPERTS = 3
-PROMPT = 1  # token; the prefill of a longer one would be timed as decoding
+PROMPT = 1  # token; the prefill of a longer one would count as decoding
 BARS = {"prefill": 0.95, "decode_alone": 0.95}  # of the dense model's tokens a second
 
 
 def base_config() -> Phi3VConfig:
-    """A decoder whose MLPs do most of the work, as in the real models, and a tiny vision tower."""
+    """Return a decoder whose MLPs dominate, as in the real models, with a tiny vision tower."""
     return Phi3VConfig(
         vocab_size=2048,
         hidden_size=1024,
@@ -66,14 +65,14 @@ def base_config() -> Phi3VConfig:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds of one call."""
+    """Return the seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def tasks(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> dict[str, tuple]:
-    """What is timed: a call, and the tokens that it deals with."""
+    """Return what is timed: a call, and its number of tokens."""
 
     @torch.inference_mode()
     def prefill() -> None:
@@ -97,10 +96,12 @@ def tasks(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> dict[st
 
 @torch.inference_mode()
 def weights_read(mixture: CephaloMoePhi3VForCausalLM, tokens: torch.Tensor) -> float:
-    """What one step of decoding reads of the mixture's weights, the dense model's being 1.
+    """Return how much of the mixture's weights one step of decoding reads, relative to the dense
+    model.
 
     Args:
-        tokens: int [batch, length]; the tokens of each column decode together.
+        mixture: The mixture.
+        tokens: int [batch, length]; the tokens of each column are decoded together.
     """
     logits = mixture(input_ids=tokens, output_router_logits=True).router_logits
     k = mixture.config.num_experts_per_tok
@@ -118,7 +119,8 @@ def weights_read(mixture: CephaloMoePhi3VForCausalLM, tokens: torch.Tensor) -> f
 
 
 def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) -> dict:
-    """Tokens a second by task, dense and mixture, their ratio, and the load of the experts."""
+    """Return tokens per second by task, dense and mixture, their ratio, and the load of the
+    experts."""
     torch.manual_seed(0)
     base = base_config()
     dense = Phi3VForCausalLM(base).eval()
@@ -141,7 +143,7 @@ def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) 
         for repeat in range(repeats + 1):
             for own, task in zip(seconds, both, strict=True):
                 elapsed = timed(task[name][0])
-                if repeat:  # the first warms up
+                if repeat:  # the first one warms up
                     own.append(elapsed)
         rates = [both[0][name][1] / statistics.median(own) for own in seconds]
         found[name] = {
@@ -154,7 +156,7 @@ def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) 
 
 
 def main() -> None:
-    """Measure, print JSON, and say by measure whether the bar is met."""
+    """Measure, print JSON, and print for each measure whether its bar is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)

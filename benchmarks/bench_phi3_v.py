@@ -1,11 +1,11 @@
-"""Speed of `phi3_v` beside what it could be, in one run.
+"""Measure the speed of `phi3_v` relative to its lower bounds, in one run.
 
     python -m benchmarks.bench_phi3_v
 
-Text alone is timed against transformers' own Phi-3 with the same weights; images against one CLIP
-call an image, and against running the padding too. Each pair is timed turn by turn, so that what
-else the machine does falls on both; a ratio is that of the medians. With a GPU the model has the
-full size of Phi-3-vision in bfloat16 and the table also has tokens a second.
+Text alone is compared with transformers' own Phi-3 with the same weights; images with one CLIP call
+per image, and with processing the padding too. The two of each pair are timed alternately, so that
+other load affects both; a ratio is that of the medians. With a GPU the model has the full size of
+Phi-3-vision in bfloat16 and the table also has tokens per second.
 """
 
 import statistics
@@ -20,12 +20,12 @@ from modeling_cephalo import Phi3VConfig, Phi3VForCausalLM
 ROUNDS = 15
 PROMPT = 512  # tokens
 NEW_TOKENS = 16
-PAIRS = 32  # of features that RoPE turns in a head of the small model
+PAIRS = 32  # of features that RoPE rotates in a head of the small model
 IMAGES = 4
 
 
 def small_config() -> Phi3VConfig:
-    """A model that two cores run in tenths of a second, with tiles of 112 pixels."""
+    """Return a model that runs in tenths of a second on two cores, with tiles of 112 pixels."""
     return Phi3VConfig(
         vocab_size=8192,
         hidden_size=512,
@@ -49,17 +49,17 @@ def small_config() -> Phi3VConfig:
 
 
 def full_config() -> Phi3VConfig:
-    """Phi-3-vision-128k as published."""
+    """Return Phi-3-vision-128k as published."""
     return Phi3VConfig(rope_scaling=factors(48))
 
 
 def factors(pairs: int) -> dict[str, object]:
-    """RoPE factors of type "su"."""
+    """Return RoPE factors of type "su"."""
     return {"type": "su", "short_factor": [1.1] * pairs, "long_factor": [4.0] * pairs}
 
 
 def text_twin(model: Phi3VForCausalLM) -> Phi3ForCausalLM:
-    """transformers' Phi-3 with the decoder of `model`, the same tensors."""
+    """Return transformers' Phi-3 with the decoder of `model`, sharing its tensors."""
     fields = model.config.to_dict()
     names = set(Phi3Config().to_dict()) - {"model_type", "architectures", "dtype"}
     config = Phi3Config(**{name: fields[name] for name in names if name in fields})
@@ -76,7 +76,7 @@ def text_twin(model: Phi3VForCausalLM) -> Phi3ForCausalLM:
 def side_by_side(
     ours: Callable[[], object], theirs: Callable[[], object], rounds: int = ROUNDS
 ) -> tuple[float, float]:
-    """Median seconds of two calls, timed turn by turn; each is first called once unmeasured."""
+    """Return the median seconds of two calls, timed alternately after one warm-up each."""
     times: dict[Callable[[], object], list[float]] = {ours: [], theirs: []}
     for call in times:
         seconds(call)
@@ -87,7 +87,8 @@ def side_by_side(
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """What a call takes: on a GPU by the clock, else processor time, which others do not add to."""
+    """Return the duration of a call: wall time on a GPU, else CPU time, which excludes other
+    load."""
     gpu = torch.cuda.is_available()
     clock = time.perf_counter if gpu else time.process_time
     start = clock()
@@ -99,14 +100,14 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def image_batch(model: Phi3VForCausalLM) -> tuple[torch.Tensor, torch.Tensor]:
-    """pixel_values and image_sizes of IMAGES images of 2 x 2 tiles, padded to 16 tiles."""
+    """Return pixel_values and image_sizes of IMAGES images of 2 x 2 tiles, padded to 16 tiles."""
     edge = model.config.vision_config.image_size
     pixels = torch.rand(IMAGES, 17, 3, edge, edge, device=model.device, dtype=model.dtype)
     return pixels, torch.full((IMAGES, 2), 2 * edge, device=model.device)
 
 
 def measure(model: Phi3VForCausalLM, rounds: int = ROUNDS) -> list[tuple[str, float, float]]:
-    """(what, seconds of ours, seconds of what it is compared with) for each comparison."""
+    """Return (name, our seconds, seconds of the comparison) for each comparison."""
     twin = text_twin(model)
     vision = model.model.vision_embed_tokens
     ids = torch.arange(PROMPT, device=model.device)[None] % 8000 + 8
@@ -158,7 +159,7 @@ def main() -> None:
             model = Phi3VForCausalLM(full_config()).eval()
             torch.set_default_dtype(torch.float32)
     else:
-        torch.set_num_threads(1)  # threads that wait for each other would measure the machine
+        torch.set_num_threads(1)  # more threads would measure the load of the machine
         model = Phi3VForCausalLM(small_config()).eval()
     print(f"{'':58} {'ours':>9} {'other':>9} {'ratio':>6}")
     for what, ours, theirs in measure(model):

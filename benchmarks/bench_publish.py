@@ -1,11 +1,11 @@
-"""Measure what `cephalo publish` costs: by the paper, and by the pair of images.
+"""Measure the cost of `cephalo publish` per paper and per pair of images.
 
     python -m benchmarks.bench_publish FOLDER
 
-FOLDER is one of `cephalo extract`. Its rows are compared and written to a folder that is thrown
-away; then pictures with hashes by chance and the aspects of FOLDER's figures are compared alone,
-since only that grows with the square of the corpus. Both give the CPU hours and the disk beside
-the output for more papers like these; sorting takes about as much disk again for a while.
+FOLDER is one of `cephalo extract`. Its rows are compared and written to a temporary folder; then
+images with random hashes and the aspects of FOLDER's figures are compared, since only this part
+grows quadratically with the corpus. Both give the CPU hours and the disk space, besides the output,
+for more papers of this kind; sorting temporarily takes about as much disk again.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PAPERS = (10_000, 1_000_000, 10_000_000)
 
 
 def main() -> None:
-    """Print rows and pairs a second, and what follows for more papers."""
+    """Print rows and pairs per second, and the extrapolation to more papers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder of `cephalo extract`")
     parser.add_argument("--pictures", type=int, default=100_000, help="that are compared alone")
@@ -50,8 +50,8 @@ def main() -> None:
 
 
 def publish_rows(folder: Path, scratch: Path) -> tuple[float, int, int, int]:
-    """Compare and write the rows of FOLDER; returns CPU seconds, bytes of what is compared, and
-    how many documents and figures there are."""
+    """Compare and write the rows of FOLDER; return CPU seconds, bytes of the comparison data, and
+    the numbers of documents and figures."""
     started = time.process_time()
     compared = scratch / "compared"
     with closing(select_rows(compared, find_tables([folder]))) as selection:
@@ -70,7 +70,7 @@ def publish_rows(folder: Path, scratch: Path) -> tuple[float, int, int, int]:
 
 
 def compare_pictures(folder: Path, scratch: Path, count: int) -> float:
-    """Compare pictures of noise, and print and return how many pairs a CPU second."""
+    """Compare images of noise; print and return the pairs per CPU second."""
     rng = np.random.default_rng(0)
     sizes = read_rows(find_tables([folder])["figures"], ["width", "height"], 1000)
     aspects = [row["width"] / row["height"] for row in sizes]

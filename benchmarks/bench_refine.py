@@ -1,12 +1,12 @@
-"""CPU time, rate and memory of `cephalo refine` against a server of fixed latency.
+"""Measure CPU time, rate and memory of `cephalo refine` with a server of fixed latency.
 
     python -m benchmarks.bench_refine
 
-The server answers each request after the latency, whatever is in flight, so that the ideal rate
-is the number in flight divided by the latency. Each run is a process of its own. Its rate is that
-at which requests arrive in the middle of the run, between its first and last tenth: how long it
-takes to begin and to end does not grow with the number of figures. Its CPU time is that of the
-whole process without what a run of one request takes.
+The server answers each request after the latency, independent of the load, so that the ideal rate
+is the number of requests in flight divided by the latency. Each run is a separate process. Its rate
+is that of the requests in the middle of the run, between its first and last tenth, since the
+duration of start and end does not grow with the number of figures. Its CPU time is that of the
+whole process minus that of a run with one request.
 """
 
 import io
@@ -26,19 +26,19 @@ from typing import Annotated, Any
 import typer
 
 WORDS = [f"{first}{second}" for first in ("lay", "tab", "cra", "fib") for second in "abcdefghijklm"]
-FIGURES = 4  # a document
+FIGURES = 4  # per document
 LATENCY = 1.0  # seconds of a request
-EDGE = 0.1  # share of a run at its beginning, and at its end, that its rate does not count
-MOST_CPU = 4.0  # milliseconds of a request
+EDGE = 0.1  # share of a run at its start and at its end that its rate excludes
+MOST_CPU = 4.0  # milliseconds per request
 LEAST_SHARE = 0.97  # of the ideal rate at 64 in flight
-LEAST_RATE = 200.0  # requests a second at 256 in flight
+LEAST_RATE = 200.0  # requests per second at 256 in flight
 MOST_MEMORY = 600.0  # MB
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run took: `rate` in requests a second, `cpu` in milliseconds a request, `memory` in
-    MB at its peak."""
+    """The result of a run: `rate` in requests per second, `cpu` in milliseconds per request,
+    `memory` in MB at its peak."""
 
     requests: int
     rate: float
@@ -57,7 +57,7 @@ def main(
         ),
     ] = None,
 ) -> None:
-    """Refine with and without verification, with 64 and 256 in flight; print figures and bars."""
+    """Refine with and without verification, with 64 and 256 in flight; print results and bars."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         arrivals = folder / "arrivals"
@@ -91,7 +91,7 @@ def main(
 
 
 def missed(found: Measured, in_flight: int) -> str:
-    """The bars that a run missed, in words; empty if it met all."""
+    """Format the bars that a run missed; empty if it met all."""
     share = found.rate * LATENCY / in_flight
     slow = share < LEAST_SHARE if in_flight == 64 else found.rate < LEAST_RATE
     bars = {"rate": slow, "CPU": found.cpu > MOST_CPU, "memory": found.memory > MOST_MEMORY}
@@ -102,8 +102,8 @@ def missed(found: Measured, in_flight: int) -> str:
 def measure(
     run: tuple[dict[str, Any], float, float], start: float, arrivals: list[float]
 ) -> Measured:
-    """What `refine` found, without the seconds of CPU of a start; `arrivals` are the times, in
-    seconds, at which its requests arrived."""
+    """Return the results of `refine` without the CPU seconds of a start; `arrivals` are the times,
+    in seconds, of its requests."""
     facts, cpu, memory = run
     requests = facts["requests"]
     edge = int(EDGE * len(arrivals))
@@ -113,14 +113,14 @@ def measure(
 
 
 def free_port() -> int:
-    """A port that nothing listens at."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return free.getsockname()[1]
 
 
 def serve(port: int, arrivals: Path) -> None:
-    """Answer any chat completion after LATENCY, in any form that is asked for. When each arrived,
-    in seconds, is a line of the file `arrivals`."""
+    """Answer any chat completion after LATENCY, in any requested form. The file `arrivals` has the
+    time of each, in seconds, one per line."""
     import asyncio
 
     from aiohttp import web
@@ -129,7 +129,7 @@ def serve(port: int, arrivals: Path) -> None:
 
     async def answer(request: web.Request) -> web.Response:
         times.write(f"{time.monotonic()}\n")
-        async for _ in request.content.iter_any():  # read, and thrown away
+        async for _ in request.content.iter_any():  # read and discarded
             pass
         await asyncio.sleep(LATENCY)
         said = "The specimen shows " + " ".join(random.choices(WORDS, k=60)) + "."
@@ -149,7 +149,7 @@ def serve(port: int, arrivals: Path) -> None:
 
 
 def wait_for(port: int) -> None:
-    """Return when something listens at a port."""
+    """Return when a server listens at a port."""
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -173,8 +173,8 @@ def write_corpus(folder: Path, documents: int) -> None:
 
 
 def figure(document: int, number: int) -> dict[str, Any]:
-    """One FIGURES row with a drawing as wide as one column of a journal at 200 dpi, or, every
-    second one, as two, which the client shrinks."""
+    """Return one FIGURES row with a drawing as wide as one column of a journal at 200 dpi or, every
+    second one, as two, which the client resizes."""
     from PIL import Image, ImageDraw
 
     chance = random.Random(f"{document} {number}")
@@ -212,8 +212,8 @@ def figure(document: int, number: int) -> dict[str, Any]:
 def refine(
     figures: Path, out: Path, port: int, in_flight: int, options: list[str]
 ) -> tuple[dict[str, Any], float, float]:
-    """Run `cephalo refine`; what its report says of the run, and the seconds of CPU and the peak
-    memory in MB of the whole process."""
+    """Run `cephalo refine`; return its report of the run, and the CPU seconds and the peak memory
+    in MB of the whole process."""
     command = [sys.executable, "-m", "cephalo.cli.main", "refine", str(figures), "--out", str(out)]
     command += ["--base-url", f"http://127.0.0.1:{port}/v1", "--model", "bench", *options]
     command += ["--max-concurrency", str(in_flight)]

@@ -1,16 +1,16 @@
-"""What each switch of training gains: samples a second, memory and loss, side by side in one run.
+"""Measure what each switch of training gains: samples per second, memory and loss.
 
     OMP_NUM_THREADS=1 python -m benchmarks.bench_train
     OMP_NUM_THREADS=1 python -m benchmarks.bench_train --family qwen3_vl --switches
 
-All ways train the same model from the same weights on the same rows, in the same order, at the
-same learning rate. As in the published notebook of the 10b, images are split, the last fifth of
-the decoder's layers trains and all else is frozen; four epochs are those of the notebook of the
-4b. The model is an Idefics2 of 10M parameters in which vision tower and connector take 3.2 times
-the operations of the decoder's forward on a row of one figure (the 8b: 3.6 times, on a figure of
-1,400 x 1,000 pixels). A third of the rows is text, a third has one figure and a third two, of 700
-to 1,400 pixels, as one or two columns at 200 dpi are; each is asked about in three rows. Answers
-are of 8 to 120 words.
+All variants train the same model from the same weights on the same rows, in the same order, at the
+same learning rate. As in the published notebook of the 10b, images are split, and only the last
+fifth of the decoder's layers trains; four epochs are those of the notebook of the 4b. The model is
+an Idefics2 of 10M parameters in which vision tower and connector take 3.2 times the operations of
+the decoder's forward pass on a row of one figure (the 8b: 3.6 times, on a figure of 1,400 x 1,000
+pixels). A third of the rows is text, a third has one figure and a third two, of 700 to 1,400
+pixels, as wide as one or two columns at 200 dpi; each figure is in three rows. Answers are of 8 to
+120 words.
 """
 
 import json
@@ -31,7 +31,7 @@ TRAINED_LAYERS = 2
 
 
 def load_model(folder: Path) -> Any:
-    """The model with its last layers alone to train."""
+    """Load the model with only its last layers trainable."""
     from transformers import AutoModelForImageTextToText
 
     from cephalo.train.freezing import freeze
@@ -42,22 +42,22 @@ def load_model(folder: Path) -> Any:
 
 
 class Clock:
-    """Seconds and loss of each epoch; judging takes no time. Memory in MB, above the start."""
+    """Seconds and loss of each epoch, without evaluation. Memory in MB, above the start."""
 
     def __init__(self, judge: Callable[[Any], float]) -> None:
         self.judge = judge
         self.wall, self.cpu, self.losses = [], [], []
-        # The highest mark of memory is counted from here.
+        # The peak of memory counts from here.
         Path("/proc/self/clear_refs").write_text("5")
         self.at_rest = memory("VmRSS")
         self.resume()
 
     def resume(self) -> None:
-        """Go on counting."""
+        """Resume counting."""
         self.begun = time.perf_counter(), time.process_time()
 
     def stop(self, model: Any) -> None:
-        """Stop counting and judge the model."""
+        """Stop counting and evaluate the model."""
         self.wall.append(time.perf_counter() - self.begun[0])
         self.cpu.append(time.process_time() - self.begun[1])
         self.memory = memory("VmHWM") - self.at_rest
@@ -65,8 +65,8 @@ class Clock:
 
 
 def answer_loss(model: Any, rows: Any, processor: Any) -> float:
-    """The mean loss of the tokens of held-out answers, each conversation by itself, with the masks
-    that transformers makes: those of packed rows are given to the model by the trainer alone."""
+    """Return the mean loss of the tokens of held-out answers, one conversation at a time, with the
+    masks of transformers; only the trainer passes those of packed rows."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -93,8 +93,8 @@ def answer_loss(model: Any, rows: Any, processor: Any) -> float:
 
 
 def notebook(rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: float) -> Clock:
-    """The loop of the published notebooks: a row at a time, the processor called in the loop, loss
-    on prompt, images and padding alike, a step every four rows."""
+    """Run the loop of the published notebooks: one row at a time, the processor called in the loop,
+    loss on prompt, images and padding alike, a step every four rows."""
     import torch
     from transformers import AutoProcessor
 
@@ -124,7 +124,7 @@ def notebook(rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: flo
 
 
 def settings(out: str, epochs: int, rate: float, **changes: Any) -> Any:
-    """TRL's defaults, on the CPU, without cutting rows or writing checkpoints."""
+    """Return TRL's defaults, on the CPU, without truncating rows or writing checkpoints."""
     from trl import SFTConfig
 
     return SFTConfig(
@@ -144,7 +144,7 @@ def settings(out: str, epochs: int, rate: float, **changes: Any) -> Any:
 
 
 def timed(trainer: Any, clock_of: Callable) -> Clock:
-    """Train, judged at the end of each epoch."""
+    """Train, with an evaluation at the end of each epoch."""
     from transformers import TrainerCallback
 
     class Judge(TrainerCallback):
@@ -164,8 +164,8 @@ def timed(trainer: Any, clock_of: Callable) -> Clock:
 def plain_trl(
     rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: float, **changes: Any
 ) -> Clock:
-    """SFTTrainer with its defaults: eight rows a step, padded to the longest, since it refuses to
-    pack rows with images, and activations computed again."""
+    """Run SFTTrainer with its defaults: eight rows per step, padded to the longest, since it
+    refuses to pack rows with images, and activation checkpointing."""
     from datasets import Image, List
     from transformers import AutoProcessor
     from trl import SFTTrainer
@@ -193,7 +193,7 @@ def packed(
     attention: str | None = None,
     **changes: Any,
 ) -> Clock:
-    """PackedTrainer with some of its switches."""
+    """Run PackedTrainer with some of its switches."""
     from transformers import AutoProcessor
 
     from cephalo.train.encoding import encode_rows
@@ -223,9 +223,9 @@ def packed(
         return timed(trainer, clock_of)
 
 
-KEPT = "TRL's defaults, activations kept"  # as one trains a model that fits
-# Of each way: its name, the function, and what it is given.
-BUDGET = 512  # tokens a sequence
+KEPT = "TRL's defaults, activations kept"  # as for a model that fits in memory
+# Of each variant: its name, the function, and its arguments.
+BUDGET = 512  # tokens per sequence
 WORKER = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
 WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
     ("notebook's loop, 4 rows a step", notebook, {}),
@@ -266,7 +266,7 @@ SWITCHES: list[tuple[str, Callable, dict[str, Any]]] = [
 def measure(
     switches: bool, way: int, folder: Path, rows: int, epochs: int, rate: float
 ) -> dict[str, Any]:
-    """Train in one way; called in a process of its own, whose memory is its alone."""
+    """Train one variant; called in a separate process, so that memory is its own."""
     import torch
     from datasets import disable_progress_bars
     from transformers import AutoProcessor, logging
@@ -289,13 +289,13 @@ def measure(
 
 
 def memory(mark: str) -> float:
-    """Megabytes of memory of this process, now (VmRSS) or at most (VmHWM)."""
+    """Return the memory of this process in megabytes: current (VmRSS) or peak (VmHWM)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{mark}:")[1].split()[0]) / 1024
 
 
 def best(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The least times of each epoch over several runs; memory and losses of the first."""
+    """Return the shortest times of each epoch over several runs; memory and losses of the first."""
     times = {
         key: [min(epoch) for epoch in zip(*(result[key] for result in results), strict=True)]
         for key in ("wall", "cpu")
@@ -304,9 +304,12 @@ def best(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]], rows: int, ways: list[Any]) -> str:
-    """The measurements as a Markdown table. Gains are over the first line of the same step size, in
-    the main process's CPU seconds, after two epochs and after all; then over TRL with activations
-    kept, in CPU seconds and on the clock."""
+    """Format the measurements as a Markdown table.
+
+    Gains are relative to the first line of the same step size, in the main process's CPU seconds,
+    after two epochs and after all; then relative to TRL without activation checkpointing, in CPU
+    seconds and wall time.
+    """
     epochs = len(results[0]["cpu"])
     lines = [
         f"| | samples / s | samples / CPU s | gain, 2 epochs | gain, {epochs} epochs | over TRL, "
@@ -329,18 +332,22 @@ def table(results: list[dict[str, Any]], rows: int, ways: list[Any]) -> str:
 
 
 def main(
-    rows: Annotated[int, typer.Option(help="Rows of an epoch.")] = 54,
-    epochs: Annotated[int, typer.Option(help="Epochs, two at least.", min=2)] = 4,
-    repeats: Annotated[int, typer.Option(help="Runs of each way, in turns; the best counts.")] = 2,
+    rows: Annotated[int, typer.Option(help="Rows per epoch.")] = 54,
+    epochs: Annotated[int, typer.Option(help="Number of epochs; at least two.", min=2)] = 4,
+    repeats: Annotated[
+        int, typer.Option(help="Runs of each variant, alternating; the best counts.")
+    ] = 2,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     family: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "idefics2",
     switches: Annotated[
         bool,
-        typer.Option("--switches", help="All switches and all but one, for one after another."),
+        typer.Option("--switches", help="Measure all switches, and all but one for each of them."),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON there too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the results as JSON to this file.")
+    ] = None,
 ) -> None:
-    """Measure each way of training and print a table."""
+    """Measure each variant of training and print a table."""
     ways = SWITCHES if switches else WAYS
     found: list[list[dict[str, Any]]] = [[] for _ in ways]
     with tempfile.TemporaryDirectory() as folder:

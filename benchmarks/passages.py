@@ -1,13 +1,12 @@
-"""Cleanness and completeness of the passages of running text of made papers.
+"""Measure cleanness and completeness of the passages of running text of generated papers.
 
     python -m benchmarks.papers --count 60 --seed 77 --out runs/papers
     python -m benchmarks.passages runs/papers
 
-A part of a passage (what stands between two empty lines) is clean where it equals a stretch of the
-paper's running text, sign by sign, and begins and ends where sentences do; that a paragraph ends
-is not asked for. Expected are words
-without the hyphens of line ends, indices and exponents as Unicode has them ("TiO₂", "s⁻¹") or as
-TeX writes them ("K_IC", "m^{1/2}"), and no numbers of references.
+A part of a passage (between two empty lines) is clean if it equals a stretch of the paper's running
+text, character by character, and starts and ends at sentence boundaries, not necessarily of a
+paragraph. Expected are words without the hyphens of line ends, indices and exponents as in Unicode
+("TiO₂", "s⁻¹") or TeX ("K_IC", "m^{1/2}"), and no numbers of references.
 """
 
 import json
@@ -34,15 +33,16 @@ _RAISED = str.maketrans("0123456789+−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SCRIPT_SIGNS = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉_^{}")
 _ENDED = re.compile(r"[.。!?]\W*$")
-_APART = 12  # letters of a lost or added piece that is words, not signs
+_APART = 12  # letters of a missing or added piece that consists of words
 
 
 @dataclass
 class Score:
-    """What was found in the passages of some papers.
+    """The results for the passages of some papers.
 
-    `parts` and `words` count what was extracted, `clean_words` what of it is as printed, `told`
-    the words of the papers' running text. `kinds` counts passages by the kinds of their faults.
+    `parts` and `words` count what was extracted, `clean_words` the part of it that equals the
+    print, `told` the words of the papers' running text. `kinds` counts passages by the kinds of
+    their faults.
     """
 
     passages: int = 0
@@ -57,7 +57,8 @@ def main(
     papers: Annotated[Path, typer.Argument(help="Folder that `benchmarks.papers` made.")],
     show: Annotated[int, typer.Option(help="Passages with faults to print.")] = 0,
 ) -> None:
-    """Print how many passages are clean, what the others have, and how much text is kept."""
+    """Print how many passages are clean, the faults of the others, and how much text is
+    extracted."""
     score = Score()
     for name, paragraphs in truths(papers):
         score.told += sum(len(text.split()) for text in paragraphs)
@@ -71,7 +72,7 @@ def main(
 
 
 def truths(papers: Path) -> Iterator[tuple[str, list[str]]]:
-    """The name of each paper, and the paragraphs that should be read from it."""
+    """Yield the name of each paper, and the paragraphs that should be extracted from it."""
     files = sorted((papers / "truth").glob("*.json"))
     if not files:
         raise CephaloError(f"{papers}: no truth/*.json; make papers with benchmarks.papers")
@@ -83,7 +84,7 @@ def truths(papers: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def expected(text: str) -> str:
-    """A paragraph with the tags of `markup`, as a passage should have it."""
+    """Return the expected passage for a paragraph with the tags of `markup`."""
     return to_plain(_SCRIPT.sub(_script, _REFERENCE.sub("", text)))
 
 
@@ -96,7 +97,7 @@ def _script(match: re.Match[str]) -> str:
 
 
 def judge(passage: str, paragraphs: list[str], score: Score) -> dict[str, list[str]]:
-    """Add a passage to `score`; what differs from the `paragraphs` in it, by kind."""
+    """Add a passage to `score`; return its differences from `paragraphs`, by kind."""
     faults: dict[str, list[str]] = {}
     for part in passage.split("\n\n"):
         words = len(part.split())
@@ -113,7 +114,7 @@ def judge(passage: str, paragraphs: list[str], score: Score) -> dict[str, list[s
 
 
 def _holds(text: str, part: str) -> bool:
-    """Whether a text holds a part from the beginning of a sentence to the end of one."""
+    """Return whether a text contains a part that starts and ends at sentence boundaries."""
     start = text.find(part)
     if start < 0 or not _ENDED.search(part):
         return False
@@ -121,7 +122,7 @@ def _holds(text: str, part: str) -> bool:
 
 
 def nearest(part: str, paragraphs: list[str]) -> str:
-    """The paragraph that shares most pairs of words with a part, between its neighbours."""
+    """Return the paragraph that shares most pairs of words with a part, with its neighbours."""
 
     def pairs(text: str) -> set[tuple[str, str]]:
         return set(pairwise(text.split()))
@@ -133,7 +134,7 @@ def nearest(part: str, paragraphs: list[str]) -> str:
 
 
 def differences(part: str, text: str) -> list[tuple[str, str]]:
-    """The kind of each difference of a part from its paragraph, with what stands around it."""
+    """Return the kind of each difference of a part from its paragraph, with its context."""
     matcher = SequenceMatcher(None, text, part, autojunk=False)
     blocks = [block for block in matcher.get_matching_blocks() if block.size > 0]
     if not blocks:
@@ -148,7 +149,7 @@ def differences(part: str, text: str) -> list[tuple[str, str]]:
 
 
 def _kind(printed: str, read: str) -> str:
-    """The kind of a difference between what is printed and what was read."""
+    """Return the kind of a difference between printed and extracted text."""
     if set(printed + read) & _SCRIPT_SIGNS or printed.isdigit() != read.isdigit():
         return "index, exponent or number"
     if (printed + read).isspace():

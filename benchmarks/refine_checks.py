@@ -1,4 +1,4 @@
-"""Precision and recall of the checks of refinement on labelled answers.
+"""Measure precision and recall of the checks of refinement on labelled answers.
 
     python -m benchmarks.refine_checks ANSWERS.jsonl PAPERS
 
@@ -42,7 +42,7 @@ def main(
         bool, typer.Option("--show", help="Print good answers rejected and bad ones accepted.")
     ] = False,
 ) -> None:
-    """Print what is kept and caught, by kind and by check."""
+    """Print accepted and rejected answers, by kind and by check."""
     labelled = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as folder:
         judged = list(judge(labelled, extracted(labelled, papers, Path(folder))))
@@ -57,7 +57,7 @@ def main(
 
 
 def extracted(labelled: list[dict[str, Any]], papers: Path, folder: Path) -> Path:
-    """A folder with the figures of all papers that are asked about."""
+    """Return a folder with the figures of all papers in the answers."""
     if (papers / "figures").is_dir():
         return papers
     wanted = sorted({str(papers / one["document"]) for one in labelled})
@@ -67,7 +67,7 @@ def extracted(labelled: list[dict[str, Any]], papers: Path, folder: Path) -> Pat
 
 
 def judge(labelled: list[dict[str, Any]], figures: Path) -> Iterator[Judged]:
-    """Each answer with the checks that it fails, in the order of the file."""
+    """Yield each answer with the checks that it fails, in the order of the file."""
     system = load_prompt("system").text
     before: dict[tuple[str, str], list[Turn]] = defaultdict(list)
     for answer, source in with_sources(labelled, figures):
@@ -87,7 +87,7 @@ def judge(labelled: list[dict[str, Any]], figures: Path) -> Iterator[Judged]:
 def with_sources(
     labelled: list[dict[str, Any]], figures: Path
 ) -> Iterator[tuple[dict[str, Any], Source]]:
-    """Each answer with what the paper says of its figure, in the order of the file."""
+    """Yield each answer with its source, in the order of the file."""
     rows = defaultdict(list)
     for shard in figure_shards(figures):
         for row in read_figures(shard):
@@ -106,12 +106,12 @@ def with_sources(
 
 
 def start_of(answer: dict[str, Any]) -> str:
-    """The start of the caption of an answer's figure, by which it is found."""
+    """Return the start of the caption of an answer's figure, by which it is found."""
     return folded(answer["caption"])[:40]
 
 
 def talk_of(answer: dict[str, Any]) -> Talk:
-    """The conversation of a labelled answer; the steps of an explanation are part of it."""
+    """Return the conversation of a labelled answer; the steps of an explanation are part of it."""
     turns = [Turn(turn["question"], turn["answer"]) for turn in answer["turns"]]
     if steps := answer.get("steps"):
         turns = [Turn(turns[0].question, "\n\n".join([*steps, turns[0].answer]))]
@@ -119,7 +119,7 @@ def talk_of(answer: dict[str, Any]) -> Talk:
 
 
 def print_kinds(judged: list[Judged]) -> None:
-    """How many answers of each kind are kept, and the totals."""
+    """Print how many answers of each kind are accepted, and the totals."""
     kept, every = Counter(), Counter()
     for one in judged:
         kind = one.answer["verdict"], one.answer["kind"]
@@ -132,13 +132,13 @@ def print_kinds(judged: list[Judged]) -> None:
     good = [not one.failed for one in judged if one.answer["verdict"] == "good"]
     bad = [bool(one.failed) for one in judged if one.answer["verdict"] == "bad"]
     print(f"\ngood kept {share(sum(good), len(good))}, bad caught {share(sum(bad), len(bad))}")
-    # A question that was asked before is rejected whatever its answer says.
+    # A repeated question is rejected whatever its answer.
     again = sum(one.failed.keys() == {"same_question"} for one in judged)
     print(f"{again} of all only for a question that was asked before\n")
 
 
 def print_checks(judged: list[Judged]) -> None:
-    """What each check rejects, rightly and wrongly, and what it alone rejects."""
+    """Print what each check rejects, correctly and incorrectly, and what only it rejects."""
     total = Counter(one.answer["verdict"] for one in judged)
     print("check               of good  of bad  alone  precision  share of bad  share of good")
     for name in [*CHECKS, "same_question"]:
@@ -155,7 +155,7 @@ def print_checks(judged: list[Judged]) -> None:
 
 
 def share(some: int, every: int) -> str:
-    """A share with what it is of."""
+    """Format a share with its numerator and denominator."""
     return f"{some / max(1, every):.3f} ({some} of {every})"
 
 

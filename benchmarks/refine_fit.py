@@ -1,10 +1,10 @@
-"""Fit the weights that tell an answer about another figure of the paper, on labelled answers.
+"""Fit the weights that detect answers about another figure of the paper, on labelled answers.
 
     python -m benchmarks.refine_fit ANSWERS.jsonl FIGURES --out runs/weights.json
 
 ANSWERS.jsonl and FIGURES are those of `benchmarks.refine_checks`; answers of the kind
 "other_figure" are the positive examples, all others the negative ones. Fit on other answers than
-those that the checks are scored on. Without --out, the weights of the package are replaced.
+those used to score the checks. Without --out, the weights of the package are replaced.
 """
 
 import json
@@ -20,12 +20,12 @@ from benchmarks.refine_checks import extracted, talk_of, with_sources
 from cephalo.dataset_scripts.refinement import belonging
 from cephalo.dataset_scripts.refinement.words import subject
 
-Example = tuple[dict[str, float], bool]  # features, and whether the answer is of another figure
+Example = tuple[dict[str, float], bool]  # features, and whether the answer is about another figure
 
 KIND = "other_figure"
-# Kinds that are rejected for their form: their words are of no figure, or of any.
+# Kinds that are rejected for their form, independent of the figure.
 OF_NO_FIGURE = {"boilerplate", "hedge", "injection", "json", "language", "refusal"}
-# On squared weights; each class weighs as much as the other, and an example 1 in the mean.
+# On squared weights; both classes have equal weight, and an example 1 on average.
 PENALTY = 0.5
 DIGITS = 2  # of the weights; a third one changes no decision
 WEIGHTS = Path(belonging.__file__).with_name("weights.json")
@@ -49,7 +49,7 @@ def main(
 
 
 def examples(labelled: list[dict[str, Any]], figures: Path) -> list[Example]:
-    """The examples among labelled answers: those whose papers have other figures."""
+    """Return the examples among labelled answers: those whose papers have other figures."""
     found = []
     for answer, source in with_sources(labelled, figures):
         if source.others and answer["kind"] not in OF_NO_FIGURE:
@@ -63,10 +63,9 @@ def examples(labelled: list[dict[str, Any]], figures: Path) -> list[Example]:
 
 
 def fit(found: list[Example]) -> dict[str, float]:
-    """The weight of each feature, and the bias.
+    """Return the weight of each feature, and the bias.
 
-    Raises:
-        ValueError: Where all answers are of one class.
+    Raises ValueError if all answers are of one class.
     """
     y = np.array([other for _, other in found], float)
     if not 0 < y.sum() < len(y):

@@ -18,7 +18,7 @@ EDGE = 140  # pixels of a tile or image, ten patches
 
 
 def make_rows(count: int) -> Any:
-    """Conversations with PNG figures."""
+    """Create conversations with PNG figures."""
     import numpy as np
     from datasets import Dataset
     from PIL import Image
@@ -55,7 +55,7 @@ def make_rows(count: int) -> Any:
 
 
 def idefics2() -> tuple[Any, Any]:
-    """A configuration and its processor; images are split."""
+    """Return a configuration and its processor; images are split."""
     from transformers import Idefics2Config
 
     from modeling_cephalo.tiny import tiny_idefics2_config, tiny_idefics2_processor
@@ -72,9 +72,9 @@ def idefics2() -> tuple[Any, Any]:
 
 
 def tiny_families() -> dict[str, Any]:
-    """The makers of the tests' tiny families.
+    """Return the makers of the tests' tiny families.
 
-    With them transformers reads their processors without torchvision, which these need for videos.
+    With them transformers loads their processors without torchvision, which they need for videos.
     """
     sys.path.append(str(Path(__file__).parents[1] / "tests" / "samples"))
     from family_samples import FAMILIES  # pyright: ignore[reportMissingImports]
@@ -83,7 +83,7 @@ def tiny_families() -> dict[str, Any]:
 
 
 def family(name: str) -> tuple[dict[str, Any], Any]:
-    """The configuration of a family that the tests know, as a dictionary with a larger decoder, and
+    """Return the configuration of a family of the tests, as a dictionary with a larger decoder, and
     its processor."""
     config, processor = tiny_families()[name]([TEXT] * 20)
     found = config.to_dict()
@@ -93,7 +93,7 @@ def family(name: str) -> tuple[dict[str, Any], Any]:
 
 
 def qwen3_vl() -> tuple[Any, Any]:
-    """A configuration and its processor; images keep their form."""
+    """Return a configuration and its processor; images keep their aspect ratio."""
     from transformers import Qwen3VLConfig
 
     config, processor = family("qwen3_vl")
@@ -106,7 +106,7 @@ def qwen3_vl() -> tuple[Any, Any]:
 
 
 def gemma3() -> tuple[Any, Any]:
-    """A configuration and its processor; images are squares of 25 tokens."""
+    """Return a configuration and its processor; images are squares of 25 tokens."""
     from transformers import Gemma3Config
 
     config, processor = family("gemma3")
@@ -123,7 +123,7 @@ MODELS = {maker.__name__: maker for maker in (idefics2, qwen3_vl, gemma3)}
 
 
 def make_model(name: str, folder: Path, seed: int) -> None:
-    """The model and processor that all ways begin with.
+    """Create the model and processor that all variants start from.
 
     Raises CephaloError for another name than those of MODELS.
     """

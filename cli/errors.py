@@ -9,7 +9,7 @@ class CephaloError(Exception):
 
 
 def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
-    """The error for a failed request about `name`: the Hub's answer, or that it gave none."""
+    """Return the error for a failed request about `name`: the answer of the Hub, or its absence."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     if status in (401, 403):

@@ -15,15 +15,15 @@ from cephalo.cli.errors import CephaloError
 
 @contextmanager
 def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
-    """Replace a file whole, so that it is never seen half written.
+    """Write a file atomically.
 
     Args:
         path: The file, which need not exist.
-        shared: Whether several processes may write it at once, each under a name of its own.
+        shared: Whether several processes may write it at once, each to its own temporary file.
 
     Yields:
-        The file beside it to write to. It is renamed when the block ends, and removed if the
-        block fails.
+        The temporary file to write to. It is renamed when the block ends, and removed if the block
+        fails.
     """
     own = f".{os.getpid()}" if shared else ""
     aside = path.with_name(f".{path.name}{own}.tmp")
@@ -36,9 +36,9 @@ def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a text file whole.
+    """Write a text file atomically.
 
-    Characters that UTF-8 cannot hold (half a surrogate pair) are written as escapes.
+    Characters that UTF-8 cannot encode (half a surrogate pair) are written as escapes.
     """
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -66,10 +66,10 @@ def check_outside(
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` if it is missing, and hold it for one run at a time.
+    """Create `folder` if it is missing, and lock it for one run at a time.
 
     A new folder is removed again if the run fails and leaves it empty. Raises CephaloError if
-    another run holds it or it cannot be written.
+    another run has locked it or it cannot be written.
     """
     made = not folder.exists()
     try:
@@ -77,16 +77,16 @@ def locked(folder: Path) -> Iterator[None]:
             yield
     except BaseException:
         if made:
-            with suppress(OSError):  # it is not empty
+            with suppress(OSError):  # not empty
                 folder.rmdir()
         raise
 
 
 @contextmanager
 def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the name of a folder that `written_aside` will make, for one run at a time.
+    """Lock the name of a folder that `written_aside` will create, for one run at a time.
 
-    Raises CephaloError if another run holds it, unless it is to `wait`, or if its parent cannot be
+    Raises CephaloError if another run has locked it, unless `wait`, or if its parent cannot be
     written.
     """
     whole = folder.resolve()  # "." has no name
@@ -96,9 +96,10 @@ def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
-    """A new folder that becomes `folder` when the block ends, and is removed if the block fails.
+    """Create a new folder that becomes `folder` when the block ends, and is removed if the block
+    fails.
 
-    Use it while `locked_name` holds the name: what killed runs left is removed first.
+    Use it while `locked_name` holds the lock: leftovers of killed runs are removed first.
     """
     folder = folder.resolve()
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
@@ -115,7 +116,7 @@ def written_aside(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
-    """Hold a lock file; the kernel frees it when the process ends, however it ends."""
+    """Hold a lock file; the kernel releases it when the process ends, however it ends."""
     try:
         file = _lock(path, wait)
     except BlockingIOError as error:
@@ -132,22 +133,22 @@ def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
 
 
 def _lock(path: Path, wait: bool) -> IO[str]:
-    """Open and lock a file, in a folder that is made if it is missing.
+    """Open and lock a file, in a folder that is created if it is missing.
 
-    Raises BlockingIOError if the file is locked, unless it is to `wait`.
+    Raises BlockingIOError if the file is locked, unless `wait`.
     """
     while True:
-        with suppress(FileExistsError):  # a file in place of the folder, which `open` tells
+        with suppress(FileExistsError):  # a file in place of the folder: `open` reports it
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = path.open("a")
         except FileNotFoundError:
             if os.path.lexists(path.parent):
                 raise
-            continue  # a run that failed removed the folder that it had made
+            continue  # a failed run removed the folder that it had created
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            # The run before removes the file at its end: what was locked may be no longer there.
+            # The previous run removes the file at its end: the locked file may no longer be there.
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
             file.close()
@@ -174,10 +175,11 @@ def _unwritable(folder: Path, error: OSError) -> CephaloError:
 
 
 def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
-    """A new SQLite database for data that does not fit in memory; it uses up to 100 MB of memory.
+    """Create an SQLite database for data that does not fit in memory; it uses up to 100 MB of
+    memory.
 
     Sorting spills into files beside it. Not crash-safe: journaling is off and nothing is committed;
-    a run that is killed starts again without it.
+    a killed run starts again without it.
     """
     database = sqlite3.connect(path, isolation_level=None)
     folder = str(path.parent.absolute()).replace("'", "''")
@@ -186,7 +188,7 @@ def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
         "synchronous = OFF",
         "locking_mode = EXCLUSIVE",
         "cache_size = -32000",  # KiB
-        f"temp_store_directory = '{folder}'",  # of the process; passed over once it is gone
+        f"temp_store_directory = '{folder}'",  # of the process; ignored once it is gone
     ):
         database.execute(f"PRAGMA {setting}")
     database.executescript(schema)

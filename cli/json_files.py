@@ -1,4 +1,4 @@
-"""JSON of files that users, crashed runs and other programs may have written."""
+"""Read JSON files that users, crashed runs and other programs may have written."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cephalo.cli.errors import CephaloError
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """The object in a JSON text. Raises ValueError if it is another value or no JSON."""
+    """Return the object in a JSON text. Raises ValueError if it is another value or not JSON."""
     try:
         found = json.loads(text)
     except RecursionError as error:
@@ -20,7 +20,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def read_object(path: Path, mend: str) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Return the object in a JSON file.
 
     `mend` tells the user how to fix a damaged file. Raises FileNotFoundError, and CephaloError if
     the file is damaged or cannot be read.
@@ -34,7 +34,7 @@ def read_object(path: Path, mend: str) -> dict[str, Any]:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys among them."""
+    """Yield every string in a JSON value, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

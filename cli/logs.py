@@ -1,4 +1,5 @@
-"""Notes and progress of a command, on the standard error stream; results go to the output."""
+"""Logging and progress of a command, on the standard error stream; results go to standard
+output."""
 
 import logging
 import os
@@ -8,7 +9,7 @@ from typing import TextIO
 from cephalo.cli.errors import CephaloError
 
 QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
-# How much libraries tell, with --verbose; what the user has set counts.
+# Log levels of libraries with --verbose; levels that the user has set take precedence.
 LIBRARIES = ("TRANSFORMERS_VERBOSITY", "HF_HUB_VERBOSITY", "DATASETS_VERBOSITY")
 DETAILED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -16,7 +17,7 @@ _ours = logging.getLogger("cephalo")
 
 
 class _ErrorStream(logging.StreamHandler[TextIO]):
-    """Writes to what is the standard error stream at that time."""
+    """Writes to the current standard error stream."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -27,9 +28,10 @@ class _ErrorStream(logging.StreamHandler[TextIO]):
 
 
 def take_flags(arguments: list[str]) -> tuple[list[str], int]:
-    """The arguments of a command without --quiet and --verbose, and the level that these ask for.
+    """Remove --quiet and --verbose from the arguments of a command; return the rest and the log
+    level.
 
-    As with `hf`, they may stand anywhere before "--". Raises CephaloError for both together.
+    As with `hf`, they may be anywhere before "--". Raises CephaloError for both together.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     flags = {one for one in arguments[:end] if one in (*QUIET, *VERBOSE)}
@@ -42,8 +44,8 @@ def take_flags(arguments: list[str]) -> tuple[list[str], int]:
 
 
 def show_notes(level: int = logging.INFO) -> None:
-    """Show the notes of Cephalo from `level` on; with DEBUG, with their time and place, and those
-    of the Hugging Face libraries too."""
+    """Show the log of Cephalo from `level` on; with DEBUG, also time and place, and the log of the
+    Hugging Face libraries."""
     handler = _ErrorStream()
     if level == logging.DEBUG:
         handler.setFormatter(logging.Formatter(DETAILED))
@@ -54,5 +56,6 @@ def show_notes(level: int = logging.INFO) -> None:
 
 
 def no_bars() -> bool | None:
-    """What tqdm takes as `disable`: True with --quiet, else None (no bars without a terminal)."""
+    """Return tqdm's argument `disable`: True with --quiet, else None (no bars without a
+    terminal)."""
     return True if _ours.getEffectiveLevel() == logging.WARNING and _ours.handlers else None

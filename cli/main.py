@@ -31,9 +31,18 @@ COMMANDS = {
         "cephalo.dataset_scripts.extract:app",
         "Extract figures, captions and text from PDF files and wikis.",
     ),
+    "import": Command(
+        "cephalo.dataset_scripts.importing.command:app",
+        "Make figures and conversations of your own images and tables.",
+    ),
     "review": Command(
         "cephalo.dataset_scripts.workbench.command:app",
         "Look at figures, accept, reject and correct them in the browser.",
+        resumes=False,
+    ),
+    "search": Command(
+        "cephalo.dataset_scripts.searching.command:app",
+        "Find figures by words or by an image.",
         resumes=False,
     ),
     "refine": Command(
@@ -42,6 +51,10 @@ COMMANDS = {
     "plots": Command(
         "cephalo.dataset_scripts.plots.command:app",
         "Draw plots from known data, with questions and true answers.",
+    ),
+    "export": Command(
+        "cephalo.dataset_scripts.exporting.command:app",
+        "Write figures and conversations for other programs: LLaVA, COCO, CSV ...",
     ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
@@ -154,24 +167,24 @@ def run_command(name: str, arguments: list[str]) -> None:
         if format_message is None:
             raise
         raise CephaloError(f"{format_message()} See `cephalo {name} --help`.") from error
-    if code == 130:  # what Typer makes of Ctrl-C
+    if code == 130:  # Typer's code for Ctrl-C
         raise KeyboardInterrupt
     if code:
         sys.exit(code)
 
 
 def room(error: BaseException) -> str:
-    """What to do about a disk that is full, "" for other errors."""
+    """Return advice about a full disk, "" for other errors."""
     if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return ""
     place = Path(os.fsdecode(error.filename or tempfile.gettempdir())).absolute()
     folder = next(one for one in (place, *place.parents) if one.is_dir())
     free = shutil.disk_usage(folder).free / 1e6
-    return f"; {folder} has {free:.1f} MB left: free some space; the same command resumes"
+    return f"; {folder} has {free:.1f} MB left: free disk space; the same command resumes"
 
 
 def one_line(error: BaseException) -> str:
-    """The message of `error` with all white space folded, or its type if it has none."""
+    """Return the message of `error` with all white space folded, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

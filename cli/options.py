@@ -1,4 +1,4 @@
-"""Options of a command that derive from the dataclass which holds them."""
+"""Derive the options of a command from a dataclass."""
 
 import functools
 import inspect
@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 from typer.core import TyperCommand
 
+MOST_SEED = 2**32 - 1  # what NumPy takes; PyTorch and servers take more
 OPTIONS = "Options"  # heading of the options without a `rich_help_panel`
 
 
@@ -15,7 +16,7 @@ def options_of_dataclasses(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace each parameter of a command that is a dataclass by its fields, as Typer options.
 
     A field `name: Annotated[type, typer.Option(...)] = default` becomes an option of that type,
-    help and default. Other fields keep their default and are no options. The command is called
+    help and default. Other fields keep their default and are not options. The command is called
     with one object for each of its dataclasses.
 
     Args:
@@ -47,12 +48,12 @@ def options_of_dataclasses(command: Callable[..., Any]) -> Callable[..., Any]:
         }
         return command(**given, **built)
 
-    run.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
+    run.__signature__ = signature  # type: ignore[attr-defined]  # read by Typer
     return run
 
 
 def _parameters(kind: type) -> list[inspect.Parameter]:
-    """The fields of a dataclass that are options, as parameters."""
+    """Return the fields of a dataclass that are options, as parameters."""
     types = get_type_hints(kind, include_extras=True)
     return [
         inspect.Parameter(
@@ -77,7 +78,7 @@ def _default(field: Field[Any]) -> Any:
 class GroupedCommand(TyperCommand):
     """A command whose help lists options under the heading of their `rich_help_panel`.
 
-    Typer itself groups them only in help drawn by rich, which takes longer to import.
+    Typer itself groups them only if rich renders the help, which takes longer to import.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -1,4 +1,4 @@
-"""Packages that one command alone needs, which an extra of Cephalo installs."""
+"""Check optional packages, which extras of Cephalo install."""
 
 import importlib.util
 
@@ -22,8 +22,8 @@ def need_packages(purpose: str, extra: str, *names: str) -> None:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a module can be imported, without importing it."""
+    """Return whether a module can be imported, without importing it."""
     try:
         return importlib.util.find_spec(name) is not None
-    except ValueError:  # what `sys.modules` holds in its place has no specification
+    except ValueError:  # an entry of `sys.modules` without a specification
         return False

@@ -11,15 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SPARE_BYTES = 1 << 29  # of memory, above what the process has when it begins
+SPARE_BYTES = 1 << 29  # of memory, above what the process uses at its start
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
-    replies, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no reply
+    """Answer requests until the input ends."""
+    replies, sys.stdout = sys.stdout, sys.stderr  # output of a library is not a reply
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which a parent that ignores it hands on
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a parent that ignores it passes that on
     limit_memory()
     for line in sys.stdin:
         request = json.loads(line)
@@ -28,7 +28,7 @@ def main() -> None:
             reply = {"text": rendered(request, render_jinja_template)}
         except MemoryError:
             return
-        except Exception as error:  # of the template, which may raise anything
+        except Exception as error:  # a template may raise anything
             said = " ".join(str(error).split())[:300] or type(error).__name__
             reply = {"failed": said}
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def rendered(request: dict[str, Any], render: Any) -> str:
-    """The text of a request's messages. Raises ValueError if it is too long."""
+    """Return the rendered messages of a request. Raises ValueError if the text is too long."""
     [text], _ = render(
         [request["messages"]],
         chat_template=request["template"],
@@ -49,7 +49,7 @@ def rendered(request: dict[str, Any], render: Any) -> str:
 
 
 def limit_memory() -> None:
-    """Let this process take `SPARE_BYTES` more than it has, if the system tells how much."""
+    """Limit this process to `SPARE_BYTES` more than it uses, if the system reports its usage."""
     try:
         import resource
 

@@ -1,8 +1,8 @@
-"""Chat templates, which come with models: rendered in a process of their own, of bounded time.
+"""Render chat templates of models in a separate process, with limits on time and memory.
 
-The sandbox of transformers keeps a template from files and code, and not from a loop without end
-or a text without end, which a template may write for some questions only. The process is started
-once and kept, so that a conversation costs a fraction of a millisecond.
+The sandbox of transformers protects files and code, but not against an endless loop or endless
+text, which a template may produce for some questions only. The process is started once and reused,
+so that a conversation costs a fraction of a millisecond.
 """
 
 import atexit
@@ -20,14 +20,14 @@ from typing import Any
 from cephalo.cli.errors import CephaloError
 
 SECONDS = 5.0  # for one conversation; templates of published models take milliseconds
-MOST_CHARACTERS = 1_000_000  # of a template, and of what it writes beyond the messages
-# What the process may know of this one's environment: where its libraries lie, and what time it is
-# where. A token for the Hub or a key of a teacher is not for templates, which come from strangers.
+MOST_CHARACTERS = 1_000_000  # of a template, and of its output in addition to the messages
+# The environment variables of the process: where its libraries are, and the time zone. A Hub token
+# or an API key is not for templates, which are untrusted.
 ENVIRONMENT = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR", "TZ")
 
 
 class TemplateFailedError(CephaloError):
-    """A template rejects a conversation, or does what its sandbox forbids."""
+    """A template rejects a conversation, or violates its sandbox."""
 
 
 class TemplateUnboundedError(CephaloError):
@@ -43,13 +43,14 @@ def render(
     """Render messages with a chat template.
 
     Args:
-        template: in Jinja, as in chat_template.jinja. messages: as in transformers'
-        `apply_chat_template`. Images become placeholders. tokens: the texts of special tokens,
-        "bos_token" and the like. add_generation_prompt: also write the beginning of the assistant's
-        turn.
+        template: Jinja source, as in chat_template.jinja.
+        messages: As in transformers' `apply_chat_template`. Images become placeholders.
+        tokens: Texts of the special tokens, such as "bos_token".
+        add_generation_prompt: Whether to append the start of the assistant's turn.
 
-    Raises TemplateFailedError if it refuses them or writes more than `MOST_CHARACTERS`, and
-    TemplateUnboundedError if it takes more than `SECONDS` or too much memory.
+    Raises:
+        TemplateFailedError: If it rejects them or writes more than `MOST_CHARACTERS`.
+        TemplateUnboundedError: If it takes more than `SECONDS` or too much memory.
     """
     if len(template) > MOST_CHARACTERS:
         raise CephaloError(
@@ -73,19 +74,20 @@ def render(
 
 
 def placeholder(value: object) -> str:
-    """A placeholder for an image in a message: templates only look for its key."""
+    """Return a placeholder for an image in a message, since templates only test for its key."""
     return f"<{type(value).__name__}>"
 
 
 class _Renderer:
-    """A `template_process`, started when it is first asked and again after it ended."""
+    """A `template_process`, started on first use and restarted after it ended."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
         self.lock = threading.Lock()
 
     def ask(self, request: str) -> dict[str, Any]:
-        """The reply to a request. Raises TemplateUnboundedError if the process ends over it."""
+        """Return the reply to a request. Raises TemplateUnboundedError if the process ends
+        meanwhile."""
         with self.lock:
             process = self.started()
             assert process.stdin and process.stdout  # both are pipes
@@ -95,7 +97,7 @@ class _Renderer:
                 line = process.stdout.readline()
             except BrokenPipeError:
                 line = ""
-            except BaseException:  # Ctrl-C: its reply must not be taken for the next one's
+            except BaseException:  # Ctrl-C: its reply must not be read as that of the next request
                 self.stop()
                 raise
             if line.endswith("\n"):
@@ -107,29 +109,29 @@ class _Renderer:
                 f"the chat template takes more than {SECONDS:g} seconds for one conversation; save "
                 "the model with another"
             )
-        if code > 0:  # a bug; its traceback was printed
+        if code > 0:  # a defect; its traceback was printed
             raise RuntimeError(f"the process for chat templates ended with exit code {code}")
         raise TemplateUnboundedError(
             "the chat template takes too much memory; save the model with another"
         )
 
     def started(self) -> subprocess.Popen[str]:
-        """The process, which a new one replaces if it is gone."""
+        """Return the process, restarted if it has ended."""
         if self.process is None or self.process.poll() is not None:
             self.stop()
             self.process = subprocess.Popen(
-                # -P: no module of the folder in which the command runs.
+                # -P: no module of the current folder is imported.
                 [sys.executable, "-P", "-m", "cephalo.cli.template_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="ascii",  # of JSON as `json` writes it
                 env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-                start_new_session=True,  # Ctrl-C is for its parent
+                start_new_session=True,  # Ctrl-C is handled by its parent
             )
         return self.process
 
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if it is running."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()
@@ -141,7 +143,7 @@ class _Renderer:
         process, self.process = self.process, None
         self.lock = threading.Lock()
         if process is not None:
-            process.returncode = 0  # or Popen would wait for another's child
+            process.returncode = 0  # otherwise Popen would wait for another process's child
             self.close(process)
 
     @staticmethod
@@ -153,7 +155,7 @@ class _Renderer:
 
 _renderer = _Renderer()
 atexit.register(_renderer.stop)
-os.register_at_fork(  # between two requests, or the pipes would hold halves of them
+os.register_at_fork(  # between two requests, or the pipes would contain parts of them
     before=lambda: _renderer.lock.acquire(),
     after_in_parent=lambda: _renderer.lock.release(),
     after_in_child=lambda: _renderer.forget(),
@@ -162,7 +164,7 @@ os.register_at_fork(  # between two requests, or the pipes would hold halves of 
 
 @cache
 def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
-    """Raise CephaloError if a template cannot write a question, its answer and another one.
+    """Raise CephaloError if a template cannot render a question, its answer and another question.
 
     `tokens` are those of `render`, in pairs. Valid templates are cached.
     """
@@ -178,13 +180,14 @@ def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
 def render_with(
     processor: Any, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False
 ) -> str:
-    """As `apply_chat_template` of a processor, in bounded time and memory. Raises as `render`."""
+    """Render as a processor's `apply_chat_template` does, in bounded time and memory. Raises as
+    `render`."""
     template, tokens = template_of(processor)
     return render(template, messages, tokens, add_generation_prompt)
 
 
 def template_of(processor: Any) -> tuple[str, dict[str, str]]:
-    """The template with which a processor writes conversations, and the special tokens in it."""
+    """Return a processor's chat template and its special tokens."""
     template = processor.chat_template
     if isinstance(template, dict):
         template = template.get("default", "")

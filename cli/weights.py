@@ -1,4 +1,4 @@
-"""Weight files, read by their headers and in pieces, without loading a model library."""
+"""Read weight files by their headers and in pieces, without importing a model library."""
 
 import json
 import os
@@ -29,10 +29,10 @@ FLOATS = {
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
-    """The files that hold the weights of a model: those that its index names, else one file.
+    """Return the weight files of a model: those in its index, or else a single file.
 
-    `name` is what errors call the model. Raises CephaloError if a file or the index is missing
-    or broken.
+    `name` is the model's name in errors. Raises CephaloError if a file or the index is missing or
+    broken.
     """
     names = {ADAPTER if (folder / ADAPTER).exists() else WHOLE}
     if (folder / INDEX).exists():
@@ -46,7 +46,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 
 
 def indexed_files(index: Path) -> dict[str, str]:
-    """The file of each tensor. Raises CephaloError if the index is broken."""
+    """Return the file of each tensor. Raises CephaloError if the index is broken."""
     try:
         found = parse_object(index.read_bytes())["weight_map"]
         if found and all(isinstance(file, str) for file in found.values()):
@@ -54,14 +54,15 @@ def indexed_files(index: Path) -> dict[str, str]:
     except OSError as error:
         raise CephaloError(f"cannot read {index}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CephaloError(f"{index} is broken ({error!r}); fetch it again") from error
-    raise CephaloError(f"{index} names no files; fetch it again")
+        raise CephaloError(f"{index} is broken ({error!r}); download it again") from error
+    raise CephaloError(f"{index} names no files; download it again")
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file (its first 8 bytes are the header's length).
+    """Return the JSON header of a safetensors file (its first 8 bytes are the header's length).
 
-    Raises CephaloError if the file is none, is cut short, or has places that do not fit its shapes.
+    Raises CephaloError if it is not such a file, is truncated, or has offsets that do not fit its
+    shapes.
     """
     try:
         with safe_open(path, "numpy"):  # checks all of this
@@ -82,13 +83,13 @@ def check_finite(path: Path) -> None:
     if wrong := not_finite(path):
         more = f" and {len(wrong) - 5} more" if wrong[5:] else ""
         raise CephaloError(
-            f"{path} holds NaN or infinity in {', '.join(wrong[:5])}{more}; the model is "
-            "unusable; train, merge or fetch it again"
+            f"{path} contains NaN or infinity in {', '.join(wrong[:5])}{more}; the model is "
+            "unusable; train, merge or download it again"
         )
 
 
 def not_finite(path: Path) -> list[str]:
-    """The tensors of a safetensors file with an infinite or NaN value."""
+    """Return the tensors of a safetensors file with an infinite or NaN value."""
     header = read_header(path)
     wrong = []
     with path.open("rb") as file:
@@ -103,13 +104,13 @@ def not_finite(path: Path) -> list[str]:
 
 
 def has_infinite(file: int, start: int, end: int, dtype: str) -> bool:
-    """Whether a value between two offsets of an open file is infinite or NaN."""
+    """Return whether a value between two offsets of an open file is infinite or NaN."""
     kind, magnitude, infinite = FLOATS[dtype]
     buffer = np.empty(CHUNK_BYTES, np.uint8)
     while start < end:
         piece = buffer[: min(CHUNK_BYTES, end - start)]
         if os.preadv(file, [piece.data], start) < len(piece):
-            raise CephaloError("a file of weights became shorter while it was read; try again")
+            raise CephaloError("a weight file was truncated while it was read; try again")
         values = piece.view(kind)
         values &= kind(magnitude)
         if values.max() >= infinite:

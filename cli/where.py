@@ -1,7 +1,7 @@
-"""Rows chosen by an expression of SQL over their columns: `--where`.
+"""Select rows by an SQL expression over their columns: `--where`.
 
-SQLite evaluates it, on one row at a time. An authorizer denies all but the columns of the row and a
-few functions of texts: no other SELECT, no file.
+SQLite evaluates it, one row at a time. An authorizer denies everything but the columns of the row
+and a few text functions: no subqueries, no files.
 """
 
 import difflib
@@ -16,16 +16,16 @@ from cephalo.cli.errors import CephaloError
 
 FUNCTIONS = ("like", "lower", "upper", "length", "coalesce")
 LONGEST = 10_000  # characters of an expression
-MOST_DEPTH = 100  # of nested parts; SQLite's own limit of 1000 is deep in the stack
+MOST_DEPTH = 100  # of nesting; SQLite's own limit of 1000 is too deep for the stack
 LONGEST_PATTERN = 1000  # bytes of a pattern of `like`
-LONGEST_VALUE = 16 << 20  # bytes of a value, also of texts put together; bounds the memory
+LONGEST_VALUE = 16 << 20  # bytes of a value, also of concatenated strings; bounds the memory
 TOLD = 200  # characters of an expression in an error
 TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
 HELP = (
     "Take only rows for which this condition on columns holds, in SQL, such as "
     "\"kind = 'figure' and license like 'CC-BY%'\"; see docs/data.md."
 )
-# Comments, texts in single quotes, and names in the three kinds of quotes that SQLite knows.
+# Comments, strings in single quotes, and names in SQLite's three kinds of quotes.
 _QUOTED = re.compile(
     r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|\"((?:[^\"]|\"\")*)\"|\[([^\]]*)\]|`([^`]*)`",
     re.DOTALL,
@@ -36,20 +36,20 @@ class Where:
     """A condition on the rows of a table.
 
     Attributes:
-        text: the expression.
-        columns: the columns that it reads.
+        text: The expression.
+        columns: The columns that it reads.
     """
 
     def __init__(self, text: str, types: Mapping[str, str], table: str) -> None:
         """Prepare an expression.
 
         Args:
-            text: An expression of SQLite.
-            types: The columns that it may name, each with TEXT, INTEGER or REAL.
-            table: Whose columns they are, for errors.
+            text: An SQLite expression.
+            types: The allowed columns, each with TEXT, INTEGER or REAL.
+            table: The name of the table, for errors.
 
         Raises:
-            CephaloError: If it cannot be evaluated; names the columns.
+            CephaloError: If it is invalid; the message names the columns.
         """
         self.text, self.types, self.table = text, dict(types), table
         self.told = repr(text if len(text) <= TOLD else f"{text[:TOLD]}...")
@@ -58,7 +58,7 @@ class Where:
         if len(text) > LONGEST:
             raise CephaloError(f"--where has {len(text):,} characters; give {LONGEST:,} at most")
         self._check_quotes()
-        # What is cast to a type is compared as one of that type.
+        # Values cast to a type are compared as that type.
         cast = ", ".join(f"CAST(? AS {kind}) AS {quoted(name)}" for name, kind in types.items())
         self._statement = f"SELECT ({text}\n) IS TRUE FROM (SELECT {cast}) AS row"
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
@@ -69,11 +69,12 @@ class Where:
         self.columns = self._prepare()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For processes of `datasets`, which a connection cannot go to."""
+        """Support processes of `datasets`, since a connection cannot be pickled."""
         return Where, (self.text, self.types, self.table)
 
     def _check_quotes(self) -> None:
-        """Refuse names in quotes that are no columns, which SQLite takes for texts, and queries."""
+        """Reject queries, and quoted names that are not columns, which SQLite would treat as
+        strings."""
         for found in _QUOTED.finditer(self.text):
             name = next((part for part in found.groups() if part is not None), None)
             if name is not None and name.casefold() not in map(str.casefold, self.types):
@@ -82,11 +83,11 @@ class Where:
         if re.search(r"\b(?:select|values)\b|;", bare, re.IGNORECASE):
             raise CephaloError(f"--where {self.told}: give a condition on columns, not a query")
         depth = accumulate((one == "(") - (one == ")") for one in bare)
-        if min(depth, default=0) < 0:  # else what follows stands outside of the condition
+        if min(depth, default=0) < 0:  # otherwise the rest would be outside of the condition
             raise CephaloError(f"--where {self.told} closes a parenthesis that it does not open")
 
     def _prepare(self) -> list[str]:
-        """The columns that the expression reads. Raises CephaloError."""
+        """Return the columns that the expression reads. Raises CephaloError."""
         read, denied = set(), []
 
         def authorize(action: int, one: str | None, other: str | None, *_: Any) -> int:
@@ -99,13 +100,13 @@ class Where:
                 denied.append(f"the function {other}" if other else "a statement")
             return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
-        # On a table, since SQLite tells of no columns that stand for constants.
+        # On a table, since SQLite does not report columns that stand for constants.
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.types.items())
         try:
             self._database.execute(f"CREATE TABLE row ({columns})")
-        except (sqlite3.Error, ValueError) as error:  # names that differ in case, or none
+        except (sqlite3.Error, ValueError) as error:  # names that differ in case, or no columns
             raise CephaloError(
-                f"--where: {self.table} has columns that SQLite cannot tell apart or take ({error})"
+                f"--where: {self.table} has columns that SQLite cannot distinguish ({error})"
             ) from error
         self._database.set_authorizer(authorize)
         try:
@@ -133,17 +134,17 @@ class Where:
         hint = f"did you mean {near[0]!r}? " if near else ""
         return CephaloError(
             f"--where {self.told}: no column {name!r}; {hint}{self._columns_told()}; "
-            "texts stand in single quotes"
+            "put strings in single quotes"
         )
 
     def _columns_told(self) -> str:
         return f"the columns of {self.table} are {', '.join(self.types)}"
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
-        """Whether the condition holds for a row; it does not where it is null.
+        """Return whether the condition holds for a row; null counts as false.
 
-        Columns that the row lacks are null, lists and structures are JSON texts. Raises
-        CephaloError where it cannot be evaluated.
+        Columns that the row lacks are null, lists and structures are JSON strings. Raises
+        CephaloError if it cannot be evaluated.
         """
         values = [plain(row.get(name)) if name in self.columns else None for name in self.types]
         try:
@@ -154,26 +155,27 @@ class Where:
 
 
 def types_of(schema: Iterable[Any]) -> dict[str, str]:
-    """The columns of an Arrow schema that a condition may name: all but images and other bytes."""
+    """Return the columns of an Arrow schema that a condition may use: all but images and other
+    bytes."""
     kinds = {field.name: str(field.type) for field in schema}
     return {name: sql_type(kind) for name, kind in kinds.items() if "binary" not in kind}
 
 
 def sql_type(kind: str) -> str:
-    """The type that SQLite gives values of an Arrow type; lists and structures are JSON texts."""
+    """Return the SQLite type of an Arrow type; lists and structures are JSON strings."""
     if kind.startswith(("int", "uint", "bool")):
         return INTEGER
     return REAL if kind.startswith(("halffloat", "float", "double", "decimal")) else TEXT
 
 
 def quoted(name: str) -> str:
-    """A name as SQLite reads it."""
+    """Quote a name for SQLite."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def plain(value: Any) -> Any:
-    """A value of a row as SQLite has it."""
-    if isinstance(value, str):  # half a surrogate pair is no UTF-8
+    """Convert a value of a row to SQLite."""
+    if isinstance(value, str):  # half a surrogate pair is not valid UTF-8
         return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, int | float):
         return value

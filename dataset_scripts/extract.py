@@ -1,6 +1,6 @@
-"""`cephalo extract`: PDF files and wiki pages to the `figures` and `text` tables.
+"""`cephalo extract`: read PDF files and wiki pages into the `figures` and `text` tables.
 
-One Parquet shard of each table for each document.
+Each document has one Parquet shard per table.
 """
 
 import os
@@ -28,17 +28,19 @@ def extract(
     cluster: Cluster,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="PDF and saved HTML files, HTML dumps of wikis, folders of them."),
+        typer.Argument(
+            help="PDF files, saved HTML files, HTML dumps of wikis, or folders of them."
+        ),
     ] = None,
     kinds: Annotated[
-        str, typer.Option(help=f"What to keep, comma separated: {', '.join(KINDS)}.")
+        str, typer.Option(help=f"Kinds to extract, comma separated: {', '.join(KINDS)}.")
     ] = ",".join(Settings.kinds),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of processes; by default one per core.")
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Time limit of one document, in seconds.")
-    ] = 60.0,
+    ] = 300.0,  # OCR takes 3 s of processor time for a page
     dataset: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,12 +57,11 @@ def extract(
 ) -> None:
     """Read figures and captions from PDF files and from pages of Wikipedia.
 
-    Writes OUT/figures/*.parquet (one shard a document), OUT/index.html to look at, and
-    OUT/failures.jsonl. Run it again after an interruption: it does only what is missing.
-    What a wiki answered is kept in OUT/cache and never asked for again.
+    Writes OUT/figures/*.parquet (one shard per document), the gallery OUT/index.html, and
+    OUT/failures.jsonl. An interrupted run resumes. Responses of a wiki are cached in OUT/cache.
 
-    With --slurm the PDF files are read by many machines; PATHS and --out may be s3:// or hf://
-    addresses. The command submits what is missing and returns; run it again to see what is done.
+    With --slurm many machines read the PDF files; PATHS and --out may be s3:// or hf:// addresses.
+    The command submits the missing part and returns; run it again to see the progress.
 
     \b
     Example:
@@ -72,12 +73,12 @@ def extract(
     paths = paths or []
     settings = replace(settings, kinds=parse_kinds(kinds))
     if dataset and not settings.text:
-        raise CephaloError("--dataset gives text and no figures; add --text")
+        raise CephaloError("--dataset has no figures, only text; add --text")
     if cluster.slurm_tasks:
         if web.wikipedia or web.titles or dataset or review or workers:
             raise CephaloError(
-                "--slurm reads PDF files: without wikis, --dataset and --review, and with "
-                "--cpus-per-task in place of --workers"
+                "--slurm reads PDF files only; leave out wikis, --dataset and --review, and give "
+                "--cpus-per-task instead of --workers"
             )
         from cephalo.dataset_scripts.cluster.extraction import submit_extraction
 
@@ -102,7 +103,8 @@ def extract(
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """The kinds named in a comma separated list, in the order of KINDS. Raises CephaloError."""
+    """Parse a comma separated list of kinds; returns them in the order of KINDS. Raises
+    CephaloError."""
     names = {name.strip() for name in text.split(",") if name.strip()}
     unknown = names - set(KINDS)
     if unknown or not names:

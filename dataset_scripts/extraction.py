@@ -1,4 +1,4 @@
-"""The extraction of files and pages on this machine, into a folder of shards."""
+"""Extract files and pages on this machine into a folder of shards."""
 
 import logging
 import time
@@ -16,6 +16,7 @@ from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.pdf.jobs import hash_files, plan, prepare, run_jobs, write_failures
 from cephalo.dataset_scripts.pdf.settings import Settings
+from cephalo.dataset_scripts.wikipedia.api import checked_wiki
 from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.settings import WebSettings
@@ -35,17 +36,17 @@ def extract_folder(
     timeout: float,
     review: bool,
 ) -> None:
-    """Read what is not read yet, and write shards, the gallery and the list of failures.
+    """Read all unread files and pages, and write shards, the gallery and the list of failures.
 
     Args:
         paths: PDF files, saved web pages, dumps of wikis, and folders of them.
         out: Folder for the shards.
         settings: How documents are read.
         web: Which pages of a wiki are read, and how.
-        datasets: Datasets of the Hub with a column `text`.
+        datasets: Datasets on the Hub with a column `text`.
         workers: Number of processes.
-        timeout: Seconds for one document.
-        review: Whether to write a page that shows boxes and why they are there.
+        timeout: Maximum seconds per document.
+        review: Whether to write a page with all boxes and the reasons for them.
 
     Raises:
         CephaloError: If there is nothing to read, `out` cannot be written or was made with other
@@ -55,7 +56,8 @@ def extract_folder(
     asked = [*web.wikipedia, *(read_titles(web.titles) if web.titles else [])]
     files, web_files = find_files(paths, out, bool(asked or datasets))
     if asked:
-        checked_contact(web.contact)  # before hours of PDF files are read
+        checked_contact(web.contact)  # before hours of PDF files
+        checked_wiki(web.wiki)
     with locked(out):
         prepare(out, settings, web.thumbnail)
         hashes, unread = hash_files(files)
@@ -80,7 +82,8 @@ def extract_folder(
 
 
 def conclude(counts: Counts, done: int, figures: int, out: Path, seconds: float) -> None:
-    """Tell what a run did, which found `done` documents read before and left `figures` in all.
+    """Report the outcome of a run that found `done` documents read before and left `figures` in
+    total.
 
     Raises CephaloError if none of its documents could be read.
     """
@@ -100,18 +103,19 @@ def conclude(counts: Counts, done: int, figures: int, out: Path, seconds: float)
 
 
 def find_files(paths: list[Path], out: Path, asked: bool) -> tuple[list[Path], list[Path]]:
-    """The PDF files, and the web pages and dumps, among `paths` and in the folders among them.
+    """Return the PDF files, and the web pages and dumps, among `paths` and in the folders among
+    them.
 
-    Each sorted and each once; what lies in `out` is our own. A file that is named and is no web
-    page is taken for a PDF whatever its name. Raises CephaloError for a folder that `out` holds,
-    and if there are none and nothing else was `asked` for.
+    Both lists are sorted, without repetitions and files in `out`. A file that is given by name and
+    is not a web page is assumed to be a PDF. Raises CephaloError for a folder inside of `out`, and
+    if there are no files and nothing else was `asked` for.
     """
     found: dict[Path, None] = {}
     own = out.resolve()
     for path in paths:
         if path.is_dir():
             if own in (path.resolve(), *path.resolve().parents):
-                raise CephaloError(f"--out {out} holds the folder {path}; give another --out")
+                raise CephaloError(f"--out {out} contains the folder {path}; give another --out")
             inside = (p for p in path.rglob("*") if is_document(p) and p.is_file())
             found.update(dict.fromkeys(sorted(p for p in inside if own not in p.resolve().parents)))
         elif path.exists():
@@ -119,16 +123,16 @@ def find_files(paths: list[Path], out: Path, asked: bool) -> tuple[list[Path], l
         else:
             raise CephaloError(f"{path}: no such file or folder; give PDF files or folders")
     if not paths and not asked:
-        raise CephaloError("nothing to read; give PDF files or folders that hold some")
+        raise CephaloError("nothing to read; give PDF files or folders that contain some")
     if not found and not asked:
         names = ", ".join(map(str, paths))
-        raise CephaloError(f"no PDF files in {names}; give PDF files or folders that hold some")
+        raise CephaloError(f"no PDF files in {names}; give PDF files or folders that contain some")
     web = [path for path in found if is_web_file(path)]
     return [path for path in found if not is_web_file(path)], web
 
 
 def is_document(path: Path) -> bool:
-    """Whether a file in a folder is to be read; the folder of a saved page holds its parts."""
+    """Return whether a file in a folder is a document, and not a resource of a saved page."""
     if any(part.endswith("_files") for part in path.parts[:-1]):
         return False
     return path.suffix.lower() == ".pdf" or is_web_file(path)
@@ -137,9 +141,9 @@ def is_document(path: Path) -> bool:
 def run_pages(
     titles: list[str], files: list[Path], out: Path, settings: WebSettings, counts: Counts
 ) -> int:
-    """Read pages of a wiki, saved ones and dumps; returns how many were read before.
+    """Read pages of a wiki, saved pages and dumps; return how many were read before.
 
-    Raises CephaloError where the wiki cannot be reached; what was read is kept.
+    Raises CephaloError if the wiki cannot be reached; what was read is stored.
     """
     done = 0
     read = read_pages(titles, files, out, settings)

@@ -1,4 +1,4 @@
-"""The text of a dataset on the Hub, as rows of the `text` table."""
+"""Read the text of a dataset on the Hub into the `text` table."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import find_license
 
-BATCH = 1000  # rows of the dataset in a row group
+BATCH = 1000  # rows of the dataset per row group
 
 
 def read_dataset(name: str, folder: Path) -> int | None:
     """Write the passages in the column `text` of "NAMESPACE/NAME" or "NAMESPACE/NAME:CONFIG".
 
-    The shard stands for one revision of the split `train`. Returns the number of passages, None
-    where the shard was there. Raises CephaloError where the Hub has no such dataset or column.
+    The shard is of one revision of the split `train`. Returns the number of passages, or None if
+    the shard exists already. Raises CephaloError if the Hub has no such dataset or column.
     """
     from datasets import load_dataset
 
@@ -53,9 +53,9 @@ def read_dataset(name: str, folder: Path) -> int | None:
 
 
 def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> int:
-    """Write the passages of a dataset to `shard`, aside first; returns how many there are.
+    """Write the passages of a dataset to `shard` atomically; return their number.
 
-    Every row counts as a document of its own. `whole` are the columns that all have in common.
+    Every row counts as a separate document. `whole` are the columns that all rows have in common.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

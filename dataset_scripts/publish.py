@@ -1,4 +1,4 @@
-"""`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
+"""`cephalo publish`: push the tables of extraction and refinement to the Hub as a dataset."""
 
 import logging
 import os
@@ -44,7 +44,7 @@ class Choice:
         typer.Option(
             "--allow-third-party",
             rich_help_panel=RIGHTS,
-            help="Also publish figures whose captions name a third party's rights, such as "
+            help="Also publish figures whose captions state a third party's rights, such as "
             '"Reproduced with permission of". You are responsible for the rights.',
         ),
     ] = False
@@ -93,12 +93,12 @@ def publish(
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
     ] = None,
 ) -> None:
-    """Push figures, conversations and text to the Hub, without copies, split, with a card.
+    """Push figures, conversations and text to the Hub, deduplicated and split, with a card.
 
-    The dataset is first written to the first FOLDER's `dataset`, where `load_dataset` opens it
-    too. Where no FOLDER holds conversations, the captions make them. A public dataset takes only
-    rows with a known licence: CC0, CC BY or CC BY-SA, and CC BY-NC or CC BY-NC-SA in configs of
-    their own, such as `figures_nc`.
+    The dataset is first written to the first FOLDER's `dataset`, which `load_dataset` can open
+    too. If no FOLDER contains conversations, captions are used as answers. A public dataset only
+    contains rows with a known licence: CC0, CC BY or CC BY-SA, and CC BY-NC or CC BY-NC-SA in
+    separate configs such as `figures_nc`.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def publish(
     api = hub_api(token)
     if not (private or choice.allow_unknown_license or choice.only_open_licenses):
         check_licenses(folders, choice.where)
-    find_tables(folders)  # refuses what holds none, before a folder is made
+    find_tables(folders)  # fails for an empty input before a folder is made
     if gone := conversations_of_gone(folders):
         logger.warning(told(gone))
     with locked(folders[0]):

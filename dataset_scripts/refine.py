@@ -1,4 +1,4 @@
-"""`cephalo refine`: figures become conversations that a teacher wrote and checks let through."""
+"""`cephalo refine`: turn figures into conversations that a teacher writes and checks verify."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,18 +46,18 @@ def refine(
 ) -> None:
     """Turn figures into verified conversations, written by a teacher.
 
-    Writes OUT/conversations/*.parquet (one shard a document), OUT/rejected/*.jsonl with the
-    reasons, OUT/undecided/*.jsonl for people, OUT/report.html and OUT/report.json. Every answer is
-    kept in OUT/cache when it arrives: run it again after an interruption, and nothing is asked
-    twice.
+    Writes OUT/conversations/*.parquet (one shard per document), OUT/rejected/*.jsonl with the
+    reasons, OUT/undecided/*.jsonl for manual decisions, OUT/report.html and OUT/report.json. Every
+    reply is cached in OUT/cache when it arrives: an interrupted run resumes without repeating a
+    request.
 
     With an endpoint, a judge verifies each conversation: it answers the questions from the image
     and the source without seeing the answers, then compares both. The cost is estimated before
     anything is sent. See docs/refine.md for tasks, custom prompts and custom checks.
 
-    With --slurm many machines share the figures, which may be an s3:// or hf:// address; OUT is a
-    folder that all see, keys come from the environment, and limits are for one task. The command
-    submits what is missing and returns; run it again to see what is done.
+    With --slurm many machines share the figures, which may be an s3:// or hf:// address. OUT is a
+    folder that all machines share, keys come from the environment, and limits are per task. The
+    command submits the missing part and returns; run it again to see the progress.
 
     \b
     Example:

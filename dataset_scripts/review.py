@@ -1,9 +1,9 @@
-"""The page to judge by: every page of every document, with its boxes and why they are there."""
+"""Write the review page: every page of every document, with its boxes and the reasons for them."""
 
-import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,38 +13,40 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 from tqdm import tqdm
 
-from cephalo.cli.files import replacing
 from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
+from cephalo.dataset_scripts.common.static_pages import StaticPages
 from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
 
-DPI = 50  # enough to tell a figure from text
-DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more
+MAX_DOCUMENTS = 20  # per page; with their images inline, such a page has about 10 MB
+DPI = 50  # enough to distinguish figures from text
+DOUBT = 2.0  # log-odds; a decision nearer to 0 is expected to be wrong at least once in eight times
 COLUMNS = ["document", "document_sha256", "label", "kind", "caption", "page"]
 COLUMNS += ["bbox", "caption_bbox", "panels", "text_faults"]
 
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A page as displayed: its size in points, and a small JPEG as a data URI."""
+    """A page as displayed: its size in points, and a small JPEG; no bytes where it cannot be
+    drawn."""
 
     width: float
     height: float
-    uri: str
+    jpeg: bytes
 
 
 @dataclass
 class Entry:
-    """What the list beside a page says of one caption or figure.
+    """The entry of a caption or figure in the list beside a page.
 
-    `row`: the row of the `figures` table, or None. `why`: why the line is a
-    caption or is none, None where that is not known. `key` is shared by all of one figure.
+    `row` is the row of the `figures` table, or None. `why` is the reason why the line is a caption
+    or not, None if unknown. `key` is shared by all entries of a figure.
     """
 
     key: str
@@ -64,7 +66,7 @@ class Entry:
 
 @dataclass
 class ReviewPage:
-    """A page with its entries: captions that stand on it, and figures whose captions do not."""
+    """A page with its entries: captions on it, and figures on it whose captions are elsewhere."""
 
     picture: PagePicture
     number: int
@@ -72,19 +74,20 @@ class ReviewPage:
 
     @property
     def bare(self) -> bool:
-        """Whether no figure is on this page, and no caption whose figure was not found."""
+        """Whether neither a figure nor a caption without a figure is on this page."""
         return not any(self.shows(entry) or entry.lost for entry in self.entries)
 
     def shows(self, entry: Entry) -> bool:
-        """Whether the figure of an entry is on this page."""
+        """Return whether the figure of an entry is on this page."""
         return entry.row is not None and entry.row["page"] == self.number
 
     def has_caption(self, entry: Entry) -> bool:
-        """Whether the caption of an entry is on this page."""
+        """Return whether the caption of an entry is on this page."""
         return entry.why is None or entry.why.page == self.number
 
     def caption_box(self, entry: Entry) -> list[float] | None:
-        """The box of an entry's caption on this page, in points; None where it has none here."""
+        """Return the box of an entry's caption on this page, in points, or None if it has none
+        here."""
         row = entry.row if self.shows(entry) else None
         if row is not None and row["caption"] and row["caption_bbox"]:
             return row["caption_bbox"]
@@ -92,10 +95,11 @@ class ReviewPage:
 
 
 def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> None:
-    """Write OUT/review.html over the shards below `out` whose documents are among `files`.
+    """Write OUT/review.html for the shards below `out` whose documents are among `files`.
 
-    A document whose pages cannot be drawn, or whose decisions not be had again, within `timeout`
-    seconds is named there instead.
+    Above `MAX_DOCUMENTS` there are several pages, with the images in files beside them. Documents
+    whose pages cannot be drawn, or whose decisions cannot be reproduced, within `timeout` seconds
+    are listed there instead.
     """
     paths = {file_sha256(path): path for path in files if path.is_file()}
     # Labels, captions and file names are untrusted: everything is escaped.
@@ -106,28 +110,36 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
         lstrip_blocks=True,
     )
     template = environment.get_template("review.html.jinja")
-    page = out / "review.html"
-    with (
-        replacing(page) as aside,
-        worker_pool(workers) as pool,
-        aside.open("w", encoding="utf-8", errors="replace") as file,
-    ):
-        reviewed = review_documents(out, paths, pool, timeout)
-        for piece in template.generate(documents=reviewed, doubt=DOUBT):
-            file.write(piece)
+    chosen = documents_of(out, paths)
+    pages = StaticPages(out / "review.html", -(-len(chosen) // MAX_DOCUMENTS))
+    with worker_pool(workers) as pool:
+        reviewed = review_documents(chosen, pool, timeout)
+        for number in range(1, pages.count + 1):
+            some = islice(reviewed, MAX_DOCUMENTS)
+            facts = {"pages": pages, "links": pages.links(number), "doubt": DOUBT}
+            pages.write(number, template.generate(documents=some, **facts))
+    pages.close()
 
 
-def review_documents(
-    out: Path, paths: dict[str, Path], pool: "ProcessPool", timeout: float
-) -> Iterator[dict[str, Any]]:
-    """For each document with a shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
-    tasks = draw_pages, explain_document
-    jobs = []
+def documents_of(out: Path, paths: dict[str, Path]) -> list[tuple[Path, Path]]:
+    """Return the files with a shard below `out`, each with its shard. `paths` are by SHA-256."""
+    found = []
     for shard in shards_of(out / "figures"):
         path = next((path for sha, path in paths.items() if sha[:12] in shard.stem), None)
         if path is not None:
-            work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
-            jobs.append((path, shard, work))
+            found.append((path, shard))
+    return found
+
+
+def review_documents(
+    chosen: list[tuple[Path, Path]], pool: "ProcessPool", timeout: float
+) -> Iterator[dict[str, Any]]:
+    """For each document with its shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
+    tasks = draw_pages, explain_document
+    jobs = []
+    for path, shard in chosen:
+        work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
+        jobs.append((path, shard, work))
     for number, (path, shard, (drawing, deciding)) in enumerate(
         tqdm(jobs, unit=" documents", desc="review", disable=no_bars())
     ):
@@ -144,10 +156,10 @@ def review_documents(
 
 
 def _result(future: Any, problem: str, faults: list[str]) -> list[Any]:
-    """What a job returned; nothing, and a line more in `faults`, where it did not."""
+    """Return the result of a job; empty, with a line in `faults`, if it failed."""
     try:
         return future.result()
-    # A file that hung or killed its worker, or a defect of ours: name it, show the others.
+    # A file that hung or crashed its worker, or a defect: name it and continue.
     except Exception as error:
         faults.append(f"{problem}: {type(error).__name__}: {error}")
         return []
@@ -156,7 +168,8 @@ def _result(future: Any, problem: str, faults: list[str]) -> list[Any]:
 def make_entries(
     rows: list[dict[str, Any]], reasons: list[Explanation], prefix: str
 ) -> Iterator[Entry]:
-    """An entry for each row and for each line that begins like a caption, the two matched.
+    """Yield an entry for each row and for each line that starts like a caption, matched with each
+    other.
 
     Their keys begin with `prefix`.
     """
@@ -171,22 +184,22 @@ def make_entries(
 
 
 def _is_of(row: dict[str, Any], one: Explanation) -> bool:
-    """Whether a row is the figure that a caption got."""
+    """Return whether a row is the figure that was assigned to a caption."""
     if one.figure is None or (row["page"], row["label"]) != (one.figure.page, one.label):
         return False
-    # A text that a figure under a bare label got from elsewhere counts as that figure's.
+    # A text elsewhere that was assigned to a figure under a bare label counts as its caption.
     here = one.page == row["page"]
     return row["caption"] == one.text and (row["caption_bbox"] is not None) == here
 
 
 def _pages_of(entry: Entry) -> set[int]:
-    """The pages that an entry is on: that of the caption and that of the figure."""
+    """Return the pages of an entry: that of the caption and that of the figure."""
     pages = {entry.row["page"]} if entry.row else set()
     return pages | ({entry.why.page} if entry.why else set())
 
 
 def draw_pages(path: Path) -> list[PagePicture]:
-    """Every page of a PDF file as a small picture; run in a worker process."""
+    """Render every page of a PDF file as a small image; call it in a worker process."""
     import pypdfium2.raw as pdfium
 
     from cephalo.dataset_scripts.pdf import pdfium as fast
@@ -200,14 +213,14 @@ def draw_pages(path: Path) -> list[PagePicture]:
                     box = fast.page_box(page)
                     pixels, _ = rendering.render(page, box, DPI)
             except fast.UnreadableError:
-                pictures.append(PagePicture(1, 1, ""))
+                pictures.append(PagePicture(1, 1, b""))
                 continue
-            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], jpeg_uri(pixels)))
+            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], small_jpeg(pixels)))
     return pictures
 
 
-def jpeg_uri(pixels: np.ndarray) -> str:
-    """Pixels, uint8 (height, width, 3), as a small JPEG in a data URI."""
+def small_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode pixels, uint8 (height, width, 3), as a small JPEG."""
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=60)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+    return jpeg.getvalue()

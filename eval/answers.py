@@ -1,4 +1,4 @@
-"""A model's answers to questions, saved as they arrive, so that a killed run resumes."""
+"""Collect a model's answers to questions, saved as they arrive, so that a killed run resumes."""
 
 import io
 import json
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, or the error if it could not read the question, or if it was cut
-    before it answered."""
+    """The answer of a model, or the error if it could not process the question or was cut before it
+    answered."""
 
     answer: str
     error: str | None = None
@@ -38,11 +38,12 @@ def answer_all(
     folder: Path,
     settings: dict[str, Any],
 ) -> list[Answer]:
-    """The answers of a model, greedy, from FOLDER/answers.jsonl as far as they are there.
+    """Return the answers of a model by greedy decoding, reading existing ones from
+    FOLDER/answers.jsonl.
 
-    `settings` are all that the answers depend on; "batch_size" and "max_new_tokens" are used. A
-    resumed run has the same batches as an uninterrupted one. Raises CephaloError where FOLDER holds
-    answers of other settings, or the model cannot be loaded.
+    `settings` are everything that the answers depend on; "batch_size" and "max_new_tokens" are
+    used. A resumed run has the same batches as an uninterrupted one. Raises CephaloError if FOLDER
+    contains answers of other settings, or the model cannot be loaded.
     """
     with locked(folder):
         path, size = folder / "answers.jsonl", settings["batch_size"]
@@ -76,10 +77,10 @@ def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
 
 
 def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
-    """The answers of complete batches; an incomplete batch of a killed run is removed."""
+    """Return the answers of complete batches; an incomplete batch of a killed run is removed."""
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")[:-1]  # a last line without an end is half a line
+    lines = path.read_bytes().split(b"\n")[:-1]  # a last line without a line end is incomplete
     whole = len(lines) if len(lines) == questions else len(lines) // batch_size * batch_size
     kept = lines[:whole]
     size = sum(len(line) + 1 for line in kept)
@@ -92,7 +93,7 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
 
 
 def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
-    """The answers to a batch; a question that the model cannot read does not affect others."""
+    """Return the answers to a batch; a question that cannot be processed does not affect others."""
     asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
     try:
         answers = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
@@ -100,7 +101,7 @@ def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> l
             Answer(answer.text, UNFINISHED if answer.cut_in_thoughts else None)
             for answer in answers
         ]
-    except TemplateUnboundedError:  # as every other question would cost as much
+    except TemplateUnboundedError:  # every other question would take as much time
         raise
     except CephaloError as error:
         if len(batch) == 1:

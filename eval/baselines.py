@@ -47,8 +47,8 @@ from cephalo.inference.images import open_image
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-SIDE = 64  # pixels that the CNN sees
-SMALL_SIDE = 16  # pixels in which images are compared
+SIDE = 64  # pixels of the CNN's input
+SMALL_SIDE = 16  # pixels of the images for the nearest image
 COMPONENTS = ["stress_stdev", "stress_mean", "stress_median"]
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images (n, SIDE, SIDE) from 0 to 1, numbers (n, k)
@@ -57,8 +57,8 @@ Baseline = Callable[[Arrays, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class PlateTask:
-    """Rows of the conversations, the metric of `cephalo eval` for them and its scores; answers as
-    numbers, and numbers as an answer."""
+    """Rows of the conversations, the metric of `cephalo eval` for them, and the conversions from
+    answers to numbers and back."""
 
     where: str
     metric: str
@@ -86,7 +86,7 @@ TASKS = {
 
 
 def arrays(questions: Sequence[Question], task: PlateTask) -> Arrays:
-    """Images as relative stiffness, and the true numbers."""
+    """Return images as relative stiffness, and the true numbers."""
     images = []
     for question in questions:
         image = open_image(io.BytesIO(question.images[0])).convert("L")
@@ -97,34 +97,34 @@ def arrays(questions: Sequence[Question], task: PlateTask) -> Arrays:
 
 
 def mean(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """The mean of train for every image, (n, k)."""
+    """Return the mean of train for every image, (n, k)."""
     return np.broadcast_to(train[1].mean(axis=0), (len(images), train[1].shape[1]))
 
 
 def porosity(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """A linear fit in the void fraction."""
+    """Predict by a linear fit in the void fraction."""
     return polynomial(train, images, [void_share], degree=1)
 
 
 def porosity_and_stiffness(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """A cubic fit in the void fraction and the mean stiffness of the solid."""
+    """Predict by a cubic fit in the void fraction and the mean stiffness of the solid."""
     return polynomial(train, images, [void_share, solid_stiffness], degree=3)
 
 
 def void_share(images: np.ndarray) -> np.ndarray:
-    """The share of pixels without material, (n,)."""
+    """Return the share of pixels without material, (n,)."""
     return (images < 0.02).mean(axis=(1, 2))
 
 
 def solid_stiffness(images: np.ndarray) -> np.ndarray:
-    """The mean relative stiffness of the solid, (n,)."""
+    """Return the mean relative stiffness of the solid, (n,)."""
     return images.sum(axis=(1, 2)) / (images >= 0.02).sum(axis=(1, 2)).clip(min=1)
 
 
 def polynomial(
     train: Arrays, images: np.ndarray, measures: Sequence[Callable], degree: int
 ) -> np.ndarray:
-    """Least squares on all products of up to `degree` measures."""
+    """Predict by least squares on all products of up to `degree` measures."""
 
     def terms(of: np.ndarray) -> np.ndarray:
         columns = [np.ones(len(of)), *(measure(of) for measure in measures)]
@@ -136,7 +136,7 @@ def polynomial(
 
 
 def nearest_image(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """The numbers of the most similar image of train, by the distance of small copies."""
+    """Return the numbers of the most similar image of train, by the distance of small copies."""
 
     def small(of: np.ndarray) -> np.ndarray:
         block = SIDE // SMALL_SIDE
@@ -148,7 +148,7 @@ def nearest_image(train: Arrays, images: np.ndarray) -> np.ndarray:
 
 
 def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
-    """A residual network of 1.2 million parameters, trained with random flips."""
+    """Train a residual network of 1.2 million parameters with random flips, and predict."""
     torch.manual_seed(0)
     pictures = torch.from_numpy(train[0])[:, None]
     centre, spread = train[1].mean(axis=0), train[1].std(axis=0).clip(min=1e-6)
@@ -163,7 +163,7 @@ def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
             order = torch.randperm(len(pictures))
         rows = order[step % (len(pictures) // size) * size :][:size]
         batch = pictures[rows]
-        for axis in (2, 3):  # a mirrored plate carries the same
+        for axis in (2, 3):  # a mirrored plate has the same stresses
             if torch.rand(()) < 0.5:
                 batch = batch.flip(axis)
         loss = nn.functional.smooth_l1_loss(model(batch), numbers[rows])
@@ -178,7 +178,7 @@ def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, at half the resolution."""
+    """Two convolutions with a shortcut, at half the resolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class Residual(nn.Module):
 
 
 def network(numbers: int) -> nn.Sequential:
-    """A network from images (n, 1, SIDE, SIDE) to standardized numbers (n, numbers)."""
+    """Build a network from images (n, 1, SIDE, SIDE) to standardized numbers (n, numbers)."""
     widths = (1, 32, 64, 128, 256)
     blocks = [Residual(*pair) for pair in pairwise(widths)]
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -236,7 +236,7 @@ def baselines(
 def answer_task(
     task: PlateTask, dataset: str, revision: str | None, splits: Sequence[str], out: Path
 ) -> None:
-    """Let each baseline learn a task from train and answer it on each split; write the results."""
+    """Train each baseline on a task, answer it on each split, and write the results."""
     sources = {
         name: QuestionSource(dataset, "conversations", name, where=task.where)
         for name in ["train", *splits]

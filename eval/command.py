@@ -1,4 +1,4 @@
-"""`cephalo eval`: models answer the questions of a dataset, and are measured and compared."""
+"""`cephalo eval`: measure and compare models on the questions of a dataset."""
 
 import hashlib
 import json
@@ -97,7 +97,7 @@ def evaluate(
     pinned = None if Path(dataset).is_dir() else dataset_revision
     source = asking.QuestionSource(dataset, config, split, pinned, where, max_samples)
     asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
-    # References of another task are rejected before a model is asked.
+    # References of another task are rejected before a model is loaded.
     score(task, asked, [question.answer for question in asked])
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}
@@ -116,7 +116,8 @@ def evaluate(
 def measure(
     name: str, shown: str, task: str, asked: "list[Question]", out: Path, settings: dict[str, Any]
 ) -> "Evaluated":
-    """One model's answers and scores. `name` can carry @REVISION; results call it `shown`."""
+    """Return one model's answers and scores. `name` may include @REVISION; results name it
+    `shown`."""
     from cephalo.eval.answers import answer_all
     from cephalo.eval.questions import hub_revision
     from cephalo.eval.results import Evaluated
@@ -136,7 +137,7 @@ def measure(
 
 
 def score(task: str, asked: "list[Question]", answers: list[str]) -> "Scores":
-    """The scores of answers. Components of vectors have the names that the question gives them."""
+    """Return the scores of answers. Components of vectors are named as in the question."""
     from cephalo.eval.scores import METRICS
 
     options = {}
@@ -146,13 +147,13 @@ def score(task: str, asked: "list[Question]", answers: list[str]) -> "Scores":
 
 
 def component_names(question: str) -> list[str]:
-    """The names in a question of the form "Calculate... <a, b, c>"; none in another one."""
+    """Return the names in a question of the form "Calculate... <a, b, c>", empty for others."""
     found = re.search(r"<([\w ]+(?:,[\w ]+)*)>", question)
     return [name.strip() for name in found.group(1).split(",")] if found else []
 
 
 def folder_name(model: str) -> str:
-    """A folder for a model's answers: readable, and not another model's."""
+    """Return a readable, unique folder name for a model's answers."""
     safe = re.sub(r"[^\w.-]+", "-", model).strip("-.")[-60:]
     return f"{safe}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
 
@@ -165,7 +166,7 @@ def judged(
     evaluated: "list[Evaluated]",
     out: Path,
 ) -> dict[str, Any]:
-    """What the judge says of every later model against the first."""
+    """Return the judge's comparison of every later model with the first."""
     from cephalo.eval.judge import judge_answers, open_judge
 
     first, *others = [(one.model, [answer.answer for answer in one.answers]) for one in evaluated]
@@ -178,7 +179,7 @@ def judged(
 
 
 def summary(results: dict[str, Any]) -> str:
-    """The measures of all models, a line each."""
+    """Format the measures of all models, one line each."""
     lines = []
     for model in results["models"]:
         lines.append(f"{model['model']} ({model['n']} rows)")

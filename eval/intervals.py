@@ -15,7 +15,7 @@ BATCH = 100  # resamples at a time, to bound memory
 
 
 def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
-    """Each measure as {"value", "low", "high"}: percentile bootstrap over rows, 95 %.
+    """Return each measure as {"value", "low", "high"}: percentile bootstrap over rows, 95 %.
 
     Undefined numbers are None: a bound with fewer than two rows, R² of constant references.
     """
@@ -26,11 +26,11 @@ def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
 
 
 def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
-    """Each measure's difference, second minus first, on the same rows.
+    """Return each measure's difference, second minus first, on the same rows.
 
-    {"difference", "low", "high", "p"}: paired bootstrap, `p` two-sided, from the share of
-    resamples on the other side of 0. Where answers are right or wrong, "mcnemar" has the exact
-    test on the rows where the models differ.
+    {"difference", "low", "high", "p"}: paired bootstrap, `p` two-sided, from the share of resamples
+    on the other side of 0. If answers are right or wrong, "mcnemar" has the exact test on the rows
+    where the models differ.
     """
     found: dict[str, dict[str, Any]] = {}
     drawn = resampled(first, lambda index: measured(second, index) - measured(first, index))
@@ -43,7 +43,7 @@ def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
 
 
 def measured(scores: Scores, index: np.ndarray) -> np.ndarray:
-    """All measures, (k, ...), of the rows whose numbers, (..., n), are given."""
+    """Return all measures, (k, ...), of the rows with the indices (..., n)."""
     table = scores.table[index]
     return np.stack([measure(table) for measure in scores.measures.values()])
 
@@ -51,12 +51,12 @@ def measured(scores: Scores, index: np.ndarray) -> np.ndarray:
 def resampled(
     scores: Scores, statistic: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """The values of each measure in `statistic`, as `measured` gives them, on resampled rows."""
+    """Return the values of each measure in `statistic`, as from `measured`, on resampled rows."""
     n = len(scores.table)
     if n < 2:
         return dict.fromkeys(scores.measures, np.empty(0))
     with warnings.catch_warnings():
-        # Where all resamples are the same, so are the bounds.
+        # If all resamples are equal, so are the bounds.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         result = bootstrap(
             (np.arange(n),),
@@ -71,7 +71,7 @@ def resampled(
 
 
 def bounds(values: np.ndarray) -> dict[str, float | None]:
-    """The percentiles that hold the middle 95 % of the values."""
+    """Return the percentiles around the middle 95 % of the values."""
     values = values[np.isfinite(values)]
     if not len(values):
         return {"low": None, "high": None}
@@ -81,7 +81,8 @@ def bounds(values: np.ndarray) -> dict[str, float | None]:
 
 
 def two_sided(differences: np.ndarray) -> float | None:
-    """Twice the smaller share of differences on one side of 0, counted with one more on it."""
+    """Return twice the smaller share of differences on one side of 0, with one added to its
+    count."""
     if not len(differences):
         return None
     smaller = min((differences <= 0).sum(), (differences >= 0).sum())
@@ -89,7 +90,7 @@ def two_sided(differences: np.ndarray) -> float | None:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """McNemar's exact test on the rows that exactly one of the models answers correctly."""
+    """Compute McNemar's exact test on the rows that exactly one of the models answers correctly."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     p = binomtest(only_first, discordant).pvalue if discordant else 1.0
@@ -97,5 +98,5 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
 
 
 def finite(value: Any) -> float | None:
-    """A number, None if it is not finite: JSON has no nan."""
+    """Return a number, or None if it is not finite, since JSON has no nan."""
     return float(value) if np.isfinite(value) else None

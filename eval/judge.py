@@ -1,7 +1,7 @@
-"""A model as judge of answers: asked twice, with the answers in both orders.
+"""Judge answers with a model, which is asked twice with both orders of the answers.
 
 Judges have a position bias. A preference therefore counts only if it holds in both orders; the
-share of pairs for which it does is the agreement.
+share of such pairs is the agreement.
 """
 
 import asyncio
@@ -43,11 +43,12 @@ def judge_answers(
     second: Sequence[str],
     respondent: "Respondent",
 ) -> dict[str, Any]:
-    """How often the second answers win over the first, by the judge behind a `Respondent`.
+    """Return how often the second answers win against the first, by the judge behind a
+    `Respondent`.
 
-    "win", "tie" and "loss" of the second, and "agreement" of the judge with itself when the
-    answers change places, each with its interval; "unanswered" pairs are counted and left out. A
-    pair on which the judge disagrees with itself is a tie.
+    "win", "tie" and "loss" of the second, and "agreement" of the judge with itself when the answers
+    are exchanged, each with its interval; "unanswered" pairs are counted and excluded. A pair on
+    which the judge disagrees with itself is a tie.
     """
     verdicts = asyncio.run(ask_all(questions, first, second, respondent))
     judged = [
@@ -67,7 +68,7 @@ def judge_answers(
 
 
 def row_of(straight: str, swapped: str) -> list[bool]:
-    """`MEASURES` of one pair: the verdicts with the second answer as B, then as A."""
+    """Return `MEASURES` of one pair: the verdicts with the second answer as B, then as A."""
     agrees = {"A": "B", "B": "A", "equal": "equal"}[swapped] == straight
     win, loss = agrees and straight == "B", agrees and straight == "A"
     return [win, not win and not loss, loss, agrees]
@@ -79,7 +80,7 @@ async def ask_all(
     second: Sequence[str],
     respondent: "Respondent",
 ) -> list[tuple[str | None, str | None]]:
-    """The judge's words for each pair, in both orders; None if it gave none."""
+    """Return the judge's verdicts for each pair, in both orders; None without one."""
     from cephalo.inference.questions import NoAnswerError
 
     async def ask(question: Question, one: str, other: str) -> str | None:
@@ -99,7 +100,7 @@ async def ask_all(
 
 
 def as_question(question: Question, one: str, other: str) -> "asking.Question":
-    """What the judge is asked."""
+    """Build the question for the judge."""
     from cephalo.inference import questions as asking
 
     pictures = (
@@ -113,9 +114,9 @@ def as_question(question: Question, one: str, other: str) -> "asking.Question":
 
 
 def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Path) -> "Respondent":
-    """A judge behind an OpenAI-compatible endpoint, with its replies kept in `folder`.
+    """Open a judge behind an OpenAI-compatible endpoint, with its replies cached in `folder`.
 
-    Raises CephaloError if OpenAI's own address is asked without a key.
+    Raises CephaloError if OpenAI's own address is used without a key.
     """
     from cephalo.inference.endpoint import Endpoint, Limits
     from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage

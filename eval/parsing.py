@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 VECTOR = re.compile(rf"\[\s*({NUMBER}(?:\s*,\s*{NUMBER})*)\s*\]")
-MAX_ANSWER = 20_000  # characters that are looked at
+MAX_ANSWER = 20_000  # characters that are searched
 MAX_NUMBER = 1e12  # no answer is larger; a sum of squares stays finite
 
 
 def vector_in(answer: str, length: int) -> list[float] | None:
-    """The first `[a, b, ...]` of `length` numbers in an answer; None if there is none."""
+    """Return the first `[a, b, ...]` of `length` numbers in an answer, or None."""
     for found in VECTOR.finditer(answer[:MAX_ANSWER]):
         numbers = [float(number) for number in found.group(1).split(",")]
         if len(numbers) == length and all(abs(number) < MAX_NUMBER for number in numbers):
@@ -20,10 +20,10 @@ def vector_in(answer: str, length: int) -> list[float] | None:
 
 
 def choice_in(answer: str, choices: Sequence[str]) -> str | None:
-    """The one of `choices` that an answer names; None if it names none or several.
+    """Return the one of `choices` that an answer names, or None if it names none or several.
 
-    Named at the beginning ("Yes, it does", "(b) nacre", "B.") or else, alone of them, as a word
-    anywhere ("the answer is B"). Letters are looked for as capitals there, and "A" before a small
+    It is named at the beginning ("Yes, it does", "(b) nacre", "B.") or else, as the only one, as a
+    word anywhere ("the answer is B"). Letters must be capitals there, and "A" before a lower-case
     letter is an article.
     """
     text = answer[:MAX_ANSWER].strip()
@@ -40,13 +40,14 @@ def choice_in(answer: str, choices: Sequence[str]) -> str | None:
 
 
 def normal(answer: str) -> str:
-    """An answer without case, articles, punctuation at its ends and double spaces."""
+    """Return an answer without case, articles, punctuation at its ends and double spaces."""
     words = [word.strip(string.punctuation) for word in answer[:MAX_ANSWER].lower().split()]
     return " ".join(word for word in words if word and word not in ("a", "an", "the"))
 
 
 def number_in(answer: str) -> float | None:
-    """The number that an answer is, with or without a unit or a per cent sign; None otherwise."""
+    """Return the number if an answer consists of one, with or without a unit or a per cent sign, or
+    None."""
     text = answer.strip().replace(",", "")
     found = re.match(rf"^[~≈$]?\s*({NUMBER})\s*(?:%|[a-zA-Zµ°/³²^\d]{{0,12}})\.?$", text)
     return float(found.group(1)) if found else None

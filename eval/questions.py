@@ -1,4 +1,4 @@
-"""Rows of any dataset as questions: a text, its images, the reference answer."""
+"""Read rows of any dataset as questions: a text, its images, the reference answer."""
 
 import hashlib
 import json
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-# Column names that are known: Cephalo's, and those of most visual benchmarks.
+# Known column names: Cephalo's, and those of most visual benchmarks.
 QUESTION = ("query", "question")
 ANSWER = ("answer", "answers", "label")
 IMAGES = ("images", "image", "microstructure")
+FIELDS = {"bytes", "path"}  # of an image that is not decoded
 
 
 @dataclass(frozen=True)
 class QuestionSource:
-    """Which rows are asked. `where` is COLUMN=VALUE; `revision` a branch or commit of the Hub."""
+    """The rows to ask. `where` is COLUMN=VALUE; `revision` a branch or commit on the Hub."""
 
     dataset: str
     config: str | None = None
@@ -51,10 +52,11 @@ def load_questions(
     image: str | None = None,
     group: str | None = None,
 ) -> list[Question]:
-    """The rows of a dataset of the Hub or of a folder; columns are found by name if not given.
+    """Return the rows of a dataset on the Hub or in a folder; columns are found by name if not
+    given.
 
-    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError if the dataset,
-    its split or a column cannot be loaded, or no row is left.
+    `max_samples` rows are sampled with a fixed seed. Raises CephaloError if the dataset, its split
+    or a column cannot be loaded, or no row is left.
     """
     import datasets
     from datasets.config import HF_CACHE_HOME
@@ -77,8 +79,10 @@ def load_questions(
     pictures = image or next((name for name in IMAGES if name in rows.column_names), None)
     if pictures:
         columns["images"] = column(rows, pictures, IMAGES, "--image-column")
+        check_pictures(rows, columns["images"], "--image-column")
     if group:
         columns["group"] = column(rows, group, (), "--group-by")
+        check_plain(rows, columns["group"], "--group-by")
     if source.where:
         rows = rows.select(chosen(rows, source.where))
     if source.max_samples and source.max_samples < len(rows):
@@ -91,7 +95,7 @@ def load_questions(
 
 
 def column(rows: "Dataset", wanted: str | None, known: Iterable[str], option: str) -> str:
-    """A column that is there: the one that is wanted, or the first known one."""
+    """Return an existing column: the wanted one, or the first known one."""
     names = [wanted] if wanted else known
     found = next((name for name in names if name in rows.column_names), None)
     if found is None:
@@ -103,19 +107,31 @@ def column(rows: "Dataset", wanted: str | None, known: Iterable[str], option: st
 
 
 def check_plain(rows: "Dataset", name: str, option: str) -> None:
-    """Raise CephaloError for a column that holds neither texts nor numbers nor lists of them."""
+    """Raise CephaloError for a column without texts, numbers or lists of them."""
     from datasets import ClassLabel, Value
 
     feature = rows.features[name]
     inner = getattr(feature, "feature", feature)
     if not isinstance(inner, (ClassLabel, Value)) or getattr(inner, "dtype", "") == "binary":
         raise CephaloError(
-            f"column {name} holds neither texts nor numbers; name another one with {option}"
+            f"column {name} has neither texts nor numbers; name another one with {option}"
         )
 
 
+def check_pictures(rows: "Dataset", name: str, option: str) -> None:
+    """Raise CephaloError for a column that holds neither images nor lists of them."""
+    from datasets import Image
+
+    feature = rows.features[name]
+    inner = getattr(feature, "feature", feature)
+    # Without the notes of `datasets` an image is a struct of these fields.
+    if not isinstance(inner, Image) and not (isinstance(inner, dict) and inner.keys() == FIELDS):
+        raise CephaloError(f"column {name} holds no images; name another one with {option}")
+
+
 def chosen(rows: "Dataset", where: str) -> list[int]:
-    """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
+    """Return the indices of the rows for which COLUMN=VALUE holds. Raises CephaloError for another
+    form."""
     name, equals, value = where.partition("=")
     if not equals:
         raise CephaloError(f"--where {where} is not COLUMN=VALUE, such as family=holes")
@@ -124,7 +140,7 @@ def chosen(rows: "Dataset", where: str) -> list[int]:
 
 
 def undecoded(rows: "Dataset") -> "Dataset":
-    """`rows` with images as bytes."""
+    """Return `rows` with images as bytes."""
     from datasets import Image, List
 
     for name, feature in rows.features.items():
@@ -136,7 +152,8 @@ def undecoded(rows: "Dataset") -> "Dataset":
 
 
 def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) -> Question:
-    """One row. Several right answers: the first one. `folders` are those that may be read."""
+    """Read one row; of several right answers, the first one. `folders` are those that may be
+    read."""
     answer = row[columns["answer"]]
     answer = (answer or [""])[0] if isinstance(answer, list) else answer
     pictures = row[columns["images"]] if "images" in columns else []
@@ -147,10 +164,10 @@ def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) ->
 
 
 def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
-    """The file of an undecoded image, which stands in the row or beside it; empty if it is not
-    there, which costs this row and no other.
+    """Return the file of an undecoded image, from the row or a file beside it; empty if it is
+    missing, which affects this row only.
 
-    Raises CephaloError if a row names a file outside `folders`: rows are not to be trusted.
+    Raises CephaloError if a row names a file outside `folders`, since rows are untrusted.
     """
     if picture["bytes"] is not None:
         return picture["bytes"]
@@ -165,7 +182,7 @@ def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
 
 
 def rows_sha256(questions: Iterable[Question]) -> str:
-    """What was asked, in one hash: texts, images and true answers in their order."""
+    """Return one hash of the questions: texts, images and true answers in order."""
     digest = hashlib.sha256()
     for question in questions:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
@@ -174,22 +191,22 @@ def rows_sha256(questions: Iterable[Question]) -> str:
 
 
 def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
-    """The commit of a model or dataset of the Hub; of a folder, a hash of its content.
+    """Return the commit of a model or dataset on the Hub; of a folder, a hash of its content.
 
-    That of a model's folder is of what makes the model: results and a card may be put beside it.
-
+    For a model's folder, only the files of the model count, since results and a card may be added.
     Raises CephaloError if there is neither.
     """
     folder = Path(name)
     if folder.is_dir():
         return model_sha256(folder) if repo_type == "model" else folder_sha256(folder)
     commit = resolve(name, revision, repo_type).sha
-    assert commit  # a repository begins with one
+    assert commit  # every repository has a commit
     return commit
 
 
 def folder_sha256(folder: Path) -> str:
-    """One hash of the names and bytes of a folder's JSON, safetensors, Parquet and text files."""
+    """Return one hash of the names and bytes of a folder's JSON, safetensors, Parquet and text
+    files."""
     digest = hashlib.sha256()
     kinds = {".json", ".safetensors", ".parquet", ".jinja", ".model", ".txt"}
     for path in sorted(folder.rglob("*")):

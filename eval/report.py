@@ -1,4 +1,4 @@
-"""The report of an evaluation: one self-contained HTML file, to look at and to send."""
+"""Write the report of an evaluation: one self-contained HTML file."""
 
 import base64
 import io
@@ -39,12 +39,12 @@ def write_report(
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, or a dash for what is not defined."""
+    """Format a number with three significant digits, or as a dash if undefined."""
     return "-" if value is None else f"{value:.3g}"
 
 
 def plots(evaluated: Evaluated) -> str:
-    """Truth against prediction for each component, and the errors; as a data URI."""
+    """Plot truth against prediction for each component, and the errors; as a data URI."""
     with matplotlib.rc_context({"text.parse_math": False, "font.size": 8}):
         names = evaluated.scores.components
         columns = max(len(names), 1)
@@ -61,7 +61,7 @@ def plots(evaluated: Evaluated) -> str:
 
 
 def draw_vectors(axes: np.ndarray, evaluated: Evaluated) -> None:
-    """A scatter over a histogram for each component."""
+    """Draw a scatter plot over a histogram for each component."""
     scores = evaluated.scores
     width = len(scores.components)
     for place, name in enumerate(scores.components):
@@ -79,7 +79,7 @@ def draw_vectors(axes: np.ndarray, evaluated: Evaluated) -> None:
 
 
 def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """The rows with the largest errors, largest first; none that is right."""
+    """Return the rows with the largest errors, largest first, without correct ones."""
     order = np.argsort(-evaluated.scores.errors, kind="stable")[:WORST]
     return [
         {
@@ -97,7 +97,7 @@ def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[d
 
 
 def thumbnail(data: bytes) -> str | None:
-    """A small JPEG as a data URI; None for what is not an image."""
+    """Return a small JPEG as a data URI, or None if it is not an image."""
     try:
         image = shrunk(open_image(io.BytesIO(data)), THUMBNAIL)
     except CephaloError:
@@ -108,5 +108,5 @@ def thumbnail(data: bytes) -> str | None:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """An image that stands in the page itself."""
+    """Return an image as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,4 +1,4 @@
-"""What results.json says: measures with intervals, by model and group, and paired comparisons."""
+"""Build results.json: measures with intervals, by model and group, and paired comparisons."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,10 +25,10 @@ class Evaluated:
 
 
 def shown_names(names: Sequence[str]) -> dict[str, str]:
-    """What results call each model or dataset: no path of this machine.
+    """Return the names of models or datasets in the results, without local paths.
 
-    An id of the Hub stays as it is; a folder has the end of its path, with as many parts as tell
-    it from the other folders.
+    Hub ids are unchanged; a folder has the end of its path, with as many parts as distinguish it
+    from the other folders.
     """
     folders = {name: Path(name).resolve() for name in names if Path(name).is_dir()}
     for depth in count(1):
@@ -46,7 +46,8 @@ def build_results(
     questions: Sequence[Question],
     models: Sequence[Evaluated],
 ) -> dict[str, Any]:
-    """All numbers of an evaluation, ready for JSON. Models are compared in the order given."""
+    """Return all numbers of an evaluation, ready for JSON. Models are compared in the order
+    given."""
     return {
         "task": task,
         "dataset": {
@@ -69,7 +70,7 @@ def build_results(
 
 
 def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> dict[str, Any]:
-    """The measures of one model, of all rows and by group."""
+    """Return the measures of one model, of all rows and by group."""
     errors = [
         f"row {row}: {answer.error}" for row, answer in enumerate(evaluated.answers) if answer.error
     ]
@@ -95,7 +96,7 @@ def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> dict[s
 
 
 def subset(scores: Scores, mask: np.ndarray) -> Scores:
-    """The scores of some rows."""
+    """Return the scores of some rows."""
     correct = None if scores.correct is None else scores.correct[mask]
     return replace(
         scores,

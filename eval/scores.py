@@ -1,7 +1,7 @@
-"""Scores of answers: a table with one row per answer, and measures over such tables.
+"""Score answers: a table with one row per answer, and measures over such tables.
 
 A measure is a function of the table, so intervals come from resampling rows, and two models are
-compared on the same resamples (intervals.py). No answer is left out: one that cannot be parsed
+compared on the same resamples (intervals.py). No answer is excluded: one that cannot be parsed
 counts as wrong.
 """
 
@@ -19,7 +19,7 @@ Measure = Callable[[np.ndarray], np.ndarray]
 YES_NO = ("yes", "no")
 LETTERS = tuple("ABCDEFGH")
 RELATIVE_TOLERANCE = 0.05  # of "relaxed accuracy" (Masry et al., ChartQA, 2022)
-ANLS_LIMIT = 0.5  # below, similarity counts as none (Biten et al., ST-VQA, 2019)
+ANLS_LIMIT = 0.5  # below, similarity counts as 0 (Biten et al., ST-VQA, 2019)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Scores:
     table: np.ndarray
     measures: dict[str, Measure]
     errors: np.ndarray  # (n,): error of each answer, 0 for a correct one
-    parsed: np.ndarray  # (n,) bool: whether the answer could be read
+    parsed: np.ndarray  # (n,) bool: whether the answer could be parsed
     correct: np.ndarray | None = None  # (n,) bool, if answers are either right or wrong
     components: list[str] = field(default_factory=list)
     """Names of vector components. The table's first columns are the references, the next the
@@ -39,13 +39,13 @@ class Scores:
 def vector_regression(
     predictions: Sequence[str], references: Sequence[str], components: Sequence[str] | None = None
 ) -> Scores:
-    """R², MAE, MSE, RMSE and MAPE by component, of answers such as "[0.12, 0.34, 0.56]".
+    """Score answers such as "[0.12, 0.34, 0.56]": R², MAE, MSE, RMSE and MAPE by component.
 
     An answer that is not a vector of the right length is replaced, for each component, by the end
     of the range of references that is farther from its own reference: the largest possible error
-    within the range of the data. The mean of the references would cost nothing in R², a distant
-    number all of it. MAPE leaves out references that are 0. Raises CephaloError if a reference is
-    not a vector.
+    within the range of the data. The mean of the references would cost nothing in R², and a distant
+    number would dominate it. MAPE excludes references that are 0. Raises CephaloError if a
+    reference is not a vector.
     """
     width = len(components) if components else reference_width(references)
     components = list(components or (f"component_{number}" for number in range(width)))
@@ -79,7 +79,7 @@ def vector_regression(
 
 
 def reference_width(references: Sequence[str]) -> int:
-    """How many numbers the first reference has. Raises CephaloError if it is not a vector."""
+    """Return the length of the first reference. Raises CephaloError if it is not a vector."""
     for width in range(1, 65):
         if vector_in(references[0], width):
             return width
@@ -90,29 +90,30 @@ def reference_width(references: Sequence[str]) -> int:
 
 
 def mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Mean squared error of two columns."""
+    """Return the mean squared error of two columns."""
     return ((table[..., prediction] - table[..., truth]) ** 2).mean(axis=-1)
 
 
 def r_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """The coefficient of determination; nan if the references are constant."""
+    """Return the coefficient of determination; nan if the references are constant."""
     variance = table[..., truth].var(axis=-1)
     error = mean_squared(table, truth, prediction)
     return 1 - np.divide(error, variance, out=np.full_like(error, np.nan), where=variance > 0)
 
 
 def mean_absolute(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Mean absolute error of two columns."""
+    """Return the mean absolute error of two columns."""
     return abs(table[..., prediction] - table[..., truth]).mean(axis=-1)
 
 
 def root_mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Root of the mean squared error of two columns."""
+    """Return the root of the mean squared error of two columns."""
     return np.sqrt(mean_squared(table, truth, prediction))
 
 
 def mean_percentage(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Mean absolute error relative to the reference, as a fraction, over nonzero references."""
+    """Return the mean absolute error relative to the reference, as a fraction, over nonzero
+    references."""
     size = abs(table[..., truth])
     error = abs(table[..., prediction] - table[..., truth])
     share = np.divide(error, size, out=np.full_like(error, np.nan), where=size > 0)
@@ -133,7 +134,7 @@ REGRESSION: dict[str, Callable[..., np.ndarray]] = {
 def classification(
     predictions: Sequence[str], references: Sequence[str], choices: Sequence[str] | None = None
 ) -> Scores:
-    """Accuracy, macro-averaged F1 and, for yes/no questions, F1 of "yes".
+    """Score by accuracy, macro-averaged F1 and, for yes/no questions, F1 of "yes".
 
     `choices` are yes and no, or letters, depending on the references. An answer that names no
     choice, or several, is wrong: a false negative of its class and no false positive of another.
@@ -161,17 +162,17 @@ def classification(
 
 
 def one_hot(names: Sequence[str | None], choices: Sequence[str]) -> np.ndarray:
-    """(n, choices): 1 where a name is the choice."""
+    """Return (n, choices): 1 if a name is the choice."""
     return np.array([[float(name == choice) for choice in choices] for name in names])
 
 
 def accuracy(table: np.ndarray, classes: int) -> np.ndarray:
-    """The share of rows where both halves name the same class."""
+    """Return the share of rows whose halves have the same class."""
     return (table[..., :classes] * table[..., classes:]).sum(axis=-1).mean(axis=-1)
 
 
 def class_f1(table: np.ndarray, classes: int) -> np.ndarray:
-    """F1 of every class, (..., classes); nan for a class that is neither there nor named."""
+    """Return F1 of every class, (..., classes); nan for a class without references and answers."""
     true, named = table[..., :classes], table[..., classes:]
     both = (true * named).sum(axis=-2)
     total = true.sum(axis=-2) + named.sum(axis=-2)
@@ -179,25 +180,26 @@ def class_f1(table: np.ndarray, classes: int) -> np.ndarray:
 
 
 def macro_f1(table: np.ndarray, classes: int) -> np.ndarray:
-    """The mean of F1 over the classes that are there or named."""
+    """Return the mean of F1 over the classes with references or answers."""
     return np.nanmean(class_f1(table, classes), axis=-1)
 
 
 def any_of(table: np.ndarray, first: int) -> np.ndarray:
-    """The share of rows with a 1 from column `first` on."""
+    """Return the share of rows with a 1 from column `first` on."""
     return table[..., first:].max(axis=-1).mean(axis=-1)
 
 
 def column_mean(table: np.ndarray, column: int) -> np.ndarray:
-    """The mean of a column."""
+    """Return the mean of a column."""
     return table[..., column].mean(axis=-1)
 
 
 def answer_match(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Short answers to visual questions: the same text, the same number within 5 %, or alike.
+    """Score short answers to visual questions: the same text, the same number within 5 %, or
+    similar.
 
     `exact`: equal without case, articles and punctuation. `relaxed`: equal, or numbers within 5 %
-    (relaxed accuracy). `anls`: normalized Levenshtein similarity, 0 where below 0.5.
+    (relaxed accuracy). `anls`: normalized Levenshtein similarity, 0 if below 0.5.
     """
     from rapidfuzz.distance import Levenshtein
 
@@ -221,7 +223,8 @@ def answer_match(predictions: Sequence[str], references: Sequence[str]) -> Score
 
 
 def captions(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Captions: corpus BLEU and mean chrF by sacrebleu (0 to 100), mean ROUGE-1 and -L (0 to 1)."""
+    """Score captions by corpus BLEU and mean chrF from sacrebleu (0 to 100), mean ROUGE-1 and -L (0
+    to 1)."""
     try:
         from rouge_score.rouge_scorer import RougeScorer
         from sacrebleu.metrics import BLEU, CHRF
@@ -252,7 +255,8 @@ def captions(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def corpus_bleu(table: np.ndarray) -> np.ndarray:
-    """BLEU of all captions together, from their summed counts (columns 3 on of `captions`)."""
+    """Return BLEU of all captions together, from their summed counts (columns 3 on of
+    `captions`)."""
     from sacrebleu.metrics import BLEU
 
     sums = table[..., 3:].sum(axis=-2)
@@ -275,4 +279,4 @@ METRICS: dict[str, Callable[..., Scores]] = {
     "answer_match": answer_match,
     "captions": captions,
 }
-"""What `cephalo eval --task` takes; eval/metrics has each as a module of `evaluate`."""
+"""The values of `cephalo eval --task`; eval/metrics has each as a module of `evaluate`."""

@@ -1,8 +1,8 @@
-"""The whole way, from PDF files to a model that answers, with the commands a user would type.
+"""Run every step, from PDF files to answers of a model, with the commands a user would type.
 
     python examples/demo.py [PAPERS]
 
-Everything is written below runs/demo-NAME. Stopped or repeated, it goes on from what is there.
+All files are written below runs/demo-NAME. A demo that is stopped or repeated resumes from them.
 """
 
 import os
@@ -21,13 +21,13 @@ DATASET, MODEL = f"{USER}/figures", f"{USER}/tiny-idefics2"
 
 
 def main() -> None:
-    """Run the demo on the papers that the command line names, or on the samples."""
+    """Run the demo on the papers named on the command line, or on the sample papers."""
     papers = Path(sys.argv[1] if len(sys.argv) > 1 else SAMPLES).resolve()
     demo(papers, REPOSITORY / "runs" / f"demo-{papers.name}")
 
 
 def demo(papers: Path, runs: Path) -> None:
-    """Run every step as a process of its own and print what each made and how long it took."""
+    """Run every step as a separate process and print what each wrote and how long it took."""
     runs.mkdir(parents=True, exist_ok=True)
     figures = runs / "figures"
     steps: list[tuple[str, str, float]] = []
@@ -57,7 +57,7 @@ def demo(papers: Path, runs: Path) -> None:
 
 
 def display(command: list[str]) -> list[str]:
-    """A command as a user would type it."""
+    """Return a command as a user would type it."""
     if command[: len(CEPHALO)] == CEPHALO:
         command = ["cephalo", *command[len(CEPHALO) :]]
     elif command[0] == sys.executable:
@@ -66,9 +66,9 @@ def display(command: list[str]) -> list[str]:
 
 
 def run(command: list[str], runs: Path, environment: dict[str, str]) -> str:
-    """Run a command with its errors and progress shown; return its last line of output.
+    """Run a command, showing its errors and progress, and return its last line of output.
 
-    Ends the demo with the command's own exit code where it fails.
+    Exits with the command's exit code if it fails.
     """
     process = subprocess.Popen(
         command, cwd=runs, env=environment, stdout=subprocess.PIPE, text=True
@@ -83,7 +83,7 @@ def run(command: list[str], runs: Path, environment: dict[str, str]) -> str:
 
 
 def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path) -> None:
-    """The table of steps, counts and durations, and what to look at."""
+    """Print the table of steps, counts and durations, and which files to open."""
     width = max(len(name) for name, _, _ in steps)
     print(f"\n{'step':{width}}  {'seconds':>7}  result")
     for name, count, seconds in steps:
@@ -91,7 +91,7 @@ def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path
     print(f"{'total':{width}}  {sum(seconds for _, _, seconds in steps):7.1f}")
     print(
         "\nThe model is tiny and was trained from random weights: this shows that the pipeline\n"
-        "works, and says nothing about quality. Its answer means nothing.\n"
+        "works, not how good its answers are. Its answer is meaningless.\n"
         f"\nLook at the figures: {figures / 'index.html'}"
         f"\nLook at the conversations: {figures / 'report.html'}"
     )

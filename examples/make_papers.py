@@ -1,8 +1,8 @@
 """Make the sample papers of examples/papers: `python examples/make_papers.py [FOLDER]`.
 
 Three short two-column papers about experiments that were never made. Text, figures and data are
-Cephalo's own and dedicated to the public domain (CC0 1.0). `sample_papers.py` holds what is
-printed, so a test can compare the extractor's rows with it; the same call gives the same bytes.
+original and dedicated to the public domain (CC0 1.0). `sample_papers.py` contains what is printed,
+so that tests can compare it with the extracted rows. Repeated calls write the same bytes.
 """
 
 import sys
@@ -43,9 +43,9 @@ SAMPLE = (
 
 
 def make_paper(paper: Paper, path: Path) -> list[dict]:
-    """Write a paper; returns for each figure its label, caption, page and box.
+    """Write a paper and return the label, caption, page and box of each figure.
 
-    Boxes are [x0, y0, x1, y1] in points, origin at the top left of the page.
+    Boxes are [x0, y0, x1, y1] in points, with the origin at the top left of the page.
     """
     canvas = Canvas(str(path), pagesize=(WIDTH, HEIGHT), invariant=1)
     canvas.setTitle(paper.title)
@@ -84,7 +84,8 @@ def make_paper(paper: Paper, path: Path) -> list[dict]:
 
 
 def _running_heads(canvas: Canvas, paper: Paper, page: int) -> float:
-    """Draw what stands on every page, and the title on the first; returns where text begins."""
+    """Draw the header and footer of a page, and the title on page 1; return where the text
+    begins."""
     canvas.setFont("Times-Italic", 8.5)
     canvas.drawString(MARGIN, HEIGHT - 40, "Cephalo sample papers (CC0)")
     canvas.drawRightString(WIDTH - MARGIN, HEIGHT - 40, paper.title)
@@ -106,7 +107,7 @@ def _running_heads(canvas: Canvas, paper: Paper, page: int) -> float:
 
 
 def _figure(canvas: Canvas, figure: Figure, top: float) -> tuple[list[float], float]:
-    """Draw a figure and its caption below `top`; returns its box and where the caption ends."""
+    """Draw a figure and its caption below `top`; return its box and where the caption ends."""
     x = MARGIN + (figure.column or 0) * (COLUMN + GUTTER)
     width = COLUMN if figure.column is not None else WIDTH - 2 * MARGIN
     figure.draw(canvas, x, top - figure.height, width, figure.height)
@@ -118,7 +119,7 @@ def _figure(canvas: Canvas, figure: Figure, top: float) -> tuple[list[float], fl
 
 
 def _fill(canvas: Canvas, story: list[Paragraph], x: float, top: float) -> list[Paragraph]:
-    """Set paragraphs into a column from `top` down to the margin; returns what is left."""
+    """Set paragraphs into a column from `top` down to the margin; return the remaining ones."""
     rest = list(story)
     while rest:
         paragraph = rest[0]

@@ -1,4 +1,4 @@
-"""What the figures of the sample papers show: micrographs, plots, and panels of them."""
+"""Draw the graphics of the sample papers: micrographs, plots, and panels of them."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 
 def grains(seed: int, width: int, height: int, count: int) -> Image.Image:
-    """A grey picture like that of polished grains: Voronoi cells, dark boundaries, noise."""
+    """Return a greyscale image like polished grains: Voronoi cells, dark boundaries, noise."""
     rng = np.random.default_rng(seed)
     points = rng.uniform((0, 0), (height, width), (count, 2))
     rows, columns = np.mgrid[0:height, 0:width]
@@ -20,7 +20,7 @@ def grains(seed: int, width: int, height: int, count: int) -> Image.Image:
 
 
 def fibres(seed: int, width: int, height: int, count: int) -> Image.Image:
-    """A grey picture like that of a fibre mat: light strokes on a dark ground, with noise."""
+    """Return a greyscale image like a fibre mat: light strokes on a dark background, with noise."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     level = np.full((height, width), 45.0)
@@ -54,7 +54,7 @@ def plot(
 ):
     """Draw curves over evenly spaced ticks; `curves` are (name, values between 0 and 1).
 
-    The names of the curves stand at `key`, a share of the height of the frame.
+    The names of the curves are drawn at `key`, a fraction of the height of the frame.
     """
     colours = [(0.05, 0.43, 0.46), (0.80, 0.33, 0.13), (0.36, 0.30, 0.60)]
 

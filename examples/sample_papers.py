@@ -1,11 +1,11 @@
-"""The sample papers: their text, figures and captions, as `make_papers.py` prints them."""
+"""The text, figures and captions of the sample papers, as printed by `make_papers.py`."""
 
 from dataclasses import dataclass
 
 from reportlab.lib.pagesizes import A4
 from sample_figures import compound, fibres, grains, plot, raster
 
-# Of the pages, in points.
+# Dimensions of the pages, in points.
 WIDTH, HEIGHT = A4
 MARGIN, GUTTER, TOP, BOTTOM = 54.0, 20.0, 66.0, 62.0
 COLUMN = (WIDTH - 2 * MARGIN - GUTTER) / 2
@@ -13,10 +13,10 @@ COLUMN = (WIDTH - 2 * MARGIN - GUTTER) / 2
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: how it is drawn, its caption, and its place.
+    """A figure: how it is drawn, its caption, and its position.
 
-    `draw(canvas, x, y, width, height)` draws into a box with its lower left corner at (x, y).
-    `column` is 0, 1 or None for both; `page` is 0-based.
+    `draw(canvas, x, y, width, height)` draws into a box whose lower left corner is (x, y). `column`
+    is 0, 1 or None for both; `page` is 0-based.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: `text` is a list of paragraphs, where "# " begins a heading."""
+    """A paper. `text` is a list of paragraphs; those that begin with "# " are headings."""
 
     name: str
     title: str

@@ -1,11 +1,12 @@
-"""A small Cephalo reads stresses and cracks off plates: data, model, training, evaluation.
+"""Train a small Cephalo to read stresses and cracks from images of plates.
 
     python examples/science.py [--variant tower] [--out runs/science] [--gpu]
 
-Each step is a command or a script that a user would run. Stopped or repeated, it goes on from what
-is there. Variants share plates and baselines; OUT/report.md has a row for each that was tried, on
-plates like those of training and on families that were never in it. Options that are not known go
-to `cephalo train`.
+Computes the plates, builds a model, trains and evaluates it; each step is a command or a script
+that
+a user would run. A stopped or repeated run resumes. Variants share the plates and baselines.
+OUT/report.md has a row for each variant that was run, on plates like those of training and on
+families that are not in the training data. Unknown options are passed to `cephalo train`.
 """
 
 import argparse
@@ -34,19 +35,25 @@ BARS = {
     "r2/stress_median": 0.88,
     "accuracy": 0.92,
 }
-"""What the model is to reach on the split `test`."""
+"""Values to reach on the split `test`."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run all steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, help="plates for stress; 20,000, or 100,000 --gpu")
-    parser.add_argument("--notched", type=int, help="plates with a notch; as many as --samples")
-    parser.add_argument("--cracks", type=int, default=1000, help="notched plates whose cracks grow")
-    parser.add_argument("--pixels", type=int, default=64, help="a side of a plate")
-    parser.add_argument("--tower-epochs", type=float, default=10, help="of the variant `tower`")
-    parser.add_argument("--variant", choices=VARIANTS, default="tower", help="how it learns")
-    parser.add_argument("--gpu", action="store_true", help="more plates, on a GPU")
+    parser.add_argument(
+        "--samples", type=int, help="plates for stress; by default 20,000, with --gpu 100,000"
+    )
+    parser.add_argument(
+        "--notched", type=int, help="plates with a notch; by default as many as --samples"
+    )
+    parser.add_argument("--cracks", type=int, default=1000, help="plates with crack growth")
+    parser.add_argument("--pixels", type=int, default=64, help="side length of a plate")
+    parser.add_argument(
+        "--tower-epochs", type=float, default=10, help="epochs of pre-training of `tower`"
+    )
+    parser.add_argument("--variant", choices=VARIANTS, default="tower", help="training recipe")
+    parser.add_argument("--gpu", action="store_true", help="train on a GPU, on more plates")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "science")
     options, training = parser.parse_known_args(arguments)
     out: Path = options.out
@@ -71,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     train += ["--model_name_or_path", base, "--output_dir", model]
     if options.gpu:
         train += ["--use_cpu", False, "--bf16", True]
-    if not (model / "README.md").exists():  # the card is what training writes last
+    if not (model / "README.md").exists():  # training writes the card last
         cephalo([*map(str, train), *training])
     for name, task in TASKS.items():
         for split in SPLITS:
@@ -86,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def report(out: Path, variant: str) -> str:
-    """The table of all variants and the baselines, and whether `variant` meets each bar."""
+    """Return a table of all variants and baselines, and whether `variant` reaches each bar."""
     lines = ["| reader | split | family | rows | measure | value | 95 % |", "|---" * 7 + "|"]
     found = {}
     tried = [name for name in VARIANTS if (out / name / "model" / "crack" / SPLITS[-1]).exists()]
@@ -117,7 +124,7 @@ def report(out: Path, variant: str) -> str:
 
 
 def interval(found: dict[str, float | None]) -> str:
-    """Two cells: the value and its interval."""
+    """Return two table cells: the value and its interval."""
     value, low, high = (
         "" if found[key] is None else f"{found[key]:.3f}" for key in ("value", "low", "high")
     )

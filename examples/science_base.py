@@ -1,4 +1,5 @@
-"""The small Cephalo before any training: a tokenizer of digits, an Idefics2 of random weights."""
+"""Build the small Cephalo before training: an Idefics2 with random weights, a tokenizer of
+digits."""
 
 import shutil
 from pathlib import Path
@@ -18,12 +19,12 @@ from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2I
 from modeling_cephalo import CephaloStemConfig, CephaloStemForConditionalGeneration
 from modeling_cephalo.tiny import CHAT_TEMPLATE, IMAGE_TOKENS, weights_of
 
-SIDE, LATENTS, WIDTH = 64, 8, 128  # pixels, tokens that an image becomes, hidden size
+SIDE, LATENTS, WIDTH = 64, 8, 128  # pixels, tokens per image, hidden size
 STEM = (24, 48, 96, WIDTH)  # channels of the convolutions, which end in patches of 16 pixels
 
 
 def read_texts(plates: Path) -> list[str]:
-    """Every question and answer of train, to make a tokenizer from."""
+    """Return every question and answer of the split `train`, to train a tokenizer on."""
     texts = []
     for shard in sorted((plates / "conversations").glob("train-*.parquet")):
         rows = pq.read_table(shard, columns=["query", "answer"])
@@ -34,7 +35,7 @@ def read_texts(plates: Path) -> list[str]:
 def make_base(folder: Path, texts: list[str], stem: bool) -> None:
     """Write an Idefics2 of one to two million parameters with random weights, and its processor.
 
-    With `stem` its vision tower begins with convolutions: `modeling_cephalo_stem`.
+    With `stem`, its vision tower begins with convolutions: `modeling_cephalo_stem`.
     """
     tokenizer = make_tokenizer(texts)
     images = Idefics2ImageProcessorPil(
@@ -60,7 +61,7 @@ def make_base(folder: Path, texts: list[str], stem: bool) -> None:
 
 
 def save_whole(model: PreTrainedModel, processor: Idefics2Processor, folder: Path) -> None:
-    """Write a model and its processor into `folder`, which appears when both are there."""
+    """Save a model and its processor to `folder`, which is renamed into place when complete."""
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
@@ -69,7 +70,8 @@ def save_whole(model: PreTrainedModel, processor: Idefics2Processor, folder: Pat
 
 
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE that keeps every digit apart, so that numbers are read digit by digit."""
+    """Train a byte-level BPE that splits numbers into digits, so that they are read digit by
+    digit."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -101,7 +103,9 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 def make_sizes(
     tokenizer: PreTrainedTokenizerFast, patch: int, vision_layers: int
 ) -> dict[str, Any]:
-    """`vision_layers` on patches of so many pixels, a resampler, two decoder layers."""
+    """Return sizes for the configuration: `vision_layers` on patches of `patch` pixels, a resampler
+    and
+    two decoder layers."""
     return {
         "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
         "text_config": {

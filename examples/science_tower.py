@@ -1,10 +1,12 @@
-"""Eyes before words: a vision tower and its connector learn to read plates as numbers.
+"""Pre-train a vision tower and its connector to predict numbers from images of plates.
 
-Three linear heads, which are thrown away, ask for what the image holds: the von Mises stress in
-small squares, of each of the tower's features, and the six statistics, the peak energy that decides
-whether a crack starts, and whether one does, of the mean of these features and again of the mean of
-the connector's tokens: what a mean holds, the decoder's attention can read. Images are mirrored at
-random, as a mirrored plate carries the same.
+Three linear heads, which are discarded, predict: the von Mises stress in small squares, from each
+feature of the tower; and the six statistics, the peak energy that decides whether a crack starts,
+and
+whether one does, from the mean of these features and again from the mean of the connector's tokens:
+the decoder's attention can read what a mean contains. Images are mirrored at random, since a
+mirrored
+plate has the same numbers.
 """
 
 import io
@@ -42,16 +44,16 @@ STATISTICS = (
     "energy_peratom_mean",
     "energy_peratom_median",
 )
-PEAK = "peak_energy"  # its logarithm is asked for, since it has a long tail
+PEAK = "peak_energy"  # predicted as its logarithm, since it has a long tail
 NUMBERS = len(STATISTICS) + 2
-CELL = 4  # pixels, a side of the squares in which the field is asked for
+CELL = 4  # pixels, side of the squares in which the field is predicted
 UNKNOWN = float("nan")
 
 
 def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -> None:
     """Train tower and connector of `base` on the plates; write model and processor to `out`.
 
-    Killed and called again, it goes on from the last epoch, which is kept beside `out`.
+    An interrupted run resumes from the last epoch, which is saved beside `out`.
     """
     set_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(base)
@@ -82,11 +84,13 @@ def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -
 
 
 class Plates(torch.utils.data.Dataset):
-    """Images and what they hold, as arrays.
+    """Images and their numbers, as arrays.
 
-    `pixels`: float16 [n, side, side], as the processor makes them, one channel of three equal ones;
-    `fields`: float16 [n, cells, cells], MPa; `numbers`: float32 [n, 8], the statistics, the
-    logarithm of the peak energy, and 1 where a crack starts, NaN where unknown.
+    Attributes:
+        pixels: float16 [n, side, side], from the processor; one of three equal channels.
+        fields: float16 [n, cells, cells], von Mises stress in MPa.
+        numbers: float32 [n, 8]: the statistics, the logarithm of the peak energy, and 1 if a crack
+            starts; NaN if unknown.
     """
 
     def __init__(self, pixels: np.ndarray, fields: np.ndarray, numbers: np.ndarray) -> None:
@@ -100,7 +104,7 @@ class Plates(torch.utils.data.Dataset):
 
 
 def read_rows(plates: Path, image_processor: Any) -> Plates:
-    """The train split of the configs that tell all or some of the numbers."""
+    """Read the split `train` of the configs that have all or some of the numbers."""
     pixels, fields, numbers = [], [], []
     for config in ("fields", "notched", "cracks"):
         data = load_dataset(str(plates), config, split="train")
@@ -121,8 +125,8 @@ def read_rows(plates: Path, image_processor: Any) -> Plates:
 
 
 def field_of(row: dict[str, Any], cells: int) -> np.ndarray:
-    """The von Mises stress of a plate, MPa, as a mean over each of cells x cells, read off its
-    picture; 0 in void."""
+    """Return the von Mises stress of a plate in MPa, averaged over each of cells x cells squares,
+    from its picture; 0 in void."""
     picture = open_image(io.BytesIO(row["von_mises"]["bytes"]))
     colours = np.asarray(picture.crop((0, 0, picture.height, picture.height)), dtype=np.int32)
     levels = np.zeros(1 << 24, dtype=np.uint8)  # white, which is void, stays 0
@@ -133,18 +137,18 @@ def field_of(row: dict[str, Any], cells: int) -> np.ndarray:
 
 
 def codes(colours: np.ndarray) -> np.ndarray:
-    """Colours [..., 3] as one whole number each."""
+    """Return colours [..., 3] as one integer each."""
     return colours @ (1 << 16, 1 << 8, 1)
 
 
 class Mirrored:
-    """A batch of `rows`, each mirrored left to right and upside down or not."""
+    """A batch of `rows`, each mirrored horizontally and vertically at random."""
 
     def __init__(self, rows: Plates) -> None:
         self.rows = rows
 
     def __call__(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        """`pixel_values` [n, 3, side, side], `fields` and `numbers`, float32."""
+        """Return `pixel_values` [n, 3, side, side], `fields` and `numbers`, float32."""
         pixels = torch.from_numpy(self.rows.pixels[indices]).float()
         fields = torch.from_numpy(self.rows.fields[indices]).float()
         for axis in (1, 2):
@@ -159,7 +163,7 @@ class Mirrored:
 
 
 class PlateReader(nn.Module):
-    """Tower and connector of a model, with the three heads; its loss is what is trained on."""
+    """Tower and connector of a model, with the three heads; returns the training loss."""
 
     def __init__(self, model: Any, rows: Plates) -> None:
         super().__init__()
@@ -178,11 +182,13 @@ class PlateReader(nn.Module):
     def forward(
         self, pixel_values: torch.Tensor, fields: torch.Tensor, numbers: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """The loss of a batch of Mirrored: stresses, statistics and cracks, each in its spread."""
+        """Return the loss of a batch of Mirrored: stresses, statistics and cracks, each divided by
+        its
+        standard deviation."""
         count, patches = len(pixel_values), fields.shape[1] // self.side
         seen = torch.ones(count, patches, patches, dtype=torch.bool, device=pixel_values.device)
         if pixel_values.is_cuda or torch.backends.cpu.get_cpu_capability() == WIDE_VECTORS:
-            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)  # less time
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)  # faster
         features = self.tower(pixel_values, patch_attention_mask=seen).last_hidden_state
         tokens = self.connector(features, attention_mask=seen.flatten(1))
         cells = fields.reshape(count, patches, self.side, patches, self.side).transpose(2, 3)
@@ -198,6 +204,6 @@ class PlateReader(nn.Module):
 
 
 def known(loss: Any, said: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The mean loss where the truth is known; 0 where none is."""
+    """Return the mean loss where the truth is known, or 0 if it is unknown everywhere."""
     where = ~truth.isnan()
     return loss(said[where], truth[where]) if where.any() else said.sum() * 0

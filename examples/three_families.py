@@ -1,4 +1,4 @@
-"""Ask one model of each family the same about images: loading and asking never differ.
+"""Ask one model of each family the same about images; the calls are the same for all families.
 
 python examples/three_families.py IMAGE... [--models MODEL...]
 """

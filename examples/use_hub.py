@@ -1,4 +1,4 @@
-"""What a user does with a published dataset and model: count the rows, ask about a figure.
+"""Use a published dataset and model: count the rows, ask about a figure.
 
 python examples/use_hub.py count NAMESPACE/DATASET
 python examples/use_hub.py ask NAMESPACE/MODEL NAMESPACE/DATASET

@@ -47,7 +47,7 @@ def not_here(request: Request, what: str) -> Response:
 
 
 def no_route(request: Request, kind: str) -> Response:
-    """Answer for a repo that is not there, or an address that no route matches."""
+    """Answer for a missing repo, or for an address without a route."""
     parts = request.path_params["rest"].split("/")
     if len(parts) > 2:
         with contextlib.suppress(BadName):

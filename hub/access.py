@@ -1,4 +1,4 @@
-"""Who may write: users with tokens, and the signed tickets of uploads and downloads."""
+"""Write access: users with tokens, and the signed tickets of uploads and downloads."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from cephalo.hub.names import BadName, check_user
 
 
 class BadTicket(Exception):
-    """A ticket that this server did not sign, that is for something else, or that is too old."""
+    """A ticket that is not signed by this server, is for another use, or has expired."""
 
 
 def load_tokens(disk: Disk, user: str | None) -> dict[str, str]:
@@ -63,7 +63,7 @@ def _usable_user(name: str, where: str) -> str:
 
 
 def user_of_token(tokens: dict[str, str], token: str) -> str | None:
-    """The user who holds `token`, compared in constant time."""
+    """Return the user of `token`, compared in constant time."""
     found = None
     for user, known in tokens.items():
         if hmac.compare_digest(known.encode(), token.encode()):
@@ -72,11 +72,11 @@ def user_of_token(tokens: dict[str, str], token: str) -> str | None:
 
 
 class Tickets:
-    """Signed claims with an end date, for requests that carry no Hub token.
+    """Signed claims with an end date, for requests without a Hub token.
 
-    LFS uploads and Xet transfers authenticate with an address or a token that the server handed
-    out; here each is a ticket: base64 of a JSON object with the claims, `use` and `exp`, a dot,
-    and base64 of its HMAC-SHA256. A ticket says exactly what it opens, so nothing is looked up.
+    LFS uploads and Xet transfers authenticate with an address or a token from the server; here each
+    is a ticket: base64 of a JSON object with the claims, `use` and `exp`, a dot, and base64 of its
+    HMAC-SHA256. A ticket contains everything that it permits, so no state is stored.
     """
 
     def __init__(self, key: bytes, generation: bytes = b"") -> None:
@@ -85,7 +85,8 @@ class Tickets:
 
     @classmethod
     def load(cls, disk: Disk) -> "Tickets":
-        """Take the key of the root, made at the first start, so that tickets outlive a restart."""
+        """Load the key of the root, created at the first start, so that tickets survive a
+        restart."""
         path = disk.root / "signing.key"
         if not path.exists():
             disk.write(path, secrets.token_bytes(32))
@@ -94,7 +95,7 @@ class Tickets:
 
     @property
     def root_id(self) -> str:
-        """Tells this root from others at its address, and from itself before it lost chunks."""
+        """Identify this root among others at its address, and after it lost chunks."""
         return hashlib.sha256(b"root id" + self._key + self._generation).hexdigest()[:12]
 
     def issue(self, use: str, expires: int, **claims: Any) -> str:
@@ -103,7 +104,7 @@ class Tickets:
         return f"{body}.{self._sign(body)}"
 
     def read(self, use: str, ticket: str) -> dict[str, Any]:
-        """The claims of a ticket. Raises BadTicket."""
+        """Return the claims of a ticket. Raises BadTicket."""
         body, _, signature = ticket.partition(".")
         if not hmac.compare_digest(self._sign(body).encode(), signature.encode()):
             raise BadTicket("not signed by this server")

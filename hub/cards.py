@@ -1,4 +1,4 @@
-"""The metadata that a card (README.md) carries in its YAML header."""
+"""Read the metadata in the YAML header of a card (README.md)."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from cephalo.hub.store import FileEntry, Store
 
 MAX_CARD_BYTES = 4 << 20
 MAX_HEADER_CHARS = 512 << 10
-# Metadata of 5,000 configurations of a dataset have 60,000 values; twice that takes a second.
+# Metadata of 5,000 configurations of a dataset have 60,000 values; twice as many take a second.
 MAX_NODES = 120_000
 MAX_DEPTH = 64
-MAX_NUMBER_CHARS = 400  # a number in base 60 takes time by the square of its length
+MAX_NUMBER_CHARS = 400  # a number in base 60 takes quadratic time
 MAX_JSON_CHARS = 4 << 20
 
 if TYPE_CHECKING:
@@ -25,23 +25,23 @@ _HEADER = re.compile(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTA
 
 
 class BadCard(ValueError):
-    """A card whose YAML header does not parse, or is no mapping of plain values."""
+    """A card whose YAML header is invalid, or is not a mapping of plain values."""
 
 
 class Cards:
-    """The cards of a store; parsed ones are kept, since lists of repos ask for all of them."""
+    """The cards of a store, cached when parsed, since lists of repos need all of them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parsed = lru_cache(maxsize=256)(self._parse)
 
     def text(self, namespace: str, tree: dict[str, FileEntry]) -> str:
-        """README.md; "" if there is none or it is too long to be a card."""
+        """Return README.md; "" if there is none or it is too long for a card."""
         entry = tree.get("README.md")
         return "" if entry is None else self._read(namespace, entry)
 
     def data(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any]:
-        """The metadata in README.md; {} if there are none that parse."""
+        """Return the metadata in README.md; {} without valid metadata."""
         entry = tree.get("README.md")
         return {} if entry is None else self._parsed(namespace, entry)
 
@@ -59,12 +59,12 @@ class Cards:
 
 
 def has_header(text: str) -> bool:
-    """Whether a card begins with metadata."""
+    """Return whether a card begins with metadata."""
     return _HEADER.match(text) is not None
 
 
 def card_data(text: str) -> dict[str, Any]:
-    """The YAML header of a card as JSON values; {} if there is none. Raises BadCard."""
+    """Return the YAML header of a card as JSON values; {} if there is none. Raises BadCard."""
     match = _HEADER.match(text)
     if match is None:
         return {}
@@ -87,7 +87,7 @@ def card_data(text: str) -> dict[str, Any]:
 
 
 def _check_size(text: str) -> None:
-    """Count what a YAML text holds, event by event, before anything is built. Raises BadCard.
+    """Count the values of a YAML text, event by event, before anything is built. Raises BadCard.
 
     The loader in C, which is 10 times as fast, overflows its stack on deep nesting.
     """
@@ -103,12 +103,12 @@ def _check_size(text: str) -> None:
 
 
 class _Metadata(_Parser):
-    """The safe loader, with a budget for what it builds out of short texts."""
+    """The safe loader, with a limit on what it builds from short texts."""
 
     merged = 0
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put merged keys ("<<") into `node`: each level can double what the one below has."""
+        """Expand merged keys ("<<") of `node`; each level can double the size of the one below."""
         for key, value in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
@@ -123,7 +123,7 @@ class _Metadata(_Parser):
             raise BadCard(f"the metadata has more than {MAX_NODES} values")
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """The text of a node; that of a number is short."""
+        """Return the text of a node, limited in length for numbers."""
         text = super().construct_scalar(node)
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
         if number and len(text) > MAX_NUMBER_CHARS:
@@ -132,7 +132,8 @@ class _Metadata(_Parser):
 
 
 def _bounded_json(data: Any) -> str:
-    """`data` as JSON; counted while it is written, as aliases make a short YAML text endless."""
+    """Serialize `data` as JSON, counting its length meanwhile, since aliases can make a short YAML
+    text endless."""
     pieces, size = [], 0
     for piece in json.JSONEncoder(default=str).iterencode(data):
         size += len(piece)
@@ -142,7 +143,7 @@ def _bounded_json(data: Any) -> str:
     return "".join(pieces)
 
 
-# What a dataset's card says under these keys is a tag with the key in front.
+# Values under these keys in a dataset's card are tags with the key as a prefix.
 _DATASET_KEYS = (
     *("annotations_creators", "language_creators", "language", "multilinguality", "benchmark"),
     *("size_categories", "source_datasets", "task_categories", "task_ids"),
@@ -150,7 +151,8 @@ _DATASET_KEYS = (
 
 
 def card_tags(kind: str, card: dict[str, Any]) -> list[str]:
-    """The tags by which repos are listed: those of the card, and what the Hub adds from it."""
+    """Return the tags by which repos are listed: those of the card, and those that the Hub
+    derives."""
     tags = _texts(card.get("tags"))
     tags += [f"license:{name}" for name in _texts(card.get("license"))]
     if kind == "dataset":
@@ -164,6 +166,6 @@ def card_tags(kind: str, card: dict[str, Any]) -> list[str]:
 
 
 def _texts(value: Any) -> list[str]:
-    """One value or a list of them, as text."""
+    """Return one value or a list of values as strings."""
     values = value if isinstance(value, list) else [value]
     return [str(one) for one in values if isinstance(one, str | int | float) and one != ""]

@@ -1,18 +1,18 @@
-"""The Xet side of the hub: tokens, xorbs and shards up, reconstructions and chunk ranges down.
+"""The Xet routes: tokens, uploads of xorbs and shards, reconstructions and chunk ranges.
 
-What holds:
+Guarantees:
 
 - A read token opens the files of one revision of one repo, and only while its user may read that
-  repo; guessing the hash of another file's chunks opens nothing. Chunks are fetched by tickets,
-  each for a range of bytes of one xorb, which a reconstruction hands out.
-- A write token lets its user add xorbs and shards to the own namespace. Recipes can only name
-  xorbs of that namespace, so nobody can claim to have a file by knowing the hashes of its chunks.
-- A recipe serves nobody before a commit put its content together and found the sha256 right. Then
-  it never changes, and neither do its xorbs: the first upload of a xorb stays.
-- The hash of a xorb is not computed (it is BLAKE3, which the standard library does not have):
-  who uploads a wrong one spoils only uploads to the own namespace, which then fail at the commit.
+  repo; guessing the hash of another file's chunks opens nothing. Chunks are fetched with tickets
+  for a range of bytes of one xorb, which a reconstruction returns.
+- A write token lets its user add xorbs and shards to their own namespace. Recipes can only name
+  xorbs of that namespace, so knowing the hashes of a file's chunks does not give access to it.
+- A recipe is only served after a commit has assembled its content and verified the sha256. Then
+  neither it nor its xorbs change: the first upload of a xorb is kept.
+- The hash of a xorb is not computed (BLAKE3 is not in the standard library): a wrong one only
+  affects uploads to the uploader's namespace, which then fail at the commit.
 
-Content that came over Xet is kept twice, as xorbs for the next Xet download and as the plain file
+Content uploaded over Xet is stored twice, as xorbs for the next Xet download and as the plain file
 that everything else reads.
 """
 
@@ -78,28 +78,29 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
 
 
 def xorb_path(store: Store, namespace: str, xorb: str) -> Path:
-    """Where a xorb lies, as it was uploaded."""
+    """Return the path of a xorb, as it was uploaded."""
     return store.folder(namespace) / "xorbs" / xorb[:2] / xorb
 
 
 def recipe_path(store: Store, namespace: str, checked: bool, sha256: str) -> Path:
-    """Where the recipe for a content lies before and after a commit checked it."""
+    """Return the path of a content's recipe, before or after a commit verified it."""
     folder = store.folder(namespace) / "xet" / ("files" if checked else "pending")
     return folder / f"{sha256}.json"
 
 
 def read_xorb(path: Path) -> tuple[memoryview, list[Chunk]]:
-    """The bytes of a xorb and where its chunks lie. Raises BadXet and FileNotFoundError."""
+    """Return the bytes of a xorb and the positions of its chunks. Raises BadXet and
+    FileNotFoundError."""
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise BadXet("the xorb is empty")
-        # Mapped, so that finding the chunks reads their headers and not 64 MiB.
+        # Memory-mapped, so that only the headers of the chunks are read instead of 64 MiB.
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return data, xorb_chunks(data)
 
 
 def read_recipe(path: Path) -> ShardFile:
-    """Raises FileNotFoundError."""
+    """Read a recipe. Raises FileNotFoundError."""
     file_hash, sha256, terms = json.loads(path.read_bytes())
     return ShardFile(file_hash, sha256, [Term(*term) for term in terms])
 
@@ -107,14 +108,14 @@ def read_recipe(path: Path) -> ShardFile:
 def adopt(
     store: Store, namespace: str, sha256: str, size: int | None, left: Callable[[], bool]
 ) -> str | None:
-    """Make a plain file of what was uploaded over Xet, once, and return its Xet hash.
+    """Assemble a plain file from an upload over Xet, once, and return its Xet hash.
 
-    None if this content did not come over Xet. Raises HubError if the chunks do not add up
-    to `size` bytes with this sha256, and ClientDisconnect once `left` says that nobody waits.
+    Returns None if this content was not uploaded over Xet. Raises HubError if the chunks do not add
+    up to `size` bytes with this sha256, and ClientDisconnect once `left` returns True.
     """
     checked = recipe_path(store, namespace, True, sha256)
     pending = recipe_path(store, namespace, False, sha256)
-    # Twice the first: another commit may have checked the recipe in between.
+    # Checked twice: another commit may have verified the recipe in between.
     for path in (checked, pending, checked):
         try:
             recipe = read_recipe(path)
@@ -124,7 +125,7 @@ def adopt(
             try:
                 _build(store, namespace, sha256, size, recipe.terms, left)
             except HubError:
-                # A wrong recipe would be in the way of the next upload.
+                # A wrong recipe would block the next upload.
                 pending.unlink(missing_ok=True)
                 raise
             store.disk.write(checked, json.dumps(recipe).encode())
@@ -141,7 +142,7 @@ def _build(
     terms: list[Term],
     left: Callable[[], bool],
 ) -> None:
-    # First the size, so that a few chunks named a million times do not fill the disk unasked.
+    # The size first, so that a few chunks repeated a million times do not fill the disk.
     if size is None or sum(term.unpacked for term in terms) != size:
         raise HubError(400, f"The Xet upload does not have the {size} bytes of the commit")
     store.disk.need(size)
@@ -171,8 +172,8 @@ def token(request: Request, scope: str) -> Response:
     expires = int(time.time()) + TICKET_SECONDS
     claims = {"scope": scope, "user": user, "repo": repo, "revision": param(request, "rev")}
     access = hub.tickets.issue("xet", expires, **claims)
-    # The client remembers, by this address, which xorbs it has uploaded; another root or another
-    # namespace does not have them. Nothing else depends on the last part.
+    # The client caches by this address which xorbs it has uploaded; another root or namespace does
+    # not have them. Nothing else depends on the last part.
     url = f"{base_url(request)}/cas/{repo.namespace}-{hub.tickets.root_id}"
     headers = {
         "X-Xet-Cas-Url": url,
@@ -238,7 +239,7 @@ def has_xorb(request: Request) -> Response:
 
 
 async def put_shard(request: Request) -> Response:
-    """POST v1/shards: recipes, which the commit will check against their sha256."""
+    """POST v1/shards: recipes, which a commit will verify against their sha256."""
     namespace = _claims(request, "write")["repo"].namespace
     store = hub_of(request).store
     data = await bounded_body(request, MAX_SHARD_BYTES)
@@ -262,7 +263,7 @@ def _keep_shard(store: Store, namespace: str, data: bytes) -> None:
     except FileNotFoundError as error:
         raise HubError(400, "The shard names a xorb that was not uploaded") from error
     for file in files:
-        # Without its sha256 no commit can name a file.
+        # Without its sha256, no commit can name a file.
         if file.sha256 and not recipe_path(store, namespace, True, file.sha256).exists():
             path = recipe_path(store, namespace, False, file.sha256)
             store.disk.write(path, json.dumps(file).encode())
@@ -275,7 +276,7 @@ def reconstruction(request: Request) -> Response:
     """GET v1/reconstructions/HASH, for a `Range` of the file or for all of it."""
     claims, file_hash = _claims(request, "read"), _hash(request)
     hub, repo = hub_of(request), claims["repo"]
-    # Checked each time: the repo may have become private, the branch may have moved.
+    # Checked each time: the repo may have become private, or the branch may have moved.
     state = open_for(hub, claims["user"], repo)
     tree = hub.store.commit(repo, state.resolve(claims["revision"])).tree
     sha256 = next((entry.sha256 for entry in tree.values() if entry.xet == file_hash), None)
@@ -297,7 +298,7 @@ def reconstruction(request: Request) -> Response:
 
 
 def _asked(request: Request, size: int) -> tuple[int, int]:
-    """The first byte that was asked for and the one after the last."""
+    """Return the requested range as the first byte and the one after the last."""
     header = request.headers.get("range")
     if header is None:
         return 0, size
@@ -313,7 +314,8 @@ def _asked(request: Request, size: int) -> tuple[int, int]:
 def _pieces(
     store: Store, namespace: str, terms: list[Term], start: int, stop: int
 ) -> tuple[int, list[Piece]]:
-    """What of the terms holds the bytes `start` to `stop` of the file, and the bytes to skip."""
+    """Return the pieces of the terms for the bytes `start` to `stop` of the file, and the number of
+    bytes to skip."""
     skip, position = 0, 0
     pieces: list[Piece] = []
     for term in terms:
@@ -350,12 +352,12 @@ def _fetch_info(request: Request, namespace: str, piece: Piece) -> dict[str, Any
 
 
 def get_chunks(request: Request) -> Response:
-    """GET cas/chunks/TICKET with a `Range` inside the one that the ticket is for."""
+    """GET cas/chunks/TICKET with a `Range` within that of the ticket."""
     hub = hub_of(request)
     try:
         claims = hub.tickets.read("chunks", param(request, "ticket"))
     except BadTicket as error:
-        # 403 is what makes the client ask for a new address.
+        # With 403 the client requests a new address.
         raise HubError(403, f"This address is {error}") from error
     match = _RANGE.fullmatch(request.headers.get("range", ""))
     if match is None or int(match[1]) < claims["start"] or int(match[2]) > claims["end"]:

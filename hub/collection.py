@@ -1,7 +1,7 @@
 """Routes about collections and their items: create, read, list, change, delete.
 
-A collection is one JSON file, ROOT/collections/OWNER/ID.json. Its slug is OWNER/TITLE-ID, in which
-only OWNER and ID count.
+A collection is one JSON file, ROOT/collections/OWNER/ID.json. Its slug is OWNER/TITLE-ID, of which
+only OWNER and ID are significant.
 """
 
 import json
@@ -96,7 +96,7 @@ def delete(request: Request) -> Response:
 
 
 async def add_item(request: Request) -> Response:
-    """POST /api/collections/SLUG/items; 409 for an item that is there."""
+    """POST /api/collections/SLUG/items; 409 for an existing item."""
     body = await json_body(request)
     return await run_in_threadpool(_add_item, request, body)
 
@@ -120,7 +120,7 @@ def _add_item(request: Request, body: dict[str, Any]) -> Response:
 
 
 def item_repo(item: dict[str, Any]) -> RepoName:
-    """The repo that an item names; no other items are kept here."""
+    """Return the repo of an item; other items are not supported."""
     namespace, _, name = value_of(item, "id", str).partition("/")
     return check_repo(value_of(item, "type", str), namespace, name)
 
@@ -179,7 +179,7 @@ def delete_item(request: Request) -> Response:
 
 
 def _take_item(request: Request, found: dict[str, Any]) -> dict[str, Any]:
-    """Take the item in the address out of a collection; `place` is where it was."""
+    """Remove the item in the address from a collection and return it; `place` is its position."""
     for place, item in enumerate(found["items"]):
         if item["_id"] == param(request, "item"):
             return found["items"].pop(place) | {"place": place}
@@ -187,7 +187,7 @@ def _take_item(request: Request, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def collection(request: Request) -> dict[str, Any]:
-    """The collection in the address, which the caller may read."""
+    """Return the collection in the address, if the caller may read it."""
     owner, number = check_user(param(request, "owner")), param(request, "slug")[-24:]
     missing = HubError(404, "Collection not found")
     if not ID.fullmatch(number):
@@ -202,7 +202,7 @@ def collection(request: Request) -> dict[str, Any]:
 
 
 def owned(request: Request) -> dict[str, Any]:
-    """The collection in the address, if it is the caller's."""
+    """Return the collection in the address, if it is the caller's."""
     user, found = need_caller(request), collection(request)
     if found["owner"] != user:
         raise HubError(403, "You don't have the rights to change this collection")
@@ -210,7 +210,7 @@ def owned(request: Request) -> dict[str, Any]:
 
 
 def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
-    """The JSON that `Collection` is made from, with the items that the caller may read."""
+    """Return the JSON of `Collection`, with the items that the caller may read."""
     items = [item for item in found["items"] if readable(request, item)]
     return {
         "slug": slug(found),
@@ -230,7 +230,7 @@ def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def readable(request: Request, item: dict[str, Any]) -> bool:
-    """Whether the repo of an item is still there for the caller."""
+    """Return whether the repo of an item exists and the caller may read it."""
     try:
         open_for(hub_of(request), caller(request), item_repo(item))
     except HubError:
@@ -239,18 +239,18 @@ def readable(request: Request, item: dict[str, Any]) -> bool:
 
 
 def slug(found: dict[str, Any]) -> str:
-    """OWNER/TITLE-ID, with the title in small letters, digits and "-"."""
+    """Return OWNER/TITLE-ID, with the title in lower-case letters, digits and "-"."""
     title = re.sub(r"[^a-z0-9]+", "-", found["title"].lower()).strip("-")
     return f"{found['owner']}/{title}-{found['id']}".replace("/-", "/")
 
 
 def folder(hub: Hub, owner: str) -> Path:
-    """Where the collections of an owner lie."""
+    """Return the folder of an owner's collections."""
     return hub.store.disk.root / "collections" / owner
 
 
 def path(hub: Hub, found: dict[str, Any]) -> Path:
-    """The file of a collection."""
+    """Return the file of a collection."""
     return folder(hub, found["owner"]) / f"{found['id']}.json"
 
 

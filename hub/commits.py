@@ -100,10 +100,10 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
         raise HubError(400, str(error)) from error
     answers = []
     for file, path in zip(files, paths, strict=True):
-        # As in git, a file that is in the repo already goes on being kept.
+        # As in git, a file that is already in the repo stays tracked.
         ignored = path not in tree and ignores(patterns, path)
         answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
-        # Without its hash here the client sends a file again, such as one that was lost.
+        # Without its hash, the client sends a file again, for instance one that was lost.
         if path in tree and store.object_path(repo.namespace, tree[path].sha256).exists():
             answer["oid"] = tree[path].etag
         answers.append(answer)
@@ -111,7 +111,7 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
 
 
 def gitignore_of(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> str:
-    """The text of the `.gitignore` in a tree, "" if it has none or its content is lost.
+    """Return the text of the `.gitignore` in a tree, "" if it has none or its content is lost.
 
     Raises BadGitignore.
     """
@@ -125,7 +125,7 @@ def gitignore_of(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> st
 
 
 def upload_mode(path: str, file: dict[str, Any]) -> str:
-    """Large and binary files go around the commit; `sample` is the start of the file in base64."""
+    """Return "lfs" for large and binary files; `sample` is the start of the file in base64."""
     if path.lower().endswith(tuple(f".{suffix}" for suffix in LARGE_SUFFIXES)):
         return "lfs"
     if value_of(file, "size", int) >= MAX_REGULAR_BYTES:
@@ -183,7 +183,7 @@ def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -
         sha256 = value_of(value, "oid", str)
         if not _SHA256.fullmatch(sha256):
             raise HubError(400, f"{path}: the oid is no sha256")
-        # A copy of a file that is in the repo already comes without its size.
+        # A copy of a file in the repo has no size.
         size = None if value.get("size") is None else value_of(value, "size", int)
         return Uploaded(path, sha256, size)
     raise HubError(400, f"A commit has no {key[:100]!r}")
@@ -192,7 +192,7 @@ def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -
 def find_uploaded(
     store: Store, repo: RepoName, uploaded: Uploaded, left: Callable[[], bool]
 ) -> Change:
-    """The change that a file makes which was uploaded before, over LFS or Xet."""
+    """Return the change by a file that was uploaded before, over LFS or Xet."""
     path, sha256, size = uploaded
     xet = adopt(store, repo.namespace, sha256, size, left)
     try:
@@ -234,7 +234,7 @@ def _commit(
             )
         pull, ref = flag(request, "create_pr"), state.branch(revision)
         if ref is None:
-            # Pull requests against a commit are refused as the Hub refuses them.
+            # Pull requests against a commit are rejected, as on the Hub.
             message = f"{revision[:200]} is neither a branch nor a pull request"
             raise HubError(404 if pull else 400, message, "RevisionNotFound" if pull else "")
         tree = apply(store.commit(repo, parent).tree, changes)
@@ -254,10 +254,10 @@ def _commit(
 
 
 def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEntry]:
-    """A new tree with the changes made in order.
+    """Apply changes in order, and return a new tree.
 
-    Raises NotThere for a deletion of what is not there, and BadName where a file would stand in
-    the place of a folder.
+    Raises NotThere for the deletion of a missing path, and BadName for a path that would be both a
+    file and a folder.
     """
     tree = dict(tree)
     for path, entry, folder in changes:

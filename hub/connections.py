@@ -1,6 +1,6 @@
-"""Timeouts for connections: half-sent requests and unread answers are ended.
+"""Timeouts for connections with incomplete requests and unread answers.
 
-uvicorn by itself only ends a connection that rests between two requests.
+uvicorn by itself only closes connections that are idle between two requests.
 """
 
 import asyncio
@@ -10,22 +10,22 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 30  # for the head of a request; and what a body may lag behind MIN_RATE
+HEAD_SECONDS = 30  # for the head of a request; tolerance of a body for MIN_RATE
 MIN_RATE = 1024  # bytes of a body a second
-STALL_SECONDS = 120  # for a client that reads nothing of its answer
+STALL_SECONDS = 120  # for a client that does not read its answer
 CHECK_SECONDS = 5
-BACKLOG = 256  # connections that are taken at once, before the first of them is looked at
-RESERVED_FILES = BACKLOG + 256  # descriptors beside one for each connection
+BACKLOG = 256  # connections that are accepted at once, before the first of them is processed
+RESERVED_FILES = BACKLOG + 256  # descriptors in addition to one for each connection
 
 
 class Connection(H11Protocol):
-    """One client. `by_silence` has all of them, first the one that last sent something."""
+    """A client. `by_silence` has all of them, sorted by the time since they last sent something."""
 
     max_connections = 4096
     by_silence: ClassVar[dict["Connection", None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take the connection; where there are too many, end the one that is silent longest."""
+        """Accept the connection; if there are too many, close the one that is silent longest."""
         self._expect_request()
         self._unsent, self._unsent_since = 0, self.loop.time()
         self._check_task = self.loop.call_later(CHECK_SECONDS, self._check)
@@ -35,25 +35,25 @@ class Connection(H11Protocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of a request."""
+        """Receive bytes of a request."""
         self.by_silence.pop(self, None)
         self.by_silence[self] = None
         self._received += len(data)
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Start over with the next request of the same connection."""
+        """Reset for the next request of the same connection."""
         self._expect_request()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._check_task.cancel()
         self.by_silence.pop(self, None)
         super().connection_lost(exc)
 
     def waits(self) -> bool:
-        """Whether the next step is the client's: to send a request, or to read the answer."""
+        """Return whether the client acts next: by sending a request, or reading the answer."""
         asked = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
         return asked or self.flow.write_paused
 
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
 
 
 def allow_connections() -> None:
-    """Raise the limit of open files, and take as many connections as it has room for."""
+    """Raise the limit of open files, and accept as many connections as it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = Connection.max_connections + RESERVED_FILES
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -2,23 +2,23 @@
 
 Layout of a root:
 
-    lock                               held by the one server of this root
+    lock                               locked by the one server of this root
     tokens.json                        {user: token}, mode 0600
     signing.key                        signs upload and download tickets, mode 0600
     generation                         changed when `hub gc` or `hub check` deletes Xet chunks
-    corrupt/NAMESPACE/                 contents and Xet chunks that `hub check` could not mend
+    corrupt/NAMESPACE/                 contents and Xet chunks that `hub check` could not repair
     tmp/                               files being written; emptied at every start
-    repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it is what makes a commit visible)
+    repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it makes a commit visible)
                                        commits/SHA.json
-    moved/KINDs/NAMESPACE/NAME.json    where a repo of this name went
+    moved/KINDs/NAMESPACE/NAME.json    new name of a repo of this name
     store/NAMESPACE/objects/           file contents, named by their sha256
     store/NAMESPACE/xorbs/             Xet chunks, as uploaded
-    store/NAMESPACE/xet/pending/       Xet recipes that no commit has checked yet, by sha256
-    store/NAMESPACE/xet/files/         Xet recipes whose content was checked against the sha256
+    store/NAMESPACE/xet/pending/       Xet recipes that no commit has verified yet, by sha256
+    store/NAMESPACE/xet/files/         Xet recipes whose content was verified by its sha256
 
-Every file is created with mode 0600: repos may be private, other users of the machine are not
-asked for a token. Nothing is shared between namespaces, so a hash that leaked opens nothing.
-Contents that no commit names any more stay on disk until `cephalo hub gc`.
+Every file is created with mode 0600: repos may be private, and other users of the machine have no
+token. Nothing is shared between namespaces, so a leaked hash opens nothing. Contents that no commit
+names any more stay on disk until `cephalo hub gc`.
 """
 
 import contextlib
@@ -34,11 +34,11 @@ from typing import Self
 
 from cephalo.cli.errors import CephaloError
 
-SPARE_BYTES = 64 << 20  # stays free for commits and refs, which are small
+SPARE_BYTES = 64 << 20  # reserved for commits and refs, which are small
 
 
 class Staged:
-    """A file written aside. `publish` makes it visible; leaving the block without it deletes it.
+    """A temporary file. `publish` makes it visible; leaving the block without it deletes it.
 
     `size` counts the bytes written so far and `sha256` is their digest in hex.
     """
@@ -58,28 +58,28 @@ class Staged:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A full disk makes the flush inside close() fail again; the file goes away all the same.
+        # On a full disk the flush inside close() fails again; the file is deleted anyway.
         with contextlib.suppress(OSError):
             self._file.close()
         self.path.unlink(missing_ok=True)
 
     @property
     def sha256(self) -> str:
-        """Digest of the bytes written so far, as 64 hex digits."""
+        """The digest of the bytes written so far, as 64 hex digits."""
         return self._digest.hexdigest()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`. Raises OSError, for one on a full disk."""
+        """Append `data`. Raises OSError, for instance on a full disk."""
         self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
 
     def flush(self) -> None:
-        """Let readers of `path` see all that was written."""
+        """Make everything written visible to readers of `path`."""
         self._file.flush()
 
     def publish(self, path: Path) -> None:
-        """Move the file to `path`, over what was there, once its bytes are on the disk."""
+        """Move the file to `path`, replacing any other, once its bytes are on disk."""
         self.flush()
         os.fsync(self._file.fileno())
         make_folder(path.parent)
@@ -88,12 +88,12 @@ class Staged:
 
 
 class Disk:
-    """The root folder of one server: holds its lock and writes its files."""
+    """The root folder of one server: locks it and writes its files."""
 
     def __init__(self, root: Path) -> None:
-        """Create and lock `root` and sweep what a killed server left half-written.
+        """Create and lock `root`, and delete incomplete files of a killed server.
 
-        Raises CephaloError where `root` cannot be written or another server holds it.
+        Raises CephaloError if `root` cannot be written or another server has locked it.
         """
         self.root = root
         self.tmp = root / "tmp"
@@ -109,40 +109,41 @@ class Disk:
             ) from error
 
     def close(self) -> None:
-        """Let another server have the root."""
+        """Unlock the root."""
         os.close(self._lock)
 
     def stage(self) -> Staged:
-        """A new temporary file on the same file system as everything else."""
+        """Create a temporary file on the same file system as the rest."""
         return Staged(self.tmp / secrets.token_hex(16))
 
     def need(self, size: int) -> None:
-        """Raises OSError before `size` bytes are written that would leave the disk full."""
+        """Raise OSError if writing `size` bytes would fill the disk."""
         if size > shutil.disk_usage(self.tmp).free - SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
 
     def write(self, path: Path, data: bytes) -> None:
-        """Replace `path` with `data` in one step that survives a crash."""
+        """Replace `path` with `data` atomically."""
         with self.stage() as staged:
             staged.write(data)
             staged.publish(path)
 
     def move_folder(self, source: Path, target: Path) -> None:
-        """Rename a folder in one step; `target` must not exist."""
+        """Rename a folder atomically; `target` must not exist."""
         make_folder(target.parent)
         source.rename(target)
         sync_folder(target.parent)
         sync_folder(source.parent)
 
     def drop_folder(self, path: Path) -> None:
-        """Remove a folder in one step, then delete its content."""
+        """Remove a folder atomically, then delete its content."""
         hidden = self.tmp / secrets.token_hex(16)
         self.move_folder(path, hidden)
         shutil.rmtree(hidden)
 
 
 def lock_file(path: Path) -> int:
-    """Lock `path` for this process; the kernel frees it when the process ends, however it ends."""
+    """Lock `path` for this process; the kernel releases it when the process ends, however it
+    ends."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,7 +156,7 @@ def lock_file(path: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Create `path` and its parents so that they outlive a power cut."""
+    """Create `path` and its parents durably."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -164,7 +165,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Flush the names in a folder to the disk."""
+    """Flush the names in a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

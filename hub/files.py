@@ -1,4 +1,4 @@
-"""Routes that read: downloads, listings of folders, facts about single paths."""
+"""Read routes: downloads, listings of folders, facts about single paths."""
 
 import dataclasses
 import hashlib
@@ -29,11 +29,11 @@ from cephalo.hub.web import (
     run_in_thread,
 )
 
-MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which takes some two seconds
+MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which take about two seconds
 
 
 class Wanted(NamedTuple):
-    """A file of the upstream Hub that is not here yet."""
+    """A file of the upstream Hub that has not been fetched yet."""
 
     repo: RepoName
     path: str
@@ -44,8 +44,8 @@ class Wanted(NamedTuple):
 async def resolve(request: Request) -> Response:
     """GET or HEAD [datasets/]ID/resolve/REV/PATH.
 
-    The headers are those of `huggingface_hub.file_download.get_hf_file_metadata`. A missing file
-    still tells the commit, by which the client remembers that it is missing.
+    The headers are those of `huggingface_hub.file_download.get_hf_file_metadata`. The answer for a
+    missing file includes the commit too, by which the client remembers that it is missing.
     """
     found = await run_in_threadpool(_resolve, request)
     return await arriving(request, *found) if isinstance(found, Wanted) else found
@@ -81,7 +81,7 @@ def _resolve(request: Request) -> Response | Wanted:
 async def arriving(
     request: Request, repo: RepoName, path: str, entry: FileEntry, headers: dict[str, str]
 ) -> Response:
-    """A file of the upstream Hub that is not here yet, sent on while it arrives."""
+    """Stream a file of the upstream Hub while it is fetched."""
     mirror = hub_of(request).mirror
     if mirror is None or caller(request) is None:
         raise HubError(401, f"{path[:200]} is not here yet; users with a token can fetch it")
@@ -98,7 +98,7 @@ async def arriving(
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
     pieces = mirror.stream(repo, headers["X-Repo-Commit"], path, entry, start, stop)
-    # An upstream that does not answer is an error, and not a short file.
+    # If upstream does not answer, it is an error instead of a truncated file.
     first = await anext(pieces, b"")
     return StreamingResponse(_after(first, pieces), status, headers, kind)
 
@@ -128,7 +128,7 @@ def _list_tree(request: Request) -> Response:
 
 
 def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator[dict[str, Any]]:
-    """The folders and files under `folder`, folders before what they hold."""
+    """Yield the folders and files under `folder`, folders before their content."""
     prefix = f"{folder}/" if folder else ""
     seen = set()
     for path in sorted(tree):
@@ -147,7 +147,7 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
 def tell_last_commits(
     store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
 ) -> None:
-    """Add to each of the found paths the commit that last changed it; see `last_changes`."""
+    """Add the commit that last changed it to each path; see `last_changes`."""
     changed = last_changes(store, repo, commit)
     for item in found:
         latest = changed.get(item["path"])
@@ -157,9 +157,9 @@ def tell_last_commits(
 
 
 def last_changes(store: Store, repo: RepoName, commit: Commit) -> dict[str, Commit]:
-    """The commit that last changed each file and each folder of `commit`, by path.
+    """Return the commit that last changed each file and each folder of `commit`, by path.
 
-    Looks through at most MAX_LOOKED_THROUGH files of trees.
+    At most MAX_LOOKED_THROUGH files of trees are compared.
     """
     changed: dict[str, Commit] = {}
     left, looked = dict(commit.tree), 0
@@ -176,19 +176,19 @@ def last_changes(store: Store, repo: RepoName, commit: Commit) -> dict[str, Comm
 
 
 def parents(path: str) -> Iterator[str]:
-    """The folders above `path`, nearest first."""
+    """Yield the folders above `path`, nearest first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
 
 
 def clashing(tree: dict[str, FileEntry]) -> set[str]:
-    """The paths that would be a file and a folder."""
+    """Return the paths that would be both a file and a folder."""
     return {folder for path in tree for folder in parents(path)} & tree.keys()
 
 
 async def paths_info(request: Request) -> Response:
-    """POST paths-info/REV with an URL-encoded form; unknown paths are left out of the answer."""
+    """POST paths-info/REV with a URL-encoded form; unknown paths are omitted from the answer."""
     form = await form_body(request)
     expand = form.get("expand", [""])[0].lower() in ("1", "true")
     run = run_costly if expand else run_in_thread
@@ -211,7 +211,7 @@ def _paths_info(request: Request, wanted: list[str], expand: bool) -> Response:
 
 
 def file_item(path: str, entry: FileEntry) -> dict[str, Any]:
-    """The JSON that `RepoFile` is made from."""
+    """Return the JSON of `RepoFile`."""
     item: dict[str, Any] = {"type": "file", "path": path, "size": entry.size, "oid": entry.oid}
     if entry.lfs:
         item["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": 134}
@@ -221,7 +221,7 @@ def file_item(path: str, entry: FileEntry) -> dict[str, Any]:
 
 
 def folder_item(path: str) -> dict[str, Any]:
-    """The JSON that `RepoFolder` is made from; there are no git trees here to take `oid` from."""
+    """Return the JSON of `RepoFolder`; there are no git trees here to take `oid` from."""
     oid = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
     return {"type": "directory", "path": path, "size": 0, "oid": oid}
 

@@ -1,7 +1,6 @@
-"""The files that a `.gitignore` excludes, by the rules of `git help gitignore`.
+"""Apply a `.gitignore` by the rules of `git help gitignore`.
 
-Patterns come from strangers: each segment is matched without backtracking, and what all of them
-together may take is bounded.
+Patterns are untrusted: each segment is matched without backtracking, and the total time is bounded.
 """
 
 import fnmatch
@@ -12,7 +11,7 @@ from functools import lru_cache
 
 MAX_GITIGNORE_BYTES = 64 << 10
 MAX_PATTERNS = 1000
-# Comparisons of a segment of a pattern with one of a path, which take some two seconds. The 256
+# Comparisons of a segment of a pattern with one of a path, which take about two seconds. The 256
 # files of a preupload at a depth of 8 folders and 1000 patterns such as "*.log" take 23 million.
 MAX_STEPS = 32_000_000
 
@@ -23,7 +22,7 @@ class BadGitignore(ValueError):
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line. `segments` are what "/" parts; "**" stands for any number of them.
+    """One line. `segments` are separated by "/"; "**" matches any number of segments.
 
     `include` is set for a line that starts with "!"; `folders` for one that ends with "/".
     """
@@ -34,7 +33,7 @@ class Pattern:
 
 
 def parse(text: str) -> list[Pattern]:
-    """The patterns of a `.gitignore` in their order. Raises BadGitignore."""
+    """Return the patterns of a `.gitignore` in order. Raises BadGitignore."""
     if len(text) > MAX_GITIGNORE_BYTES:
         raise BadGitignore(f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
     patterns = [pattern for line in text.splitlines() if (pattern := _parse_line(line))]
@@ -44,17 +43,18 @@ def parse(text: str) -> list[Pattern]:
 
 
 def check_steps(patterns: list[Pattern], paths: Iterable[str]) -> None:
-    """Raises BadGitignore if matching the paths could take more than MAX_STEPS comparisons."""
+    """Raise BadGitignore if matching the paths could take more than MAX_STEPS comparisons."""
     segments = sum(len(pattern.segments) for pattern in patterns)
     depths = (path.count("/") + 1 for path in paths)
-    # Each folder of a path is matched; a segment of a pattern may be tried at each of its parts.
+    # Each folder of a path is matched; a segment of a pattern may be compared with each of its
+    # parts.
     if segments * sum(depth * (depth + 1) // 2 for depth in depths) > MAX_STEPS:
         raise BadGitignore(".gitignore has too many patterns for folders this deep")
 
 
 def _parse_line(line: str) -> Pattern | None:
     bare = line.rstrip(" ")
-    # A space after a backslash counts.
+    # A space after a backslash is significant.
     line = f"{bare} " if bare.endswith("\\") and bare != line else bare
     if not line or line.startswith("#"):
         return None
@@ -62,7 +62,7 @@ def _parse_line(line: str) -> Pattern | None:
     line = line[1:] if include else line
     folders = line.endswith("/")
     line = line.rstrip("/")
-    # With a "/" at the start or in the middle a pattern is about one place, else about any folder.
+    # A pattern with a "/" at the start or in the middle is anchored, others match in any folder.
     anchored = "/" in line
     segments = tuple(line.lstrip("/").split("/"))
     if segments == ("",):
@@ -71,7 +71,8 @@ def _parse_line(line: str) -> Pattern | None:
 
 
 def ignores(patterns: list[Pattern], path: str) -> bool:
-    """Whether a file is left out: the last pattern counts, and what is in an ignored folder is."""
+    """Return whether a file is ignored: by the last matching pattern, or within an ignored
+    folder."""
     parts = tuple(path.split("/"))
     for depth in range(1, len(parts) + 1):
         verdict = False
@@ -86,12 +87,12 @@ def ignores(patterns: list[Pattern], path: str) -> bool:
 
 
 def _matches(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Whether a path matches; "**" first takes as little as it can, and only the last one more."""
+    """Return whether a path matches; "**" is matched lazily, and only the last one is extended."""
     at, place = 0, 0
     resume: tuple[int, int] | None = None
     while place < len(parts):
         if at < len(pattern) and pattern[at] == "**":
-            # At the end "a/**" is what is in a, not a itself.
+            # At the end, "a/**" matches what is in a, not a itself.
             resume = at, place + (at == len(pattern) - 1)
             at, place = at + 1, resume[1]
         elif at < len(pattern) and _segment(pattern[at])(parts[place]):
@@ -106,7 +107,7 @@ def _matches(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _segment(glob: str) -> Callable[[str], object]:
-    """The matcher of one segment. `fnmatch.translate` makes atomic groups of every "*"."""
+    """Return the matcher of one segment. `fnmatch.translate` makes atomic groups of every "*"."""
     quoted = re.sub(
         r"\\(.)", lambda match: f"[{match[1]}]" if match[1] in "*?[" else match[1], glob
     )

@@ -1,4 +1,4 @@
-"""What a repo says about itself: its description, and the check of a card."""
+"""Routes about a repo's metadata: its description, and the validation of a card."""
 
 import re
 from typing import Any
@@ -26,14 +26,14 @@ from cephalo.hub.web import (
     value_of,
 )
 
-# huggingface_hub's `ModelCard.validate` sends no token; longer cards are checked with one.
+# huggingface_hub's `ModelCard.validate` sends no token; longer cards are validated with one.
 MAX_STRANGERS_CARD_BYTES = 64 << 10
 
 
 def describe(
     hub: Hub, repo: RepoName, state: RepoState, sha: str, blobs: bool = False
 ) -> dict[str, Any]:
-    """The JSON that `ModelInfo` and `DatasetInfo` are made from; `blobs` adds sizes and hashes."""
+    """Return the JSON of `ModelInfo` and `DatasetInfo`; `blobs` adds sizes and hashes."""
     commit = hub.store.commit(repo, sha)
     card = hub.cards.data(repo.namespace, commit.tree)
     return {
@@ -60,7 +60,7 @@ def describe(
 
 
 def sibling(path: str, entry: FileEntry, blobs: bool) -> dict[str, Any]:
-    """The JSON that `RepoSibling` is made from."""
+    """Return the JSON of `RepoSibling`."""
     if not blobs:
         return {"rfilename": path}
     described = {"rfilename": path, "size": entry.size, "blobId": entry.oid}
@@ -79,7 +79,7 @@ def repo_info(request: Request) -> Response:
 
 
 def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a description that `expand` in the query asks for, or all of them."""
+    """Return the fields of a description in the query's `expand`, or all of them."""
     wanted = request.query_params.getlist("expand")
     other = sorted(set(wanted) - described.keys())
     if other:
@@ -88,7 +88,8 @@ def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
 
 
 async def validate_yaml(request: Request) -> Response:
-    """POST /api/validate-yaml: cards ask for a 400 in plain text, commits read one in JSON."""
+    """POST /api/validate-yaml: `ModelCard.validate` expects a 400 in plain text, commits expect
+    JSON."""
     user = caller(request)
     limit = MAX_JSON_BYTES if user else MAX_STRANGERS_CARD_BYTES
     body = parse_object(await bounded_body(request, limit))
@@ -104,15 +105,15 @@ async def validate_yaml(request: Request) -> Response:
 
 
 def flag(request: Request, name: str) -> bool:
-    """Whether the query says yes to `name`."""
+    """Return whether `name` is true in the query."""
     return request.query_params.get(name, "").lower() in ("1", "true")
 
 
 def number(request: Request, name: str, default: int) -> int:
-    """A count in the query."""
+    """Return a count in the query."""
     text = request.query_params.get(name, str(default))
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise HubError(400, f"{name} is no count")
+        raise HubError(400, f"{name} is not a count")
     return int(text)
 
 

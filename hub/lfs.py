@@ -1,8 +1,8 @@
 """Uploads over LFS: the batch request, then PUTs of whole files or of parts.
 
 The client sends no Hub token with its PUTs, so each address is a ticket for one content in one
-namespace (github.com/git-lfs/git-lfs, docs/api/batch.md; the multipart form with numbered
-addresses is the Hub's own, see `huggingface_hub.lfs._upload_multi_part`).
+namespace (github.com/git-lfs/git-lfs, docs/api/batch.md; the multipart form with numbered addresses
+is the Hub's own, see `huggingface_hub.lfs._upload_multi_part`).
 """
 
 import re
@@ -30,14 +30,14 @@ from cephalo.hub.web import (
     value_of,
 )
 
-TICKET_SECONDS = 24 * 3600  # a large model over a slow line
+TICKET_SECONDS = 24 * 3600  # enough for a large model over a slow connection
 MAX_OBJECTS = 1000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 async def batch(request: Request) -> Response:
-    """POST [datasets/]ID.git/info/lfs/objects/batch: where to upload what is not here yet."""
+    """POST [datasets/]ID.git/info/lfs/objects/batch: where to upload missing contents."""
     repo = await run_in_threadpool(repo_to_write, request)
     body = await json_body(request)
     if value_of(body, "operation", str) != "upload":
@@ -73,7 +73,7 @@ def _instructions(hub: Hub, base: str, namespace: str, item: Any, multipart: boo
 
 
 async def put_whole(request: Request) -> Response:
-    """PUT lfs/TICKET: a whole file, kept only if its size and sha256 are those of the ticket."""
+    """PUT lfs/TICKET: a whole file, stored only with the size and sha256 of the ticket."""
     hub, claims = hub_of(request), _claims(request)
     with hub.store.disk.stage() as staged:
         await receive(request, staged, claims["size"])
@@ -82,7 +82,7 @@ async def put_whole(request: Request) -> Response:
 
 
 async def put_part(request: Request) -> Response:
-    """PUT lfs/TICKET/N: one part, kept under tmp/ until the file is complete."""
+    """PUT lfs/TICKET/N: one part, stored under tmp/ until the file is complete."""
     hub, claims = hub_of(request), _claims(request)
     text = param(request, "part")
     count = -(-claims["size"] // hub.part_bytes)
@@ -99,7 +99,7 @@ async def put_part(request: Request) -> Response:
 
 
 async def complete(request: Request) -> Response:
-    """POST lfs/TICKET: put the parts together, kept only if the whole has the right sha256."""
+    """POST lfs/TICKET: assemble the parts; the file is stored only with the right sha256."""
     claims = _claims(request)
     parts = value_of(await json_body(request), "parts", list)
     numbers = [part.get("partNumber") if isinstance(part, dict) else None for part in parts]
@@ -149,7 +149,7 @@ def _claims(request: Request) -> dict[str, Any]:
 
 
 def _part_path(hub: Hub, claims: dict[str, Any], number: int) -> Path:
-    # Parts of one content never mix with those of another namespace, nor of another size.
+    # Parts of one content never mix with those of another namespace or size.
     name = f"{claims['namespace']}-{claims['size']}-{claims['oid']}"
     return hub.store.disk.tmp / "parts" / f"{name}.{number}"
 

@@ -1,4 +1,4 @@
-"""The lists of repos, by what their cards and names say."""
+"""The lists of repos, filtered by their cards and names."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SORTED_BY = ("createdAt", "lastModified")  # downloads and likes are not counted
 
 
 async def list_repos(request: Request) -> Response:
-    """GET /api/KINDs: the repos that the caller may read, in alphabetical order or as asked."""
+    """GET /api/KINDs: the repos that the caller may read, in alphabetical order or as requested."""
     return await run_costly(request, _list_repos, request)
 
 
@@ -46,7 +46,7 @@ def _list_repos(request: Request) -> Response:
 
 
 def named(request: Request, repo: RepoName) -> bool:
-    """Whether the name of a repo is one that the query asks for."""
+    """Return whether the name of a repo matches the query."""
     query = request.query_params
     return query.get("author", repo.namespace) == repo.namespace and all(
         part.lower() in repo.id.lower() for part in query.getlist("search")

@@ -21,7 +21,8 @@ class LocalHub:
     tokens: dict[str, str]
 
     def environment(self, user: str, home: Path) -> dict[str, str]:
-        """The environment in which clients use this hub as `user`, with their caches in `home`."""
+        """Return the environment of clients that use this hub as `user`, with their caches in
+        `home`."""
         return {
             **os.environ,
             "HF_ENDPOINT": self.endpoint,
@@ -36,7 +37,7 @@ class LocalHub:
 def local_hub(root: Path, users: list[str]) -> Iterator[LocalHub]:
     """Serve a hub of `root` on a free loopback port, with a token for each of `users`.
 
-    Raises CephaloError if it does not start; the server's own error is on stderr then.
+    Raises CephaloError if it does not start; the server's own error is then on stderr.
     """
     path = root / "tokens.json"
     tokens = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -56,7 +57,7 @@ def local_hub(root: Path, users: list[str]) -> Iterator[LocalHub]:
 
 
 def endpoint_of(server: subprocess.Popen) -> str:
-    """The address that a starting server prints; it listens by then."""
+    """Return the address that a starting server prints, once it listens."""
     for line in server.stdout or ():
         if line.startswith("export HF_ENDPOINT="):
             return line.strip().partition("=")[2]

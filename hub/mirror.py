@@ -1,11 +1,11 @@
-"""Fetch missing repos from another Hub, once, and keep them (`cephalo hub serve --upstream`).
+"""Fetch missing repos from another Hub, once, and store them (`cephalo hub serve --upstream`).
 
-A repo of the upstream Hub is described here when a user first asks for it, at the commit that it
-then has, together with its README.md. Other files are fetched when they are first downloaded, and
-sent on while they arrive. Each is checked against the hash that upstream announced.
+A repo of the upstream Hub is described here when a user first requests it, at its current commit,
+together with its README.md. Other files are fetched on their first download, and streamed
+meanwhile. Each is verified by the hash that upstream announced.
 
-Only users with a token make the hub fetch; what it has, everybody may read. The upstream Hub is
-asked without a token, so only its public repos are available.
+Only users with a token make the hub fetch; everybody may read what it has. Requests to the upstream
+Hub have no token, so only its public repos are available.
 """
 
 import asyncio
@@ -40,18 +40,18 @@ from cephalo.hub.store import (
     now,
 )
 
-MAX_DESCRIPTION_BYTES = 64 << 20  # of 400,000 files
+MAX_DESCRIPTION_BYTES = 64 << 20  # for 400,000 files
 MAX_FILES = 400_000
 MAX_README_BYTES = 4 << 20
 ANSWER_SECONDS = 10  # for each step of an answer of upstream
 DESCRIPTION_SECONDS = 60  # for a whole description; one of 400,000 files takes a few seconds
-LEAST_RATE = 10_000  # bytes a second, on average; a gigabyte would take longer than a day
-WAIT_SECONDS = 0.05  # between two looks at a file that arrives
+LEAST_RATE = 10_000  # bytes per second on average; at this rate a gigabyte takes over a day
+WAIT_SECONDS = 0.05  # between two checks of a file that is being fetched
 PIECE_BYTES = 1 << 20
 
 
 class UpstreamError(Exception):
-    """Upstream cannot be reached, or answers what cannot be kept. `status` is for the client."""
+    """Upstream cannot be reached, or its answer is invalid. `status` is for the client."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class UpstreamError(Exception):
 
 @dataclass
 class Arrival:
-    """A file that arrives: `size` bytes of it are in `staged`. `error` ends it."""
+    """A file that is being fetched: `size` bytes of it are in `staged`. `error` ends it."""
 
     staged: Staged
     size: int = 0
@@ -72,7 +72,7 @@ class Arrival:
 class Mirror:
     """The Hub at `endpoint`, and what is being fetched from it.
 
-    `users` of this hub have their namespaces to themselves, whatever upstream answers.
+    The namespaces of the `users` of this hub are never fetched.
     """
 
     endpoint: str
@@ -86,9 +86,9 @@ class Mirror:
     # --- repos
 
     def describe(self, kind: str, name: str, revision: str) -> RepoName | None:
-        """Keep the description of a repo at a revision; returns None if upstream has none.
+        """Store the description of a repo at a revision; return None if upstream has none.
 
-        `name` may be one without a namespace, which upstream redirects. Raises UpstreamError.
+        `name` may lack a namespace, which upstream redirects. Raises UpstreamError.
         """
         with self._one_at_a_time():
             return self._describe(kind, name, revision)
@@ -103,7 +103,7 @@ class Mirror:
             if answer.get("private") or answer.get("gated") or self._of_a_user(repo):
                 return None
             if revision != "main" and not self.store.repo_path(repo).exists():
-                self._describe(kind, repo.id, "main")  # which is asked for without a revision
+                self._describe(kind, repo.id, "main")  # requests without a revision use it
             self._keep(repo, checked_hex(answer["sha"], 40), answer, revision)
         except (BadName, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
@@ -167,15 +167,15 @@ class Mirror:
     async def stream(
         self, repo: RepoName, sha: str, path: str, entry: FileEntry, start: int, stop: int
     ) -> AsyncIterator[bytes]:
-        """The bytes `start` to `stop` of a file while it arrives.
+        """Yield the bytes `start` to `stop` of a file while it is fetched.
 
-        The last ones come once the whole has the right hash. Raises UpstreamError.
+        The last ones follow once the whole has the right hash. Raises UpstreamError.
         """
         arrival = await run_in_threadpool(self._arrival, repo, sha, path, entry)
         with self._open(arrival, repo, entry) as file:
             file.seek(start)
             while start < stop or not (entry.size or arrival.done):
-                # Before `size` is read: what is there when the arrival is done counts.
+                # Before `size` is read: everything is there once the arrival is done.
                 done, error = arrival.done, arrival.error
                 if error:
                     raise UpstreamError(502, error)
@@ -207,7 +207,7 @@ class Mirror:
                 raise UpstreamError(502, arrival.error)
 
     def _arrival(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> Arrival:
-        """The download of a file, which continues in a thread even if its client leaves."""
+        """Return the download of a file, which continues in a thread even if its client leaves."""
         key = repo.namespace, entry.sha256
         with self._arriving:
             if key not in self._arrivals:
@@ -232,7 +232,7 @@ class Mirror:
                     arrival.size = staged.size
 
                 self._read(url, take)
-                if staged.size < entry.size:  # or who asked would wait for the rest
+                if staged.size < entry.size:  # otherwise readers would wait for the rest
                     raise ValueError("it is shorter than announced")
                 if digest.hexdigest() != entry.sha256.removeprefix(GIT_KEY):
                     raise ValueError("its hash is not the announced one")
@@ -241,17 +241,17 @@ class Mirror:
         except (httpx2.HTTPError, ValueError, OSError) as error:
             arrival.error = f"{url} cannot be fetched: {error}"
         finally:
-            if not arrival.done and not arrival.error:  # a bug: let nobody wait forever
+            if not arrival.done and not arrival.error:  # a defect: no reader may wait forever
                 arrival.error = f"{url} cannot be fetched"
             with self._arriving:
                 del self._arrivals[key]
 
     def _read(self, url: str, take: Callable[[bytes], None], seconds: float = math.inf) -> None:
-        """Give the body of an answer to `take`, piece by piece.
+        """Pass the body of an answer to `take`, piece by piece.
 
-        Raises httpx2.HTTPError, and ValueError for an answer that takes longer than `seconds` or
-        is slower than `LEAST_RATE` after `ANSWER_SECONDS`, from the request on: redirects and
-        headers may come a byte at a time too.
+        Raises httpx2.HTTPError, and ValueError for an answer that takes longer than `seconds` or is
+        slower than `LEAST_RATE` after `ANSWER_SECONDS`, measured from the request, since redirects
+        and headers may be slow too.
         """
         try:
             asyncio.run(self._read_in_time(url, take, seconds))
@@ -278,9 +278,9 @@ class Mirror:
 
 
 def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:
-    """Path and entry of a file that upstream describes. Raises ValueError and BadName.
+    """Return path and entry of a file in upstream's description. Raises ValueError and BadName.
 
-    Upstream tells the sha256 of large files only; the others go by their git hash.
+    Upstream states the sha256 of large files only; the others are identified by their git hash.
     """
     path, size = check_path(sibling["rfilename"]), sibling["size"]
     if type(size) is not int or size < 0:
@@ -295,14 +295,14 @@ def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:
 
 
 def checked_hex(text: str, length: int) -> str:
-    """`text`, if it is a hash of so many hex digits. Raises ValueError."""
+    """Return `text` if it is a hash of `length` hex digits. Raises ValueError."""
     if len(text) != length or set(text) - set("0123456789abcdef"):
         raise ValueError("not a hash")
     return text
 
 
 def digest_for(entry: FileEntry) -> "hashlib._Hash":
-    """What the bytes of a file go through to give the hash by which it is kept."""
+    """Return the digest that verifies the content of an entry."""
     if entry.sha256.startswith(GIT_KEY):
         return hashlib.sha1(git_blob_start(entry.size), usedforsecurity=False)
     return hashlib.sha256()

@@ -1,9 +1,9 @@
-"""What a repo, a ref and a file in a repo may be called. Every check returns its argument.
+"""Validate names of repos, refs and files in a repo. Every check returns its argument.
 
-Repo names follow the Hub's own grammar (`huggingface_hub.utils.validate_repo_id`), refs a subset
-of `git check-ref-format`. File paths never become paths on this server's disk, where contents are
-named by hash; they become paths on the disk of whoever downloads them, so what could leave that
-folder is refused here.
+Repo names follow the Hub's own grammar (`huggingface_hub.utils.validate_repo_id`), refs a subset of
+`git check-ref-format`. File paths never become paths on this server's disk, where contents are
+named by hash; they become paths on the disk of downloaders, so paths that could leave their folder
+are rejected here.
 """
 
 import re
@@ -14,7 +14,7 @@ KINDS = ("model", "dataset", "space")
 URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 
 MAX_PATH_BYTES = 1024
-MAX_SEGMENT_BYTES = 255  # NAME_MAX of the usual file systems
+MAX_SEGMENT_BYTES = 255  # NAME_MAX of common file systems
 
 _NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 _REF = re.compile(r"\w[\w./+-]{0,199}", re.ASCII)
@@ -24,7 +24,7 @@ _RESERVED = {"api", "buckets", "cas", "datasets", "lfs", "oauth", "spaces"}
 
 
 class BadName(ValueError):
-    """A name outside the grammar; the message says which rule it breaks."""
+    """A name outside the grammar; the message states the rule."""
 
 
 class BadPath(BadName):
@@ -50,7 +50,7 @@ class RepoName(NamedTuple):
 
 
 def check_name(name: str) -> str:
-    """A user's or a repo's name. Raises BadName."""
+    """Validate a user's or a repo's name. Raises BadName."""
     if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith(".git"):
         raise BadName(
             f"{name[:100]!r} is no name: use 1 to 96 letters, digits, '-', '_', '.', without '-' "
@@ -60,14 +60,14 @@ def check_name(name: str) -> str:
 
 
 def check_user(name: str) -> str:
-    """A user's name, which is also a namespace. Raises BadName."""
+    """Validate a user's name, which is also a namespace. Raises BadName."""
     if name in _RESERVED:
         raise BadName(f"{name!r} is taken by the hub's own addresses")
     return check_name(name)
 
 
 def check_repo(kind: str, namespace: str, name: str) -> RepoName:
-    """Raises BadName."""
+    """Validate the name of a repo. Raises BadName."""
     if kind not in KINDS:
         raise BadName(f"{kind[:100]!r} is no type of repo; use one of {', '.join(KINDS)}")
     repo = RepoName(kind, check_user(namespace), check_name(name))
@@ -77,7 +77,7 @@ def check_repo(kind: str, namespace: str, name: str) -> RepoName:
 
 
 def check_ref(name: str) -> str:
-    """A branch or a tag. Raises BadName."""
+    """Validate a branch or a tag. Raises BadName."""
     segments = name.split("/")
     if (
         not _REF.fullmatch(name)
@@ -91,7 +91,8 @@ def check_ref(name: str) -> str:
 
 
 def check_path(path: str) -> str:
-    """A file's path inside a repo. Raises BadPath for what could leave the downloader's folder."""
+    """Validate a file's path inside a repo. Raises BadPath for paths that could leave the
+    downloader's folder."""
     shown = repr(path[:100])
     try:
         size = len(path.encode())
@@ -114,10 +115,10 @@ def check_path(path: str) -> str:
 
 
 def _as_file_systems_see_it(segment: str) -> str:
-    """`segment` without what some file system overlooks; "" where only dots were left.
+    """Return `segment` without what some file system ignores; "" if only dots were left.
 
     macOS drops invisible characters (Unicode class Cf) and folds case; Windows drops dots and
-    spaces at the end, cuts at a colon, and knows `.git` by the short name `git~1`.
+    spaces at the end, cuts at a colon, and has the short name `git~1` for `.git`.
     """
     visible = "".join(char for char in segment if unicodedata.category(char) != "Cf")
     return unicodedata.normalize("NFKC", visible).casefold().split(":")[0].rstrip(". ")

@@ -1,4 +1,4 @@
-"""Plain pages for a browser: the public repos, and a repo's card and files."""
+"""Plain HTML pages: the public repos, and a repo's card and files."""
 
 from jinja2 import Environment
 from starlette.requests import Request

@@ -1,7 +1,7 @@
-"""Routes about pull requests: open, list, talk about, close, merge.
+"""Routes about pull requests: open, list, comment, close, merge.
 
 A pull request is a ref, refs/pr/N, and an entry of `RepoState.pulls`. Discussions without one are
-not kept here.
+not supported.
 """
 
 import re
@@ -80,7 +80,7 @@ def get_pull(request: Request) -> Response:
 
 
 def number_of(request: Request, state: RepoState) -> int:
-    """The number of the pull request in the address, or a 404."""
+    """Return the number of the pull request in the address, or answer 404."""
     text = request.path_params["number"]
     if not re.fullmatch(r"[1-9][0-9]{0,5}", text) or int(text) > len(state.pulls):
         raise HubError(404, "No such discussion")
@@ -109,7 +109,7 @@ def _describe(request: Request, repo: RepoName, state: RepoState, number: int) -
 
 
 def text_of(body: dict[str, Any], key: str, limit: int) -> str:
-    """A text of the body that is neither empty nor longer than `limit` characters."""
+    """Return a text of the body, of 1 to `limit` characters."""
     text = value_of(body, key, str).strip()
     if not 0 < len(text) <= limit:
         raise HubError(400, f"{key} has 1 to {limit} characters")
@@ -117,7 +117,7 @@ def text_of(body: dict[str, Any], key: str, limit: int) -> str:
 
 
 def comment(user: str, text: str) -> dict[str, Any]:
-    """What an event of a comment says."""
+    """Return the data of a comment's event."""
     latest = {"raw": text, "html": "", "updatedAt": now(), "author": {"name": user}}
     return {"edited": False, "hidden": False, "latest": latest, "history": [latest]}
 
@@ -156,7 +156,7 @@ async def edit_comment(request: Request) -> Response:
 
 
 async def hide_comment(request: Request) -> Response:
-    """POST discussions/N/comment/ID/hide: its text goes for good."""
+    """POST discussions/N/comment/ID/hide: delete its text permanently."""
 
     def hide(pull: dict[str, Any], user: str) -> dict[str, Any]:
         event = comment_of(request, pull)
@@ -167,7 +167,7 @@ async def hide_comment(request: Request) -> Response:
 
 
 def comment_of(request: Request, pull: dict[str, Any]) -> dict[str, Any]:
-    """The comment in the address, or a 404."""
+    """Return the comment in the address, or answer 404."""
     for event in pull.get("events", []):
         if event["id"] == request.path_params["comment"] and event["type"] == "comment":
             return event
@@ -220,7 +220,7 @@ async def _edit(
 
 
 async def merge(request: Request) -> Response:
-    """POST discussions/N/merge: what a pull request changed becomes one commit on its branch."""
+    """POST discussions/N/merge: the changes of a pull request become one commit on its branch."""
     body = await json_body(request)
     text = text_of(body, "comment", MAX_TEXT) if body.get("comment") else ""
     return await run_in_threadpool(_merge, request, text)
@@ -249,7 +249,8 @@ def _merge(request: Request, text: str) -> Response:
 
 
 def merged_tree(store: Store, repo: RepoName, main: str, head: str) -> dict[str, FileEntry]:
-    """The files of a branch with the changes of `head` since they parted; 409 on a conflict."""
+    """Return the files of a branch with the changes of `head` since they diverged; 409 on a
+    conflict."""
     on_main = {commit.sha for commit in store.history(repo, main)}
     common = (commit.tree for commit in store.history(repo, head) if commit.sha in on_main)
     base = next(common, {})

@@ -65,7 +65,7 @@ def list_commits(request: Request) -> Response:
 
 
 def as_html(commit: Commit) -> dict[str, str]:
-    """Title and message of a commit as HTML."""
+    """Return title and message of a commit as HTML."""
     return {"title": escape(commit.title), "message": escape(commit.message)}
 
 
@@ -93,7 +93,7 @@ async def _add_ref(request: Request, prefix: str, name: str, start: str) -> Resp
 
 
 async def delete_branch(request: Request) -> Response:
-    """DELETE branch/B; `main` stays."""
+    """DELETE branch/B; `main` cannot be deleted."""
     if param(request, "ref") == "main":
         raise HubError(403, "Cannot delete refs/heads/main")
     return await _drop_ref(request, "refs/heads/")
@@ -126,7 +126,7 @@ async def _edit(request: Request, change: Callable[[RepoState], None]) -> Respon
 async def super_squash(request: Request) -> Response:
     """POST super-squash/B: the branch or pull request becomes one commit with the same tree.
 
-    The old commits stay readable by their hash.
+    The old commits remain readable by their hash.
     """
     body = await json_body(request)
     title = value_of(body, "message", str, "") or "Super-squash branch"

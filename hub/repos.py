@@ -1,4 +1,4 @@
-"""Routes about whole repos: who am I, create, delete, move, settings."""
+"""Routes about whole repos: the caller, create, delete, move, settings."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ from cephalo.hub.web import (
     writable,
 )
 
-# Suffixes of the files that travel as LFS or Xet whatever their size: binary formats of models,
-# datasets and pictures. The first commit of a repo says so in .gitattributes.
+# Suffixes of files that are uploaded over LFS or Xet whatever their size: binary formats of models,
+# datasets and images. The first commit of a repo lists them in .gitattributes.
 LARGE_SUFFIXES = (
     *("safetensors", "bin", "pt", "pth", "gguf", "h5", "msgpack", "onnx", "ckpt", "model"),
     *("parquet", "arrow", "npy", "npz", "pkl", "zip", "gz", "tar", "zst", "7z"),
@@ -35,7 +35,7 @@ SDKS = ("gradio", "streamlit", "docker", "static")
 
 
 def gitattributes() -> bytes:
-    """The file that a new repo starts with."""
+    """Return the first file of a new repo."""
     return "".join(
         f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE_SUFFIXES
     ).encode()
@@ -141,7 +141,8 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
 
 
 def private_of(body: dict[str, Any]) -> bool | None:
-    """Whether a repo should be private; None if that is not said. Older clients say `private`."""
+    """Return whether a repo should be private; None if unspecified. Older clients send
+    `private`."""
     private = None if body.get("private") is None else value_of(body, "private", bool)
     if body.get("visibility") is None:
         return private
@@ -165,7 +166,7 @@ def _repo_in_body(body: dict[str, Any], user: str) -> RepoName:
 
 
 def split_id(repo_id: str) -> list[str]:
-    """Namespace and name of a repo, or a 400."""
+    """Return namespace and name of a repo, or answer 400."""
     parts = repo_id.split("/")
     if len(parts) != 2:
         raise HubError(400, f"{repo_id[:200]!r} is not NAMESPACE/NAME")

@@ -1,4 +1,4 @@
-"""`cephalo hub serve`: the app put together, its socket, and what it prints."""
+"""`cephalo hub serve`: the application, its socket, and its output."""
 
 import contextlib
 import re
@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.hub import (
     absent,
@@ -60,14 +61,17 @@ def create_app(
     names: Collection[str] = (),
     upstream: str = "",
 ) -> ASGIApp:
-    """The hub of one root as an ASGI app, which any other ASGI app can wrap.
+    """Create the hub of one root as an ASGI app, which other ASGI apps can wrap.
 
-    `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
-    parts of that size. `names` are the host names, in small letters, by which clients may call
-    the hub beside "localhost" and IP addresses. `upstream` is the Hub to fetch missing repos from;
-    "" for none.
+    Args:
+        disk: The root.
+        tokens: Tokens by user.
+        part_bytes: Size of the parts of longer LFS uploads.
+        names: Lower-case host names that clients may use in addition to "localhost" and IP
+            addresses.
+        upstream: Hub to fetch missing repos from; "" for none.
     """
-    # The first route that matches serves: fixed addresses come before those with a kind in them.
+    # The first matching route is used: fixed addresses come before those with a kind in them.
     modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
     routes = [route for module in (*modules, cas, absent, pages) for route in module.ROUTES]
     routes = [*absent.FIRST, *routes]
@@ -87,9 +91,9 @@ def create_app(
 
 
 def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
-    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three.
+    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part instead of three.
 
-    Requests for other hosts than `names` go no further.
+    Requests for other hosts than `names` are rejected.
     """
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +112,7 @@ def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
 
 
 def naming_the_request(request: Request, send: Send) -> Send:
-    """Send answers with the name that the client gave to its request, or with a new one."""
+    """Return answers with the client's request id, or with a new one."""
     given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id") or ""
     name = given if re.fullmatch(r"[\w.:=;-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
 
@@ -158,7 +162,8 @@ def serve(
       cephalo hub serve --root hub
     """
     upstream = upstream.rstrip("/")
-    if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
+    whole = re.fullmatch(r"https?://[^/\s?#]+", upstream) and is_web_address(upstream)
+    if upstream and not whole:
         raise CephaloError(
             f"--upstream {upstream!r} is not an address such as https://huggingface.co"
         )
@@ -181,7 +186,7 @@ def serve(
 
 
 def server_of(application: ASGIApp) -> uvicorn.Server:
-    """The server of the hub's app, which bounds what a client may send and how slowly."""
+    """Create the server of the hub's app, with limits on the size and duration of requests."""
     return uvicorn.Server(
         uvicorn.Config(
             application,
@@ -239,7 +244,7 @@ def check_contents(root: Annotated[Path, typer.Option(help="Folder of the Hub.")
 
 @contextlib.contextmanager
 def opened(root: Path) -> Iterator[Store]:
-    """The store of an existing Hub that is not being served. Raises CephaloError."""
+    """Open the store of an existing Hub that is not being served. Raises CephaloError."""
     if not (root / "signing.key").exists():
         raise CephaloError(
             f"{root} is not the folder of a hub; give the --root of `cephalo hub serve`"
@@ -273,13 +278,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine can reach the socket."""
+    """Return whether only this machine can reach the socket."""
     address = listener.getsockname()[0]
     return address == "::1" or address.startswith("127.")
 
 
 def endpoint_of(host: str, listener: socket.socket) -> str:
-    """The address for HF_ENDPOINT, with the port that was given to the socket."""
+    """Return the address for HF_ENDPOINT, with the port of the socket."""
     address, port = listener.getsockname()[:2]
     if address in ("0.0.0.0", "::"):
         host = socket.gethostname()
@@ -287,6 +292,6 @@ def endpoint_of(host: str, listener: socket.socket) -> str:
 
 
 def token_command(path: Path, user: str) -> str:
-    """Shell text that reads the token of `user`, so that the token itself is not printed."""
+    """Return shell text that reads the token of `user`, so that the token itself is not printed."""
     code = "import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])"
     return f'"$(python3 -c {shlex.quote(code)} {shlex.quote(str(path))} {shlex.quote(user)})"'

@@ -1,9 +1,9 @@
 """Repos on disk: contents by hash, commits and refs as JSON.
 
-A commit is a JSON file that holds its whole tree; its name is the sha1 of that JSON (these are
-not git objects). A repo's `refs.json` says which commits exist and where its branches, tags and
-pull requests point. Contents are written first, then the commit, then `refs.json`: replacing that
-one file is what makes a commit visible, so a killed server leaves the old state or the new one.
+A commit is a JSON file with its whole tree; its name is the sha1 of that JSON (these are not git
+objects). A repo's `refs.json` lists the commits and the targets of its branches, tags and pull
+requests. Contents are written first, then the commit, then `refs.json`: replacing that file makes a
+commit visible, so a killed server leaves either the old state or the new one.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from typing import Any
 from cephalo.hub.disk import Disk, make_folder
 from cephalo.hub.names import KINDS, RepoName
 
-GIT_KEY = "git-"  # before the git hash of a content whose sha256 an upstream Hub did not tell
+GIT_KEY = "git-"  # before the git hash of a content whose sha256 upstream did not state
 
 
 class NotThere(LookupError):
@@ -40,8 +40,8 @@ class NotThere(LookupError):
 class FileEntry:
     """One file of a tree.
 
-    `size` is in bytes. `oid` is the sha1 that git gives to the content, or to the LFS pointer
-    where `lfs` is set. `xet` is the Xet file hash where the content can be fetched over Xet.
+    `size` is in bytes. `oid` is git's sha1 of the content, or of the LFS pointer if `lfs` is set.
+    `xet` is the Xet file hash if the content can be fetched over Xet.
     """
 
     size: int
@@ -52,7 +52,7 @@ class FileEntry:
 
     @property
     def etag(self) -> str:
-        """What the client compares to find out whether it has the file already."""
+        """The tag by which a client recognizes a file that it has."""
         return self.sha256 if self.lfs else self.oid
 
 
@@ -71,10 +71,10 @@ class Commit:
 
 @dataclass
 class RepoState:
-    """What `refs.json` holds.
+    """The content of `refs.json`.
 
     `refs` maps full names (refs/heads/main, refs/tags/v1, refs/pr/1) to commits; `commits` lists
-    every commit that was ever visible, oldest first; `pulls` holds title, author, date, status and
+    every commit that was ever visible, oldest first; `pulls` has title, author, date, status and
     events of each pull request, the first of which has number 1. `upstream` is the Hub from which
     the repo was fetched (see `mirror`), "" for one of this hub.
     """
@@ -88,7 +88,7 @@ class RepoState:
     upstream: str = ""
 
     def resolve(self, revision: str) -> str:
-        """The commit of a branch, a tag, a full ref or a commit's first 7 to 40 digits.
+        """Return the commit of a branch, a tag, a full ref or the first 7 to 40 digits of a commit.
 
         Raises NotThere.
         """
@@ -102,7 +102,7 @@ class RepoState:
         raise NotThere("RevisionNotFound", f"Invalid rev id: {revision[:200]}")
 
     def branch(self, revision: str) -> str | None:
-        """The full name of a branch or pull request; None if it is neither."""
+        """Return the full name of a branch or pull request, or None if it is neither."""
         for ref in (f"refs/heads/{revision}", revision):
             if ref in self.refs and not ref.startswith("refs/tags/"):
                 return ref
@@ -121,21 +121,21 @@ class Store:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self._lock = threading.Lock()
-        # A tree can hold thousands of files and is asked for once a file: keep the last few.
+        # A tree can have thousands of files and is read once per file: cache the last few.
         self._read_commit_cached = lru_cache(maxsize=8)(self._read_commit)
 
     # --- contents
 
     def folder(self, namespace: str) -> Path:
-        """Where the contents of a namespace lie."""
+        """Return the folder of a namespace's contents."""
         return self.disk.root / "store" / namespace
 
     def object_path(self, namespace: str, sha256: str) -> Path:
-        """Where the content with this sha256 lies, or would lie."""
+        """Return the path of the content with this sha256, whether it exists or not."""
         return self.folder(namespace) / "objects" / sha256[:2] / sha256
 
     def add_content(self, namespace: str, data: bytes) -> FileEntry:
-        """Store a small file and describe it as git would: a plain blob."""
+        """Store a small file and describe it as git does: a plain blob."""
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.object_path(namespace, sha256)
         if not path.exists():
@@ -143,13 +143,13 @@ class Store:
         return FileEntry(len(data), git_blob_sha1(data), sha256)
 
     def lfs_entry(self, namespace: str, sha256: str, xet: str | None) -> FileEntry:
-        """Describe a stored large file as git would: an LFS pointer. Raises FileNotFoundError."""
+        """Describe a stored large file as git does: an LFS pointer. Raises FileNotFoundError."""
         size = self.object_path(namespace, sha256).stat().st_size
         oid = git_blob_sha1(lfs_pointer(sha256, size))
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
     def share_content(self, source: str, target: str, sha256: str) -> None:
-        """Give a namespace a content of another: one file with two names. Raises NotThere."""
+        """Link a content into another namespace: one file with two names. Raises NotThere."""
         path = self.object_path(target, sha256)
         if not path.exists():
             if not self.object_path(source, sha256).exists():
@@ -161,17 +161,17 @@ class Store:
     # --- repos
 
     def repo_path(self, repo: RepoName) -> Path:
-        """The folder of a repo's refs and commits."""
+        """Return the folder of a repo's refs and commits."""
         return self.disk.root / "repos" / f"{repo.kind}s" / repo.namespace / repo.name
 
     def names(self, kind: str) -> Iterator[RepoName]:
-        """Every repo of a kind, in alphabetical order."""
+        """Yield every repo of a kind, in alphabetical order."""
         assert kind in KINDS
         for path in sorted((self.disk.root / "repos" / f"{kind}s").glob("*/*/refs.json")):
             yield RepoName(kind, path.parts[-3], path.parts[-2])
 
     def spelled(self, repo: RepoName) -> RepoName:
-        """The repo that has this name but for capitals; `repo` itself if there is none."""
+        """Return the repo with this name up to capitals; `repo` itself if there is none."""
         if self.repo_path(repo).exists():
             return repo
         wanted = repo.id.casefold()
@@ -183,7 +183,7 @@ class Store:
         return repo
 
     def load(self, repo: RepoName) -> RepoState:
-        """Raises NotThere."""
+        """Return the state of a repo. Raises NotThere."""
         try:
             data = (self.repo_path(repo) / "refs.json").read_bytes()
         except FileNotFoundError as error:
@@ -192,9 +192,9 @@ class Store:
 
     @contextmanager
     def edit(self, repo: RepoName) -> Iterator[RepoState]:
-        """The state of a repo; what the block changed becomes visible at its end, all at once.
+        """Yield the state of a repo; changes by the block become visible at its end, atomically.
 
-        One writer at a time. Nothing is written when the block raises. Raises NotThere.
+        One writer at a time. Nothing is written if the block raises. Raises NotThere.
         """
         with self._lock:
             state = self.load(repo)
@@ -208,11 +208,11 @@ class Store:
         first: dict[str, FileEntry],
         title: str = "initial commit",
     ) -> bool:
-        """Make a repo whose branch `main` holds one commit; False if there is one already."""
+        """Create a repo whose branch `main` has one commit; return False if it exists already."""
         with self._lock:
             if self.repo_path(self.spelled(repo)).exists():
                 return False
-            # Built under tmp/ and renamed into place: a repo without a commit is never visible.
+            # Built under tmp/ and renamed: a repo without a commit is never visible.
             folder = self.disk.tmp / secrets.token_hex(16)
             state = RepoState(private=private)
             sha = self._write_commit(folder, None, first, title, "", repo.namespace)
@@ -223,13 +223,13 @@ class Store:
             return True
 
     def delete(self, repo: RepoName) -> None:
-        """Drop the repo's refs and commits. Raises NotThere."""
+        """Delete the repo's refs and commits. Raises NotThere."""
         with self._lock:
             self.load(repo)
             self.disk.drop_folder(self.repo_path(repo))
 
     def move(self, repo: RepoName, target: RepoName) -> bool:
-        """Rename a repo within its namespace; False if `target` exists. Raises NotThere."""
+        """Rename a repo within its namespace; return False if `target` exists. Raises NotThere."""
         with self._lock:
             self.load(repo)
             taken = self.spelled(target)  # `repo` itself if only its capitals change
@@ -240,7 +240,7 @@ class Store:
             return True
 
     def moved(self, repo: RepoName) -> RepoName | None:
-        """Where a repo that is not there went; None if that is not known."""
+        """Return the new name of a missing repo, or None if unknown."""
         seen: set[RepoName] = set()
         while repo not in seen and not self.repo_path(repo).exists():
             seen.add(repo)
@@ -258,7 +258,7 @@ class Store:
     # --- commits
 
     def commit(self, repo: RepoName, sha: str) -> Commit:
-        """A commit that `RepoState.resolve` or a commit's `parent` has named. Raises NotThere."""
+        """Return a commit named by `RepoState.resolve` or a commit's `parent`. Raises NotThere."""
         try:
             return self._read_commit_cached(self.repo_path(repo) / "commits" / f"{sha}.json")
         except FileNotFoundError as error:
@@ -266,7 +266,7 @@ class Store:
             raise NotThere("RepoNotFound", "Repository not found") from error
 
     def history(self, repo: RepoName, sha: str) -> Iterator[Commit]:
-        """The commit and its ancestors, newest first."""
+        """Yield the commit and its ancestors, newest first."""
         parent: str | None = sha
         while parent is not None:
             commit = self.commit(repo, parent)
@@ -283,13 +283,13 @@ class Store:
         message: str,
         author: str,
     ) -> str:
-        """Write a commit and list it in `state`; inside `edit`, the caller then moves a ref."""
+        """Write a commit and list it in `state`; within `edit`, the caller then moves a ref."""
         sha = self._write_commit(self.repo_path(repo), parent, tree, title, message, author)
         state.commits.append(sha)
         return sha
 
     def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
-        """Rewrite the history without some contents; inside `edit`."""
+        """Rewrite the history without some contents; within `edit`."""
         renamed: dict[str, str] = {}
         for sha in state.commits:
             commit = self.commit(repo, sha)
@@ -323,7 +323,7 @@ class Store:
             "message": message,
             "author": author,
             "date": date or now(),
-            # The same change made twice in one millisecond is two commits.
+            # Two identical changes in one millisecond are two commits.
             "nonce": secrets.token_hex(8),
             "tree": {path: dataclasses.astuple(entry) for path, entry in tree.items()},
         }
@@ -333,7 +333,7 @@ class Store:
         return sha
 
     def keep_mirrored(self, repo: RepoName, state: RepoState, commit: Commit) -> None:
-        """Write a commit of another Hub under the name that it has there."""
+        """Write a commit of another Hub under its name there."""
         body = dataclasses.asdict(commit) | {"nonce": ""}
         del body["sha"]
         body["tree"] = {path: dataclasses.astuple(entry) for path, entry in commit.tree.items()}
@@ -353,27 +353,28 @@ class Store:
 
 
 def now() -> str:
-    """The time in UTC as the Hub writes it, to the millisecond."""
+    """Return the time in UTC as the Hub writes it, to the millisecond."""
     return as_told(datetime.now(UTC))
 
 
 def as_told(time: datetime) -> str:
-    """A time as the Hub writes it, in UTC to the millisecond."""
+    """Format a time as the Hub writes it, in UTC to the millisecond."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def git_blob_sha1(data: bytes) -> str:
-    """The name that git gives to a file with this content, in hex."""
+    """Return git's name of a file with this content, in hex."""
     return hashlib.sha1(git_blob_start(len(data)) + data, usedforsecurity=False).hexdigest()
 
 
 def git_blob_start(size: int) -> bytes:
-    """What git hashes before the `size` bytes of a file."""
+    """Return what git hashes before the `size` bytes of a file."""
     return b"blob %d\0" % size
 
 
 def lfs_pointer(sha256: str, size: int) -> bytes:
-    """The text that git keeps in place of a large file of `size` bytes (git-lfs docs/spec.md)."""
+    """Return the text that git stores in place of a large file of `size` bytes (git-lfs
+    docs/spec.md)."""
     return (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
     ).encode()

@@ -1,4 +1,4 @@
-"""What a repo's safetensors files hold, read from their headers alone."""
+"""Read the parameters of a repo's safetensors files from their headers."""
 
 import json
 import math
@@ -19,11 +19,11 @@ MAX_DIMENSIONS = 16
 
 
 class BadWeights(ValueError):
-    """Not a safetensors header, or a longer one than is read here."""
+    """Not a safetensors header, or one above the size limit."""
 
 
 def header_of(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file. Raises BadWeights."""
+    """Return the header of a safetensors file. Raises BadWeights."""
     with path.open("rb") as file:
         start = file.read(8)
         size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -40,7 +40,7 @@ def header_of(path: Path) -> dict[str, Any]:
 
 
 def shards_of(store: Store, namespace: str, tree: dict[str, FileEntry], index: str) -> list[str]:
-    """The weight files that an index names and that are there. Raises BadWeights."""
+    """Return the existing weight files in an index. Raises BadWeights."""
     entry = tree.get(index)
     if entry is None or entry.size > MAX_INDEX_BYTES:
         raise BadWeights("no index, or too long a one")
@@ -64,7 +64,7 @@ class Weights:
         self._count = lru_cache(maxsize=1024)(self._count_file)
 
     def parameters(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any] | None:
-        """How many parameters of which dtype; None for a repo without safetensors."""
+        """Return the number of parameters by dtype, or None for a repo without safetensors."""
         try:
             names = [SINGLE] if SINGLE in tree else shards_of(self._store, namespace, tree, INDEX)
             counts: Counter[str] = Counter()

@@ -20,9 +20,9 @@ READ_BYTES = 1 << 20
 
 @dataclass
 class Named:
-    """What the commits of a namespace name: its contents, each with a place where it is.
+    """The contents that the commits of a namespace name, each with one of its paths.
 
-    Those in `later` may be missing, as they are fetched from upstream when they are needed.
+    Those in `later` may be missing, since they are fetched from upstream on demand.
     """
 
     contents: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Named:
 
 
 def named(store: Store) -> dict[str, Named]:
-    """What the commits of each namespace name. Raises CephaloError if one does not parse."""
+    """Return what the commits of each namespace name. Raises CephaloError if one is invalid."""
     found: dict[str, Named] = {path.name: Named() for path in (store.disk.root / "store").glob("*")}
     for kind in KINDS:
         for repo in store.names(kind):
@@ -48,7 +48,8 @@ def named(store: Store) -> dict[str, Named]:
 
 
 def _tree(store: Store, repo: RepoName, sha: str, path: Path) -> dict[str, FileEntry]:
-    """The files of a commit. Raises CephaloError before anything is done on half a picture."""
+    """Return the files of a commit. Raises CephaloError before anything is changed on incomplete
+    information."""
     try:
         return store.commit(repo, sha).tree
     except (NotThere, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -60,13 +61,13 @@ def _tree(store: Store, repo: RepoName, sha: str, path: Path) -> dict[str, FileE
 
 @dataclass
 class Freed:
-    """`files` were deleted, of `size` bytes together."""
+    """`files` were deleted, with `size` bytes in total."""
 
     files: int = 0
     size: int = 0
 
     def drop(self, path: Path) -> None:
-        """Delete a file and count it; a content with a second name frees nothing yet."""
+        """Delete a file and count it; a content with a second name frees no space yet."""
         status = path.stat()
         self.files += 1
         self.size += status.st_size if status.st_nlink == 1 else 0
@@ -104,7 +105,7 @@ def _collect_namespace(store: Store, namespace: str, names: Named, freed: Freed)
 
 
 def _xorbs_of(recipe: Path) -> set[str]:
-    """The xorbs that a recipe names, none if it does not parse."""
+    """Return the xorbs of a recipe, empty if it is invalid."""
     try:
         return {term.xorb for term in read_recipe(recipe).terms}
     except (ValueError, TypeError):
@@ -112,7 +113,8 @@ def _xorbs_of(recipe: Path) -> set[str]:
 
 
 def _change_xet_address(store: Store) -> None:
-    """Clients remember by the Xet address which chunks are there, and do not send them again."""
+    """Change the Xet address, by which clients remember which chunks exist and are not sent
+    again."""
     store.disk.write(store.disk.root / "generation", secrets.token_hex(8).encode())
 
 
@@ -121,7 +123,8 @@ def _change_xet_address(store: Store) -> None:
 
 @dataclass
 class Checked:
-    """`contents` were read; `mended` and `lost` of them, and where each of these is named."""
+    """The result of a check: the number of `contents`, and where the `mended` and `lost` ones are
+    named."""
 
     contents: int = 0
     mended: list[str] = field(default_factory=list)
@@ -132,9 +135,9 @@ class Checked:
 def check(store: Store) -> Checked:
     """Read every referenced content; repair those that are missing or do not match their hash.
 
-    A content is put together anew from its Xet chunks, or taken from another namespace. What
-    cannot be mended goes to ROOT/corrupt, so that pushing the file again brings it back. So do Xet
-    chunks that do not make their content any more; the file itself still serves.
+    A content is assembled again from its Xet chunks, or copied from another namespace. What cannot
+    be repaired is moved to ROOT/corrupt, so that pushing the file again restores it. The same
+    applies to Xet chunks that no longer produce their content; the file itself is still served.
     """
     result, everything = Checked(), named(store)
     total = sum(len(names.contents) for names in everything.values())
@@ -170,7 +173,7 @@ def _check_content(
             _write(store, path, _blocks(source))
         else:
             _set_aside(store, namespace, path)
-            if key not in names.later:  # which upstream will be asked for again
+            if key not in names.later:  # upstream will be asked again
                 result.lost.append(place)
                 return chunked
         result.mended.append(place)
@@ -180,9 +183,9 @@ def _check_content(
 
 
 def _drop_chunks(store: Store, namespace: str, broken: list[Path]) -> None:
-    """Drop recipes whose chunks are corrupt, with the xorbs that they name.
+    """Delete recipes whose chunks are corrupt, with the xorbs that they name.
 
-    Which of its chunks is corrupt a xorb does not tell; all recipes that name it go.
+    A xorb does not identify the corrupt chunk, so all recipes that name it are deleted.
     """
     xorbs = set().union(*map(_xorbs_of, broken))
     for recipe in store.folder(namespace).glob("xet/*/*.json"):
@@ -194,7 +197,7 @@ def _drop_chunks(store: Store, namespace: str, broken: list[Path]) -> None:
 
 
 def key_of(path: Path, like: str) -> str:
-    """The name that a content should have: its sha256, or its git hash if `like` is one."""
+    """Return the name that a content should have: its sha256, or its git hash if `like` is one."""
     digest = hashlib.sha256()
     if like.startswith(GIT_KEY):
         digest = hashlib.sha1(git_blob_start(path.stat().st_size), usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""Routes about what a repo takes on disk, and copies of repos and of large files."""
+"""Routes about the disk usage of repos, and copies of repos and of large files."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ from cephalo.hub.web import (
     writable,
 )
 
-MAX_FILES = 1000  # of one request; huggingface_hub sends as many
+MAX_FILES = 1000  # per request; huggingface_hub sends as many
 
 
 async def list_own(request: Request) -> Response:
@@ -145,7 +145,7 @@ def _duplicate_large(request: Request, into: RepoName, names: list[str]) -> Resp
 
 
 async def duplicate(request: Request) -> Response:
-    """POST duplicate: a repo of the caller's whose first commit is the head of another."""
+    """POST duplicate: create a repo of the caller whose first commit is the head of another."""
     user, body = need_caller(request), await json_body(request)
     only(body, "repository", "visibility", "private")
     parts = split_id(value_of(body, "repository", str))
@@ -168,13 +168,13 @@ def _duplicate(request: Request, user: str, parts: list[str], private: bool | No
 def copied_tree(
     store: Store, repo: RepoName, state: RepoState, namespace: str
 ) -> dict[str, FileEntry]:
-    """The files of a repo's main branch, with their contents in another namespace."""
+    """Return the files of a repo's main branch, with their contents in another namespace."""
     tree = store.commit(repo, state.resolve("main")).tree
     if namespace == repo.namespace:
         return tree
     for entry in tree.values():
         store.share_content(repo.namespace, namespace, entry.sha256)
-    # What came over Xet has its chunks in the other namespace only.
+    # Chunks of Xet uploads exist in the other namespace only.
     return {path: dataclasses.replace(entry, xet=None) for path, entry in tree.items()}
 
 

@@ -1,4 +1,4 @@
-"""What every route shares: the hub behind it, the caller, the repo, bounded bodies, errors."""
+"""Code shared by all routes: the hub, the caller, the repo, bounded bodies, errors."""
 
 import asyncio
 import contextlib
@@ -29,18 +29,18 @@ from cephalo.hub.tensors import Weights
 MAX_JSON_BYTES = 4 << 20
 MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
-REPO = "/api/{kind}/{namespace}/{name}"  # where the routes about one repo begin
-WATCH_SECONDS = 0.5  # between two looks whether the client is still there
+REPO = "/api/{kind}/{namespace}/{name}"  # prefix of the routes about one repo
+WATCH_SECONDS = 0.5  # between two checks whether the client is still connected
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """All that a server holds.
+    """The state of a server.
 
-    `part_bytes` is the size of the parts of an LFS upload. `costly` is held by the one request
-    at a time of a user that may take seconds of the processor, `strangers` by one without a token.
+    `part_bytes` is the size of the parts of an LFS upload. `costly` is locked by the one expensive
+    request of a user at a time, `strangers` by one without a token.
     """
 
     store: Store
@@ -55,7 +55,7 @@ class Hub:
 
 
 class HubError(Exception):
-    """An answer other than success. `code` becomes the `X-Error-Code` that the client reads."""
+    """An answer other than success. `code` becomes the header `X-Error-Code`."""
 
     def __init__(self, status: int, message: str, code: str = "", commit: str = "") -> None:
         super().__init__(message)
@@ -76,7 +76,7 @@ class Moved(Exception):
 class BigFile(FileResponse):
     """A file sent in pieces of a size that suits models, with Range and HEAD.
 
-    Always as bytes: a browser must not run what somebody uploaded.
+    Always as bytes, so that a browser does not run uploaded content.
     """
 
     chunk_size = 1 << 20
@@ -89,7 +89,7 @@ class BigFile(FileResponse):
 
 
 def answer_error(request: Request, error: Exception) -> Response:
-    """Put an error in the form that `huggingface_hub.utils.hf_raise_for_status` reads."""
+    """Format an error as `huggingface_hub.utils.hf_raise_for_status` expects."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)
     if isinstance(error, Moved):
@@ -106,7 +106,7 @@ def answer_error(request: Request, error: Exception) -> Response:
         error = HubError(507, "The hub's disk is full; free some space and try again")
     assert isinstance(error, HubError)
     headers = {
-        # A header line has neither control characters nor letters beyond ASCII.
+        # A header line has neither control characters nor non-ASCII letters.
         "X-Error-Message": re.sub(r"[^ -~]", "?", error.message.replace("\n", " ")),
     }
     if error.code:
@@ -123,15 +123,15 @@ HANDLED = (HubError, UpstreamError, Moved, NotThere, BadName, OSError, ClientDis
 
 
 def hub_of(request: Request) -> Hub:
-    """The hub that this request was sent to."""
+    """Return the hub of this request."""
     return request.app.state.hub
 
 
 async def run_costly(request: Request, function: Callable[..., T], *arguments: Any) -> T:
-    """Run what may take seconds in a thread, one request at a time; the others wait in no thread.
+    """Run an expensive function in a thread, one request at a time; the others wait without a
+    thread.
 
-    So however many strangers ask for lists and checks, files are served beside them, and users
-    wait for users only.
+    Files are thus served while strangers request lists and checks, and users only wait for users.
     """
     hub = hub_of(request)
     # Under /cas/ the token is one of Xet, which was read before.
@@ -141,15 +141,13 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
 
 
 async def run_in_thread(request: Request, function: Callable[..., T], *arguments: Any) -> T:
-    """Run what reads a little from the disk beside other requests."""
+    """Run a short read from disk beside other requests."""
     return await run_in_threadpool(function, *arguments)
 
 
 async def run_while_connected(request: Request, function: Callable[[Callable[[], bool]], T]) -> T:
-    """Run `function` in a thread; what it is given says whether the client has left.
-
-    To be called when the body has been read.
-    """
+    """Run `function` in a thread, after the body was read; its argument returns whether the client
+    left."""
     left = threading.Event()
 
     async def watch() -> None:
@@ -165,12 +163,13 @@ async def run_while_connected(request: Request, function: Callable[[Callable[[],
 
 
 def param(request: Request, name: str) -> str:
-    """A part of the address, unquoted; routes match the quoted one (see `server`)."""
+    """Return a part of the address, unquoted; routes match the quoted one (see `server`)."""
     return unquote(request.path_params[name])
 
 
 def base_url(request: Request) -> str:
-    """http://HOST as the client wrote it, since clients compare the host of every address."""
+    """Return http://HOST as the client wrote it, since clients compare the host of every
+    address."""
     host = request.headers.get("host", "")
     if not re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII):
         raise HubError(400, "The Host header is missing or malformed")
@@ -178,10 +177,10 @@ def base_url(request: Request) -> str:
 
 
 def check_host(host: str, names: Collection[str]) -> None:
-    """Refuse a Host header that is none of `names`, "localhost" or an IP address.
+    """Reject a Host header that is not one of `names`, "localhost" or an IP address.
 
-    A page in a browser can make its own name stand for this machine's address (DNS rebinding);
-    then it may read what the hub answers, but the Host header still has that name.
+    A web page can resolve its own name to this machine's address (DNS rebinding) and then read the
+    hub's answers, but the Host header still has that name.
     """
     name = re.sub(r":[0-9]*$", "", host).strip("[]").lower()
     if name in ("localhost", *names):
@@ -195,7 +194,7 @@ def check_host(host: str, names: Collection[str]) -> None:
 
 
 def caller(request: Request) -> str | None:
-    """The user whose token came with the request; None without a token. 401 for a wrong one."""
+    """Return the user of the request's token, or None without one. 401 for a wrong one."""
     user = _user(request)
     if user is None and "authorization" in request.headers:
         raise HubError(401, "Invalid credentials in Authorization header")
@@ -208,7 +207,7 @@ def _user(request: Request) -> str | None:
 
 
 def need_caller(request: Request) -> str:
-    """The user whose token came with the request; 401 for none and for a wrong one."""
+    """Return the user of the request's token; 401 without one or for a wrong one."""
     user = caller(request)
     if user is None:
         raise HubError(401, "Invalid username or password.")
@@ -216,7 +215,7 @@ def need_caller(request: Request) -> str:
 
 
 def named_repo(request: Request) -> RepoName:
-    """The repo in the address, whether it exists or not; capitals do not count.
+    """Return the repo in the address, whether it exists or not; capitals are ignored.
 
     Under /api/ the kind is a parameter; elsewhere models have no prefix.
     """
@@ -229,7 +228,7 @@ def named_repo(request: Request) -> RepoName:
 
 
 def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
-    """The state of a repo that `user` may read; anything else looks as if it did not exist."""
+    """Return the state of a repo that `user` may read; any other is reported as missing."""
     try:
         state = hub.store.load(repo)
     except NotThere:
@@ -240,7 +239,7 @@ def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
 
 
 def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
-    """The repo in the address, which the caller may read."""
+    """Return the repo in the address, if the caller may read it."""
     repo = named_repo(request)
     follow(request, repo)
     mirror(request, repo)
@@ -248,14 +247,15 @@ def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
 
 
 def repo_to_write(request: Request) -> RepoName:
-    """The repo in the address, which the caller may write: it is in the caller's namespace."""
+    """Return the repo in the address, if the caller may write it: it is in the caller's
+    namespace."""
     repo = named_repo(request)
     follow(request, repo)
     return writable(request, repo)
 
 
 def follow(request: Request, repo: RepoName) -> None:
-    """Raises Moved if the repo has another name now and the caller may read it."""
+    """Raise Moved if the repo has another name now and the caller may read it."""
     hub = hub_of(request)
     target = hub.store.moved(repo)
     if target is not None:
@@ -264,7 +264,7 @@ def follow(request: Request, repo: RepoName) -> None:
 
 
 def moved_to(request: Request, name: str, target: RepoName) -> Moved:
-    """The redirect of a request that calls a repo `name` to the same about `target`."""
+    """Return the redirect of a request for a repo `name` to `target`."""
     start = r"^(/api/(?:models|datasets|spaces)/|/datasets/|/spaces/|/)"
     path = re.sub(start + re.escape(name), rf"\g<1>{target.id}", request.scope["path"])
     query = request.url.query
@@ -272,10 +272,8 @@ def moved_to(request: Request, name: str, target: RepoName) -> Moved:
 
 
 def mirror(request: Request, repo: RepoName) -> None:
-    """Describe a repo of the upstream Hub here, at the revision in the address.
-
-    Raises Moved if upstream has it under another name.
-    """
+    """Describe a repo of the upstream Hub here, at the revision in the address. Raises Moved if
+    upstream has it under another name."""
     hub, user = hub_of(request), caller(request)
     if hub.mirror is None or user is None or repo.namespace in hub.tokens:
         return
@@ -292,10 +290,8 @@ def mirror(request: Request, repo: RepoName) -> None:
 
 
 def no_repo(request: Request, kind: str, name: str) -> Exception:
-    """The exception for a repo without a namespace, such as gpt2, of which none is here.
-
-    Upstream may know it under its whole name.
-    """
+    """Return the exception for a missing repo without a namespace, such as gpt2, which upstream may
+    have."""
     hub, user = hub_of(request), caller(request)
     if hub.mirror is not None and user is not None:
         found = hub.mirror.describe(kind, check_name(name), "main")
@@ -305,7 +301,7 @@ def no_repo(request: Request, kind: str, name: str) -> Exception:
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:
-    """The repo that has this name, if it exists and the caller may write it."""
+    """Return the repo that has this name, if it exists and the caller may write it."""
     user, repo = caller(request), hub_of(request).store.spelled(repo)
     open_for(hub_of(request), user, repo)
     if need_caller(request) != repo.namespace:
@@ -317,12 +313,12 @@ def writable(request: Request, repo: RepoName) -> RepoName:
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """A JSON object of at most MAX_JSON_BYTES; an empty body is an empty object."""
+    """Return a JSON object of at most MAX_JSON_BYTES; {} for an empty body."""
     return parse_object(await bounded_body(request, MAX_JSON_BYTES) or b"{}")
 
 
 async def form_body(request: Request) -> dict[str, list[str]]:
-    """The fields of an URL-encoded form of at most MAX_JSON_BYTES."""
+    """Return the fields of a URL-encoded form of at most MAX_JSON_BYTES."""
     try:
         text = (await bounded_body(request, MAX_JSON_BYTES)).decode()
         return parse_qs(text, max_num_fields=MAX_FORM_FIELDS)
@@ -342,18 +338,19 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
-    """`body[key]`, which must be a `kind`; if it is absent or null, `default`, or a 400."""
+    """Return `body[key]`, which must be a `kind`; if it is absent or null, `default`, or answer
+    400."""
     value = body.get(key)
     if value is None and default is not None:
         return default
-    # JSON's true is a Python int, which no field here means.
+    # JSON's true is a Python int, which no field here accepts.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise HubError(400, f"The body needs {key!r} as {kind.__name__}")
     return value
 
 
 def only(asked: Mapping[str, Any], *kept: str) -> None:
-    """Answer 400 if a field is set that is not kept here, and name it.
+    """Answer 400 if an unsupported field is set, and name it.
 
     A field that is null, false or empty counts as absent.
     """
@@ -363,7 +360,7 @@ def only(asked: Mapping[str, Any], *kept: str) -> None:
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """The whole body, or 413 if it is longer than `limit` bytes."""
+    """Return the whole body, or answer 413 if it is longer than `limit` bytes."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -373,7 +370,7 @@ async def bounded_body(request: Request, limit: int) -> bytes:
 
 
 async def body_lines(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The lines of the body, or 413 if one is longer than `limit` bytes."""
+    """Yield the lines of the body, or answer 413 if one is longer than `limit` bytes."""
     line = bytearray()
     async for piece in request.stream():
         first, *rest = piece.split(b"\n")

@@ -1,9 +1,9 @@
-"""The two binary formats of Xet: xorbs, which hold chunks, and shards, which hold recipes.
+"""The two binary formats of Xet: xorbs, which contain chunks, and shards, which contain recipes.
 
-A file is cut into chunks of up to 128 KiB; chunks are packed into xorbs of up to 64 MiB; a recipe
-names the file's terms, each a range of chunks of one xorb. Formats: huggingface.co/docs/xet,
-pages "xorb" and "shard". All integers are little-endian; a hash of 32 bytes is written in hex as
-four 64-bit integers.
+A file is split into chunks of up to 128 KiB; chunks are packed into xorbs of up to 64 MiB; a recipe
+lists the file's terms, each a range of chunks of one xorb. Formats: huggingface.co/docs/xet, pages
+"xorb" and "shard". All integers are little-endian; a hash of 32 bytes is written in hex as four
+64-bit integers.
 """
 
 import struct
@@ -16,14 +16,14 @@ import lz4.frame
 
 MAX_CHUNK_BYTES = 128 << 10
 MAX_XORB_BYTES = (64 << 20) + (2 << 20)  # the chunks, and the footer with their hashes
-# What huggingface.co/docs/xet/xorb allows; without them 66 MB of chunks of one byte take 1 GB.
+# The limits of huggingface.co/docs/xet/xorb; without them 66 MB of chunks of one byte take 1 GB.
 MAX_XORB_CHUNKS = 8192
 MAX_XORB_UNPACKED = 64 << 20
 MAX_SHARD_BYTES = 64 << 20
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_TERMS = 262_144  # 128 GB of files, at the client's shortest average term of 512 KiB
 # A short recipe can repeat the same chunks endlessly. A file of over REPEATS_FREE bytes is at most
-# MAX_REPEATS times as long as the xorbs that it names; real checkpoints stay under 2.
+# MAX_REPEATS times as long as its xorbs; for real checkpoints the ratio is below 2.
 MAX_REPEATS = 100
 REPEATS_FREE = 1 << 30
 
@@ -37,7 +37,7 @@ _FOOTER_IDENT = b"XETBLOB"  # the start of XorbObjectInfo
 
 
 class BadXet(ValueError):
-    """A xorb or a shard that does not follow the format; the message says where."""
+    """A xorb or a shard that violates the format; the message states where."""
 
 
 class Term(NamedTuple):
@@ -67,7 +67,7 @@ class Chunk(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A term cut down to what was asked for, and the bytes of the xorb that hold it, inclusive."""
+    """A term restricted to a request, and the bytes of the xorb that contain it, inclusive."""
 
     term: Term
     first_byte: int
@@ -75,7 +75,7 @@ class Piece(NamedTuple):
 
 
 def hash_text(raw: bytes) -> str:
-    """A hash of 32 bytes as addresses and tickets write it."""
+    """Format a hash of 32 bytes as in addresses and tickets."""
     return "".join(f"{word:016x}" for word in struct.unpack("<4Q", raw))
 
 
@@ -83,13 +83,13 @@ def hash_text(raw: bytes) -> str:
 
 
 def parse_shard(data: bytes) -> list[ShardFile]:
-    """The files of a shard; its xorb section, which only helps deduplication, is not read.
+    """Return the files of a shard; its xorb section, which only helps deduplication, is ignored.
 
     MDBShardFileHeader is tag [32], version u64, footer_size u64. Then, for each file,
-    FileDataSequenceHeader: file_hash [32], file_flags u32, num_entries u32, unused [8];
-    num_entries of FileDataSequenceEntry: cas_hash [32], cas_flags u32, unpacked_segment_bytes
-    u32, chunk_index_start u32, chunk_index_end u32; with the flag, as many FileVerificationEntry;
-    with the flag, one FileMetadataExt: sha256 [32], unused [16]. A file_hash of all ones ends it.
+    FileDataSequenceHeader: file_hash [32], file_flags u32, num_entries u32, unused [8]; num_entries
+    of FileDataSequenceEntry: cas_hash [32], cas_flags u32, unpacked_segment_bytes u32,
+    chunk_index_start u32, chunk_index_end u32; with the flag, as many FileVerificationEntry; with
+    the flag, one FileMetadataExt: sha256 [32], unused [16]. A file_hash of all ones ends it.
 
     Raises BadXet.
     """
@@ -101,7 +101,7 @@ def parse_shard(data: bytes) -> list[ShardFile]:
         while data[position : position + 32] != b"\xff" * 32:
             file_hash, flags, count = struct.unpack_from("<32sII", data, position)
             position += _ENTRY
-            # Before the list is built: a count that the shard is too short for.
+            # Before the list is built, in case the shard is too short for the count.
             if count * _ENTRY > len(data) - position:
                 raise BadXet("a file has more terms than the shard has bytes")
             left -= count
@@ -128,7 +128,7 @@ def _read_term(data: bytes, position: int) -> Term:
 
 
 def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
-    """Where the chunks of a xorb lie, up to its footer or its end.
+    """Return the positions of the chunks of a xorb, up to its footer or its end.
 
     A chunk starts with version u8 (0), compressed_size u24, scheme u8, uncompressed_size u24.
     Raises BadXet.
@@ -153,10 +153,9 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
 
 
 def unpack_chunk(data: bytes | memoryview, chunk: Chunk) -> bytes:
-    """The content of a chunk. Raises BadXet if it is not as long as its header says.
+    """Return the content of a chunk. Raises BadXet if its length differs from its header.
 
-    Never makes more than MAX_CHUNK_BYTES and one: what a chunk unpacks to is bounded by its
-    header, and the decompressor stops there.
+    The decompressor stops at the length in the header, at most MAX_CHUNK_BYTES and one.
     """
     packed = data[chunk.start + 8 : chunk.end]
     if chunk.scheme == 0:
@@ -187,12 +186,12 @@ def _ungroup(grouped: bytes) -> bytes:
 
 
 def chunk_offsets(chunks: list[Chunk]) -> array:
-    """Where each chunk begins in what a xorb unpacks to, and at the end how long that is."""
+    """Return the offset of each chunk in the unpacked xorb, and its total length at the end."""
     return array("Q", accumulate((chunk.unpacked for chunk in chunks), initial=0))
 
 
 def check_term(term: Term, offsets: array) -> None:
-    """Raises BadXet if a term does not fit the xorb that it names; see `chunk_offsets`."""
+    """Raise BadXet if a term does not fit its xorb; see `chunk_offsets`."""
     if not term.start < term.end < len(offsets):
         raise BadXet("a term names chunks that its xorb does not have")
     if offsets[term.end] - offsets[term.start] != term.unpacked:
@@ -200,9 +199,9 @@ def check_term(term: Term, offsets: array) -> None:
 
 
 def check_repeats(file: ShardFile, unpacked: dict[str, int]) -> None:
-    """Raises BadXet if a recipe names the same chunks over and over.
+    """Raise BadXet if a recipe repeats the same chunks too often.
 
-    `unpacked` has the bytes that each xorb unpacks to.
+    `unpacked` is the unpacked size of each xorb in bytes.
     """
     size = sum(term.unpacked for term in file.terms)
     distinct = sum(unpacked[xorb] for xorb in {term.xorb for term in file.terms})
@@ -213,10 +212,11 @@ def check_repeats(file: ShardFile, unpacked: dict[str, int]) -> None:
 
 
 def cut_term(term: Term, chunks: list[Chunk], start: int, stop: int) -> tuple[int, Piece]:
-    """The fewest whole chunks of `term` that hold its bytes `start` to `stop`, exclusive.
+    """Return the smallest range of whole chunks of `term` that contains its bytes `start` to
+    `stop`, exclusive.
 
-    Returns how many bytes of the first of these chunks come before `start`, and the piece. There
-    must be such bytes: 0 <= start < term.unpacked and start < stop.
+    Returns the number of bytes of the first of these chunks before `start`, and the piece. Requires
+    0 <= start < term.unpacked and start < stop.
     """
     bounds = list(_offsets(chunks[term.start : term.end]))
     kept = [index for index, (low, high) in enumerate(bounds) if low < stop and start < high]

@@ -1,1 +1,1 @@
-"""Questions to models and their answers; importing this loads no torch."""
+"""Query models; importing this does not load torch."""

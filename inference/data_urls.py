@@ -1,4 +1,4 @@
-"""Images as they are sent to a server: data URLs of bounded size."""
+"""Encode images as data URLs of bounded size."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ from PIL import Image
 
 from cephalo.inference.images import open_image, reads_alike
 
-DECODED = 2  # images at a time, which bounds the memory: a scan can take 100 MB
+DECODED = 2  # images at a time, to bound the memory: a scan can take 100 MB
 SHRINK = Image.Resampling.HAMMING  # as sharp as bicubic, in half the time
 QUALITY = 90  # of a JPEG file, of 100
 
@@ -20,17 +20,17 @@ _threads = ThreadPoolExecutor(DECODED, "images")
 
 
 async def with_pixels(work: Callable[..., Result], *arguments: object) -> Result:
-    """The result of a function that decodes images, called in a thread; DECODED run at once."""
+    """Call a function that decodes images in a thread, and return its result. At most DECODED run
+    at once."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
 
 
 def data_url(data: bytes, edge: int) -> bytes:
-    """An image as a data URL in ASCII, with its longer edge at most `edge` pixels.
+    """Encode an image as a data URL in ASCII, with its longer edge at most `edge` pixels.
 
-    A JPEG or PNG is sent unchanged if it is small enough and any server reads the same pixels from
-    it. Otherwise an image that is shrunk becomes a JPEG, and one that is not, a PNG.
-
-    Raises CephaloError if it is not an image.
+    A JPEG or PNG is sent unchanged if it is small enough and all decoders read the same pixels from
+    it. Otherwise a resized image becomes a JPEG, and any other a PNG. Raises CephaloError if it is
+    not an image.
     """
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     if not _can_go(data, edge):
@@ -44,24 +44,24 @@ def data_url(data: bytes, edge: int) -> bytes:
 
 
 def jpeg(image: Image.Image) -> bytes:
-    """An RGB image as a JPEG file."""
+    """Encode an RGB image as a JPEG file."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=QUALITY)
     return out.getvalue()
 
 
 def png(image: Image.Image) -> bytes:
-    """An image as a PNG file."""
+    """Encode an image as a PNG file."""
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
 
 
 def _can_go(data: bytes, edge: int) -> bool:
-    """Whether an image needs no change; reads its header only."""
+    """Return whether an image can be sent unchanged, from its header."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             small = image.format in ("JPEG", "PNG") and max(image.size) <= edge
             return small and reads_alike(image)
-    except Exception:  # of a decoder, on bytes that may be anything; `open_image` says which
+    except Exception:  # any error of a decoder; `open_image` reports it
         return False

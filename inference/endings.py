@@ -1,4 +1,5 @@
-"""What ends an answer, and what no question may hold, as a tokenizer and chat template tell."""
+"""Determine what ends an answer, and what no question may contain, from tokenizer and chat
+template."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +9,8 @@ from cephalo.cli.templates import render_with
 
 
 def control_tokens(processor: Any) -> re.Pattern:
-    """What no text of a user may hold: special tokens, and image tags that are no tokens."""
+    """Return a pattern of what user texts must not contain: special tokens, and image tags that are
+    not tokens."""
     added = processor.tokenizer.added_tokens_decoder.values()
     patterns = [re.escape(token.content) for token in added if token.special]
     if tag := getattr(processor, "image_tag", None):
@@ -17,7 +19,7 @@ def control_tokens(processor: Any) -> re.Pattern:
 
 
 def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
-    """`pieces` up to the first stop string; what may be its beginning is held back."""
+    """Yield `pieces` up to the first stop string; a possible start of one is held back."""
     held, longest = "", max(map(len, stops), default=1) - 1
     for piece in pieces:
         held += piece
@@ -34,8 +36,8 @@ def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
 
 
 def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:
-    """What the chat template writes after an assistant's text: ids of control tokens that end an
-    answer, or else strings that do."""
+    """Return what the chat template writes after an assistant's text: ids of control tokens that
+    end an answer, or else strings."""
     marker = "the answer"
     talk = [
         {"role": role, "content": [{"type": "text", "text": text}]}

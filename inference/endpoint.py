@@ -1,4 +1,4 @@
-"""Questions to an OpenAI-compatible server: many in flight, faults retried, within a budget.
+"""Query an OpenAI-compatible server: concurrently, with retries, within a budget.
 
     usage = Usage(max_requests=1000)
     async with Endpoint("http://127.0.0.1:8000/v1", "my-model", "-", usage) as endpoint:
@@ -24,6 +24,7 @@ import aiohttp
 import yarl
 from pydantic import BaseModel
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
 from cephalo.inference.data_urls import data_url, with_pixels
@@ -46,18 +47,25 @@ from cephalo.inference.replies import (
 )
 
 OPENAI = "https://api.openai.com/v1"
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
-LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more ends the run
-ENCODED_KEPT = 128  # images; the tasks of one figure come after each other
-MAX_BODY = 8 << 20  # bytes of a reply; the longest answers have some 100,000 characters
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between retries, doubled each time
+LONGEST_RETRY_AFTER = 600.0  # seconds; if a server asks for more, the run ends
+ENCODED_KEPT = 128  # images; the tasks of one figure are consecutive
+MAX_BODY = 8 << 20  # bytes of a reply; the longest answers have about 100,000 characters
 KEEP_ALIVE = 4.0  # seconds; uvicorn closes a connection after 5 without a request
-# Statuses that no other question would escape: key, payment, address or model, a redirection.
+# Statuses that affect every question: key, payment, address or model, a redirection.
 FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
-FORBIDDEN = 403  # of one question, to a moderator, or of all, to a key
-MOST_FORBIDDEN = 16  # questions, with no reply to any other, that end the run
+FORBIDDEN = 403  # either of one question, by a moderator, or of all, for the key
+MOST_FORBIDDEN = 16  # questions without any reply, after which the run ends
 WORTH_RETRYING = {408, 409, 425, 429}
-# What servers say to an image that their model cannot see.
-BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal", re.I)
+# Messages of servers about an image that their model cannot process, and about this image alone.
+BLIND = re.compile(
+    r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal|most 0 image"
+    r"|image.{0,20}only supported by|missing data required for image|unknown variant .?image_url",
+    re.I,
+)
+OF_ONE_IMAGE = re.compile(
+    r"\bformat|mime|dimension|resolution|\bsize|too (?:large|small|big)|corrupt", re.I
+)
 UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(?:not found|not exist|unknown|not available|not loaded)", re.I
 )
@@ -65,8 +73,11 @@ UNKNOWN_MODEL = re.compile(
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of requests to a server. `timeout` is in seconds for one request from its first byte
-    to the last one of its reply, `max_image_edge` in pixels of what is sent."""
+    """Limits of requests to a server.
+
+    `timeout` is in seconds, for one request from its first byte to the last one of its reply.
+    `max_image_edge` is in pixels of sent images.
+    """
 
     max_concurrency: int = 64
     max_retries: int = 5
@@ -92,10 +103,10 @@ class Endpoint:
         self.refused: set[str] = set()  # fields of OPTIONAL
         self.slots = asyncio.Semaphore(limits.max_concurrency)
         self.encoded: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
-        self.resume_at = 0.0  # on the monotonic clock, as a server asked for
+        self.resume_at = 0.0  # on the monotonic clock, as requested by a server
         self.last_reply = 0.0
         self.forbidden = 0
-        self.fatal = ""  # why no question gets an answer any more
+        self.fatal = ""  # why no further question can get an answer
 
     async def __aenter__(self) -> "Endpoint":
         self.session = aiohttp.ClientSession(
@@ -106,7 +117,8 @@ class Endpoint:
             headers={
                 "Authorization": f"Bearer {self.api_key}",
                 "Content-Type": "application/json",
-                "Accept-Encoding": "identity",  # a few kilobytes, and none that grow to gigabytes
+                # Replies have a few kilobytes, and compressed ones could expand to gigabytes.
+                "Accept-Encoding": "identity",
             },
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=proxy_of(self.address),
@@ -122,16 +134,16 @@ class Endpoint:
         await self.session.close()
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
-        """One reply of the server.
+        """Return one reply of the server.
 
-        Raises NoAnswerError if the server refuses the question or `max_retries` did not help,
+        Raises NoAnswerError if the server refuses the question or after `max_retries`,
         BudgetSpentError, and CephaloError for errors that affect every question.
         """
-        # Images are made ready before a place is taken, while others are in flight.
+        # Images are encoded before a slot is taken, while other requests are in flight.
         messages = await self.messages(question)
         failure: Exception = ValueError("no request was sent")
         async with self.slots:
-            if self.fatal:  # of a question before, whose slot this is
+            if self.fatal:  # an earlier question, which had this slot
                 raise CephaloError(self.fatal)
             started = time.monotonic()
             for retry in range(self.limits.max_retries + 1):
@@ -151,21 +163,21 @@ class Endpoint:
                     raise
                 if retry < self.limits.max_retries:
                     await self.pause(wait)
-        # A server that cannot be reached at all answers no other question either.
+        # A server that cannot be reached answers no other question either.
         if isinstance(failure, aiohttp.ClientConnectorError) and self.last_reply <= started:
             raise CephaloError(
                 f"{self.address} cannot be reached: {self.say(failure)}; start "
-                "the server or correct --base-url, and run it again: it goes on from here"
+                "the server or correct --base-url, and run it again to continue"
             )
         raise NoAnswerError(
             f"no answer after {self.limits.max_retries + 1} tries: {self.say(failure)}"
         )
 
     async def request(self, messages: list[bytes], question: Question, sampling: Sampling) -> Reply:
-        """Send one request, and again at once without the optional fields that it refuses.
+        """Send one request, and again at once without optional fields that the server refuses.
 
-        Raises RefusedError, aiohttp.ClientError or TimeoutError if no reply came, and ValueError
-        if the body is no chat completion.
+        Raises RefusedError, aiohttp.ClientError or TimeoutError without a reply, and ValueError if
+        the body is not a chat completion.
         """
         while True:
             fields = self.fields(question, sampling)
@@ -181,7 +193,8 @@ class Endpoint:
                 self.usage.take_request()
 
     async def post(self, pieces: list[bytes]) -> bytes:
-        """The body of the reply to a request whose body is in pieces. Raises as `request` does."""
+        """Send a request whose body is in pieces, and return the body of the reply. Raises as
+        `request` does."""
         async with self.session.post(
             f"{self.address}/chat/completions",
             data=pieces[0] if len(pieces) == 1 else one_after_the_other(pieces),
@@ -198,8 +211,8 @@ class Endpoint:
             return bytes(body)
 
     def fields(self, question: Question, sampling: Sampling) -> dict[str, str]:
-        """The fields of a request but its messages, without those that the server refuses; each
-        value in JSON."""
+        """Return the fields of a request besides its messages, each value in JSON, without those
+        that the server refuses."""
         fields = {
             "model": json.dumps(self.model),
             "max_tokens": json.dumps(sampling.max_tokens),
@@ -209,19 +222,19 @@ class Endpoint:
         if question.schema:
             fields["response_format"] = response_format(question.schema)
         kept = {name: value for name, value in fields.items() if name not in self.refused}
-        if "max_tokens" in self.refused:  # the newer name of the same
+        if "max_tokens" in self.refused:  # the newer name of the same field
             kept["max_completion_tokens"] = fields["max_tokens"]
         return kept
 
     async def messages(self, question: Question) -> list[bytes]:
-        """The end of a request in JSON: the question as OpenAI's messages, with images as data
-        URLs. Every second piece is an image, the same object in all questions about it."""
+        """Return the end of a request in JSON: the question as OpenAI's messages, with images as
+        data URLs. Every second piece is an image, the same object for all questions about it."""
         system = json.dumps({"role": "system", "content": question.system}).encode()
         pieces = [b', "messages": [%b, {"role": "user", "content": [' % system]
         for number, part in enumerate(question.parts):
             pieces[-1] += b", " if number else b""
             if isinstance(part, Picture):
-                url = await self.data_url(part)  # needs no escapes
+                url = await self.data_url(part)  # needs no escaping
                 pieces[-1] += b'{"type": "image_url", "image_url": {"url": "'
                 pieces += [url, b'"}}']
             else:
@@ -230,7 +243,7 @@ class Endpoint:
         return pieces
 
     async def data_url(self, picture: Picture) -> bytes:
-        """The data URL of an image, made in a thread, and once for questions near each other.
+        """Return the data URL of an image, encoded in a thread and cached for nearby questions.
 
         Raises NoAnswerError for an image that cannot be read.
         """
@@ -246,14 +259,14 @@ class Endpoint:
             raise NoAnswerError(str(error)) from error
 
     async def pause(self, seconds: float) -> None:
-        """Wait, if there is something to wait for."""
+        """Wait if a server asked for it."""
         if seconds > 0:
             await asyncio.sleep(seconds)
 
     def wait_after(self, error: Exception, retry: int) -> float:
-        """Seconds to wait before the next try.
+        """Return the seconds to wait before the next try.
 
-        Raises NoAnswerError if trying again is of no use, and CephaloError if asking anything is.
+        Raises NoAnswerError if another try is useless, and CephaloError if any other question is.
         """
         backoff = min(FIRST_WAIT * 2**retry, LONGEST_WAIT) * random.uniform(0.75, 1.0)
         if not isinstance(error, RefusedError):
@@ -267,7 +280,7 @@ class Endpoint:
                 f"{self.address} answers {status} to model {self.model}: {reason}; "
                 "check --base-url, --model and --api-key"
             )
-        if BLIND.search(error.reason):
+        if BLIND.search(error.reason) and not OF_ONE_IMAGE.search(error.reason):
             raise CephaloError(
                 f"{self.model} sees no images: {reason}; use one that does, or --text-only"
             )
@@ -281,50 +294,47 @@ class Endpoint:
             raise CephaloError(
                 f"{self.address} asks to wait {error.retry_after:,.0f} seconds; run it again then"
             )
-        # What one request is told holds for all of them.
+        # A request to wait applies to all questions.
         self.resume_at = max(self.resume_at, time.monotonic() + error.retry_after)
         return error.retry_after
 
     def say(self, error: BaseException) -> str:
-        """An error in one line."""
+        """Format an error in one line."""
         if isinstance(error, TimeoutError):
-            return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
+            return f"no complete reply within the {self.limits.timeout:g} seconds of --timeout"
         if isinstance(error, aiohttp.ClientConnectorError) and (number := error.errno or 0) > 0:
             return os.strerror(number)
         return self.without_key(str(error) or type(error).__name__)
 
     def without_key(self, text: str) -> str:
-        """A text in one line of bounded length, without the key, which servers repeat."""
+        """Format a text in one line of bounded length, without the key, which servers may
+        repeat."""
         return one_line(text.replace(self.api_key, "[key]") if len(self.api_key) > 3 else text)
 
 
 @cache
 def response_format(form: type[BaseModel]) -> str:
-    """The value of the field that asks for a form of answer, in JSON."""
+    """Return the JSON value of the field that requests a form of answer."""
     schema = {"name": form.__name__, "schema": json_schema(form), "strict": True}
     return json.dumps({"type": "json_schema", "json_schema": schema})
 
 
 async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a body, which are not copied into one."""
+    """Yield the pieces of a body, without concatenating them."""
     for piece in pieces:
         yield piece
 
 
 def checked_address(base_url: str) -> str:
-    """The address of an API without a slash at its end. Raises CephaloError if it is not one."""
-    try:
-        url = yarl.URL(base_url)
-        known = url.scheme in ("http", "https") and url.host and url.port
-    except ValueError:  # a port past 65535, brackets that do not close
-        known = False
-    if not known:
+    """Return the address of an API without a trailing slash. Raises CephaloError if it is
+    invalid."""
+    if not is_web_address(base_url):
         raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
     return base_url.rstrip("/")
 
 
 def proxy_of(address: str) -> str | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address, or None."""
+    """Return the proxy for an address by HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or None."""
     url = yarl.URL(address)
     if proxy_bypass(url.host or ""):
         return None

@@ -12,13 +12,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cephalo.cli.errors import CephaloError
 
-# An image of one pixel by hundreds shows nothing, and some models scale it to nothing or to
+# An image of one pixel by hundreds has no content, and some models scale it to nothing or to
 # gigabytes.
 MOST_ELONGATED = 200
-# Brightest level, of 255, of a 16-bit colour image whose camera filled 12 bits or fewer of 16:
-# Pillow keeps the upper eight bits, which leaves 16 levels or less.
+# Maximum level, of 255, of a 16-bit color image whose camera used 12 or fewer of the 16 bits:
+# Pillow keeps the upper eight bits, which leaves 16 levels or fewer.
 LEAST_LEVEL = 15
-PLAIN_MODES = ("1", "L", "P", "RGB")  # of Pillow: what every decoder reads alike
+PLAIN_MODES = ("1", "L", "P", "RGB")  # Pillow modes that all decoders read alike
 
 # Tags of TIFF 6.0, and of EXIF.
 REDUCED_COPY = 1  # a bit of SUBFILE_TYPE
@@ -27,15 +27,15 @@ WHITE_IS_ZERO, UNSIGNED = 0, 1
 
 
 def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
-    """The RGB image of a file, of its bytes or of an open image, as a viewer shows it.
+    """Return the RGB image of a file, of its bytes or of an open image, as a viewer displays it.
 
-    It is turned upright by its EXIF orientation and laid on white where it is transparent. Grey
-    levels of 16 or 32 bits, whole or floating, are scaled linearly from their lowest to their
-    highest value; what is not a number is white. Of an animation it is the first frame.
+    It is rotated by its EXIF orientation, and transparent pixels become white. Grey levels of 16 or
+    32 bits, integer or floating point, are scaled linearly from their minimum to their maximum; NaN
+    is white. Of an animation it is the first frame.
 
-    Raises CephaloError for what is not an image, is cut short, has more pixels than
-    `PIL.Image.MAX_IMAGE_PIXELS`, is longer than 200 times its width, is a stack of several
-    pictures (TIFF), or has colours that cannot be told in 8 bits.
+    Raises CephaloError if it is not an image, is truncated, has more pixels than
+    `PIL.Image.MAX_IMAGE_PIXELS`, is longer than 200 times its width, is a stack of several images
+    (TIFF), or has colours that 8 bits cannot represent.
     """
     name = str(source) if isinstance(source, str | Path) else "the image"
     try:
@@ -50,9 +50,9 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
     except CephaloError:
         raise
     except FileNotFoundError as error:
-        raise CephaloError(f"no image {name}; give the path of a picture") from error
+        raise CephaloError(f"no image {name}; give the path of an image") from error
     except IsADirectoryError as error:
-        raise CephaloError(f"{name} is a folder; give the path of a picture") from error
+        raise CephaloError(f"{name} is a folder; give the path of an image") from error
     except UnidentifiedImageError as error:
         raise CephaloError(
             f"{name} is not a valid image; give a PNG, JPEG or another image"
@@ -61,20 +61,21 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
         raise CephaloError(
             f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
         ) from error
-    except Exception as error:  # Pillow's plugins raise many kinds on bytes that may be anything
+    except Exception as error:  # Pillow's plugins raise many types for invalid bytes
         why = " ".join(str(error).split()) or type(error).__name__
         raise CephaloError(f"{name} is broken: {why}; create it again") from error
 
 
 def shrunk(image: Image.Image, edge: int) -> Image.Image:
-    """A copy of `image` whose longer edge is at most `edge` pixels."""
+    """Return a copy of `image` whose longer edge is at most `edge` pixels."""
     image = image.copy()
     image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     return image
 
 
 def reads_alike(image: Image.Image) -> bool:
-    """Whether any decoder makes of an opened file the pixels of `open_image`; reads its header."""
+    """Return whether all decoders read the pixels of `open_image` from an opened file, by its
+    header."""
     return (
         image.mode in PLAIN_MODES
         and not image.has_transparency_data
@@ -85,7 +86,7 @@ def reads_alike(image: Image.Image) -> bool:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Raise DecompressionBombWarning for too many pixels, CephaloError for too thin an image."""
+    """Raise DecompressionBombWarning for too many pixels, CephaloError for too narrow an image."""
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombWarning
     long, short = max(image.size), min(image.size)
@@ -94,8 +95,8 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def check_single(image: Image.Image, name: str) -> None:
-    """Raise CephaloError for a TIFF with a second image of the same size: a stack of slices, or
-    of the signals of several detectors, of which nobody has said which is meant."""
+    """Raise CephaloError for a TIFF with a second image of the same size: a stack of slices, or of
+    the signals of several detectors, of which none is preferred."""
     if image.format != "TIFF":
         return
     size = image.size
@@ -107,21 +108,20 @@ def check_single(image: Image.Image, name: str) -> None:
     same = image.size == size and not tags.get(SUBFILE_TYPE, 0) & REDUCED_COPY
     image.seek(0)
     if same:
-        raise CephaloError(
-            f"{name} is a stack of pictures; save the one that is meant as a file of its own"
-        )
+        raise CephaloError(f"{name} is a stack of images; save the intended one as a separate file")
 
 
 def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
-    """The pixels of an image as `open_image` gives them, of any size. `name` is for its errors."""
+    """Return the pixels of an image as `open_image` does, for any size. `name` is used in
+    errors."""
     deep, tags = is_deep(image), getattr(image, "tag_v2", {})
-    image.load()  # some formats keep their EXIF behind the pixels
+    image.load()  # some formats have EXIF after the pixels
     turned = image.getexif().get(ORIENTATION, 1) != 1
     upright = ImageOps.exif_transpose(image) if turned else image  # which it would copy
     if upright.mode.startswith(("I", "F")):
         values = np.asarray(upright)
         if upright.mode == "I" and tags.get(SAMPLE_FORMAT, (0,))[0] == UNSIGNED:
-            values = values.view(np.uint32)  # which Pillow reads as signed
+            values = values.view(np.uint32)  # Pillow reads them as signed
         levels = scaled(values, upright.info.get("transparency"), name)
         if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
             levels = 255 - levels
@@ -140,15 +140,15 @@ def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
 
 
 def scaled(values: np.ndarray, transparent: int | None, name: str) -> np.ndarray:
-    """Grey levels of any range as uint8 from 0, the lowest value, to 255, the highest.
+    """Scale grey levels of any range to uint8, from 0 for the minimum to 255 for the maximum.
+
+    An image of one value becomes 128, since its brightness is unknown. Raises CephaloError if no
+    pixel has a value.
 
     Args:
         values: [height, width], of any numeric type.
-        transparent: the value that stands for no pixel; such pixels are white, as what is not a
-            number is.
-
-    An image of one value is grey of level 128: it cannot be known whether it is bright. Raises
-    CephaloError if no pixel has a value.
+        transparent: Value of transparent pixels, which become white, as does NaN.
+        name: For errors.
     """
     exact = np.float32 if values.dtype.itemsize <= 2 else np.float64
     values = values.astype(exact)
@@ -165,5 +165,5 @@ def scaled(values: np.ndarray, transparent: int | None, name: str) -> np.ndarray
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a file that is opened and not yet decoded holds 16 bits a sample."""
+    """Return whether a file that is opened and not yet decoded has 16 bits per sample."""
     return any(";16" in str(tile.args) for tile in getattr(image, "tile", []))

@@ -43,6 +43,7 @@ from modeling_cephalo.checkpoint import (
     local_folder,
     read_config,
     read_processor,
+    silent,
     told,
 )
 from modeling_cephalo.generation import answering_settings, checked_temperature
@@ -57,9 +58,9 @@ MAX_NEW_TOKENS = 512
 
 
 class Answer(NamedTuple):
-    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole` is
-    False if it was cut at the maximum number of tokens. `thoughts`, None for a model that writes
-    none, came before the `text`."""
+    """An assistant's turn: its `text`, the number of generated `tokens` with the end of the turn,
+    whether it is `whole` or was cut at the maximum number of tokens, and the `thoughts` before the
+    text, None for a model that writes none."""
 
     text: str
     prompt_tokens: int
@@ -69,20 +70,20 @@ class Answer(NamedTuple):
 
     @property
     def cut_in_thoughts(self) -> bool:
-        """Whether the text is empty since the thoughts took all tokens."""
+        """Whether the text is empty because the thoughts took all tokens."""
         return self.thoughts is not None and not (self.text or self.whole)
 
 
 def checked_device(device: str | None) -> str:
-    """The `device_map` of a device, by default of all GPUs or the CPU.
+    """Return the `device_map` of a device, by default of all GPUs or the CPU.
 
-    Raises CephaloError for a device that this machine does not have.
+    Raises CephaloError for a device that this machine lacks.
     """
     if device is None or device == "auto":
         return "auto" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        torch.zeros(1, device=device).item()  # "meta" has no values
+    except (RuntimeError, AssertionError) as error:  # AssertionError without CUDA
         raise CephaloError(
             f"--device {device}: this machine has no such device; leave it out, or give cpu"
         ) from error
@@ -97,14 +98,13 @@ def load(
     attn_implementation: str | None = None,
     trust_remote_code: bool = False,
 ) -> "Cephalo":
-    """Load a model of the Hub or of a folder, with its processor.
+    """Load a model from the Hub or a folder, with its processor.
 
-    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU if there is none. Only
-    safetensors are read. `trust_remote_code` runs code of the model repository; Cephalo models need
-    none.
+    `device` is "cpu", "cuda:1", ...; by default all GPUs, or the CPU without one. Only safetensors
+    are read. `trust_remote_code` runs code of the model repository; Cephalo models need none.
 
-    Raises CephaloError if it is not a checkpoint, or if its weights are not exactly those that its
-    configuration asks for; it names them.
+    Raises CephaloError if it is not a checkpoint, or if its weights are not exactly those of its
+    configuration; the message names them.
     """
     name = str(name_or_folder)
     device = checked_device(device)
@@ -114,16 +114,16 @@ def load(
     processor = read_processor(folder, config, trust_remote_code)
     for own in dict.fromkeys((base, folder)):
         check_values(own)
-    with told(f"cannot load {name}"):
+    with told(f"cannot load {name}"), silent(bars=True):
         pair: Any = AutoModelForImageTextToText.from_pretrained(
-            folder,  # what was checked, though a branch of the Hub has moved since
+            folder,  # the checked files, even if a branch on the Hub has moved since
             config=config,
             device_map=device,
             dtype=dtype,
             attn_implementation=attn_implementation,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # or they would not be named
+            ignore_mismatched_sizes=True,  # otherwise they would not be named
             trust_remote_code=trust_remote_code,
         )
     model, loading = pair
@@ -133,19 +133,19 @@ def load(
 
 
 def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
-    """A user's turn: its image or images, then the question. Raises CephaloError for a bad one."""
+    """Build a user's turn: images, then the question. Raises CephaloError for an invalid image."""
     images = [images] if isinstance(images, Picture) else images
     content = [{"type": "image", "image": open_image(image)} for image in images]
     return {"role": "user", "content": [*content, {"type": "text", "text": question}]}
 
 
 def text_message(role: str, text: str) -> Message:
-    """A turn of "assistant", or of "system" if the family has that role."""
+    """Build a turn of "assistant", or of "system" if the family has that role."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 def pictures(talk: Iterable[Message]) -> list[Image.Image]:
-    """The images of all messages, whose contents are lists of parts."""
+    """Return the images of all messages, whose contents are lists of parts."""
     return [part["image"] for message in talk for part in message["content"] if "image" in part]
 
 
@@ -179,7 +179,7 @@ class Cephalo:
         history: Sequence[Message] = (),
         **settings: Any,
     ) -> str:
-        """The answer to a question about images, after earlier turns.
+        """Return the answer to a question about images, after earlier turns.
 
         `settings` are `max_new_tokens` (default: 512), `temperature` (default: 0, greedy decoding)
         and any other argument of transformers' `generate`.
@@ -189,7 +189,8 @@ class Cephalo:
     def ask_batch(
         self, questions: Iterable[tuple[str, Iterable[Readable]]], **settings: Any
     ) -> list[Answer]:
-        """The answers to several (question, images) at once; a question may have no images."""
+        """Return the answers to several (question, images) at once; a question may have no
+        images."""
         talks = [[user_message(question, images)] for question, images in questions]
         return self.answer_batch(talks, **settings)
 
@@ -200,19 +201,19 @@ class Cephalo:
         history: Sequence[Message] = (),
         **settings: Any,
     ) -> Iterator[str]:
-        """As `ask`, but yields the answer piece by piece."""
+        """Yield the answer of `ask` piece by piece."""
         return self.stream_answer([*history, user_message(question, images)], **settings)
 
     def conversation(self, history: Iterable[Message] = ()) -> "Conversation":
-        """A new conversation, which keeps its turns."""
+        """Start a conversation, which stores its turns."""
         return Conversation(self, list(history))
 
     def answer(self, messages: Sequence[Message], **settings: Any) -> str:
-        """The assistant's turn after `messages`."""
+        """Return the assistant's turn after `messages`."""
         return self.answer_batch([messages], **settings)[0].text
 
     def answer_batch(self, talks: Sequence[Sequence[Message]], **settings: Any) -> list[Answer]:
-        """The assistant's turns after several conversations."""
+        """Return the assistant's turns after several conversations."""
         inputs = self.prepare(talks)
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **self.generation_settings(inputs, settings))
@@ -229,7 +230,7 @@ class Cephalo:
         return answers
 
     def parted(self, row: list[int], prompt: torch.Tensor) -> tuple[str, str]:
-        """The answer and the thoughts in new ids that follow those of a prompt."""
+        """Return the answer and the thoughts in the new ids after a prompt."""
         parser = self.parser(prompt)
         parser.feed(self.processor.tokenizer.decode(row))
         message, _ = parser.finalize()
@@ -237,25 +238,28 @@ class Cephalo:
         return self.control.sub("", answer).strip(), thoughts
 
     def parser(self, prompt: torch.Tensor) -> ResponseParser:
-        """What tells thoughts and answer apart after a prompt, which can begin the thoughts."""
+        """Return the parser that separates thoughts and answer after a prompt, which may start the
+        thoughts."""
         prefix = self.processor.tokenizer.decode(prompt)
         return ResponseParser(self.response_template, prefix=prefix)
 
     def measure(self, row: list[int], text: str) -> tuple[int, bool]:
-        """`tokens` and `whole` of an Answer, from a row of new ids and its text."""
+        """Return `tokens` and `whole` of an Answer, from a row of new ids and its text."""
         settings = self.model.generation_config
         ends = [place for place, token in enumerate(row) if token in settings.eos_token_id]
         if ends:
             return ends[0] + 1, True
         if any(stop in text for stop in self.stop_strings):
-            while row[-1] == settings.pad_token_id:  # up to the end of the batch's longest
+            while row[-1] == settings.pad_token_id:  # padding to the longest of the batch
                 row = row[:-1]
             return len(row), True
         return len(row), False
 
     def stream_answer(self, messages: Sequence[Message], **settings: Any) -> Iterator[str]:
         """Yield the assistant's turn after `messages` piece by piece, without thoughts before it.
-        Closing the iterator stops generation."""
+
+        Closing the iterator stops generation.
+        """
         inputs = self.prepare([messages])
         streamer = TextIteratorStreamer(
             self.processor.tokenizer, skip_prompt=True, skip_special_tokens=not self.thinks
@@ -287,10 +291,11 @@ class Cephalo:
             raise failures[0]
 
     def prepare(self, talks: Sequence[Sequence[Message]]) -> BatchFeature:
-        """Model inputs for an assistant's turn after each conversation, padded on the left.
+        """Return the model inputs for an assistant's turn after each conversation, padded on the
+        left.
 
-        Raises CephaloError for texts with control tokens, tags that match no image, images that
-        cannot be cut into tiles, and prompts that fill the context.
+        Raises CephaloError for texts with control tokens, tags without an image, images that cannot
+        be split into tiles, and prompts that exceed the context.
         """
         talks = [[self.checked(message) for message in talk] for talk in talks]
         prompts = [render_with(self.processor, talk, add_generation_prompt=True) for talk in talks]
@@ -317,7 +322,7 @@ class Cephalo:
         return inputs.to(self.model.device, dtype=self.model.dtype)
 
     def checked(self, message: Message) -> Message:
-        """`message` with a list of parts as content and with its images opened.
+        """Return `message` with a list of parts as content and with its images opened.
 
         Raises CephaloError for text that would end a turn or represent an image.
         """
@@ -326,7 +331,9 @@ class Cephalo:
             content = [{"type": "text", "text": content}]
         for text in (part["text"] for part in content if part["type"] == "text"):
             if found := self.control.search(text):
-                raise CephaloError(f"the text holds the control token {found.group()}; take it out")
+                raise CephaloError(
+                    f"the text contains the control token {found.group()}; remove it"
+                )
         content = [
             {**part, "image": open_image(part["image"])} if "image" in part else part
             for part in content
@@ -334,7 +341,8 @@ class Cephalo:
         return {**message, "content": content}
 
     def generation_settings(self, inputs: BatchFeature, settings: dict[str, Any]) -> dict[str, Any]:
-        """`settings` in the terms of `generate`, with an answer that fits into the context."""
+        """Convert `settings` to arguments of `generate`, with an answer that fits into the
+        context."""
         settings = dict(settings)
         room = self.context - inputs["input_ids"].shape[1]
         wanted = settings.pop("max_new_tokens", MAX_NEW_TOKENS)
@@ -347,27 +355,27 @@ class Cephalo:
         return {**chosen, **settings}
 
     def without_stop(self, text: str) -> str:
-        """An answer without what ended it and the white space around."""
+        """Remove the end of the turn and surrounding white space from an answer."""
         for stop in self.stop_strings:
             text = text.partition(stop)[0]
         return text.strip()
 
 
 class Conversation:
-    """A conversation: each question sees the turns before it."""
+    """A conversation: each question has the previous turns as context."""
 
     def __init__(self, cephalo: Cephalo, messages: list[Message]) -> None:
         self.cephalo = cephalo
         self.messages = messages
 
     def ask(self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any) -> str:
-        """The answer, which is added to the conversation. See `Cephalo.ask`."""
+        """Return the answer, and add it to the conversation. See `Cephalo.ask`."""
         return "".join(self.stream(question, images, **settings)).strip()
 
     def stream(
         self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any
     ) -> Iterator[str]:
-        """As `ask`, but yields the answer piece by piece. The turns are added at its end."""
+        """Yield the answer of `ask` piece by piece. The turns are added at its end."""
         asked = [*self.messages, user_message(question, images)]
         pieces = []
         for piece in self.cephalo.stream_answer(asked, **settings):

@@ -1,4 +1,4 @@
-"""Questions to a checkpoint in this process, several at a time: a model can teach the next."""
+"""Query a checkpoint in this process in batches, so that a model can teach the next one."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
 
 
 class LocalModel:
-    """A loaded model. Use it with `async with`; questions that wait are answered as one batch."""
+    """A loaded model. Use it with `async with`; waiting questions are answered as one batch."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class LocalModel:
         await asyncio.gather(self.worker, return_exceptions=True)
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
-        """One reply. Raises NoAnswerError for a question that the model cannot read."""
+        """Return one reply. Raises NoAnswerError for a question that the model cannot process."""
         self.usage.take_request()
         future = asyncio.get_running_loop().create_future()
         self.waiting.put_nowait((question, sampling, future))
         return await future
 
     async def work(self) -> None:
-        """Answer what waits, until cancelled."""
+        """Answer waiting questions, until cancelled."""
         while True:
             batch = [await self.waiting.get()]
             while len(batch) < self.batch_size and not self.waiting.empty():
@@ -65,7 +65,7 @@ class LocalModel:
             except torch.OutOfMemoryError:
                 error = CephaloError("the GPU's memory is full; lower --batch-size")
                 replies = [error] * len(batch)
-            except Exception as error:  # whoever waits must hear of it, or waits for ever
+            except Exception as error:  # otherwise the waiting tasks would never end
                 replies = [error] * len(batch)
             for (_, _, future), reply in zip(batch, replies, strict=True):
                 if future.cancelled():
@@ -76,10 +76,10 @@ class LocalModel:
                     future.set_result(reply)
 
     def answer(self, batch: list[Waiting]) -> Sequence[Reply | NoAnswerError]:
-        """The replies to a batch; where it cannot be read as one, question by question."""
+        """Return the replies to a batch; if it fails, question by question."""
         try:
             return self.generate([question for question, _, _ in batch], batch[0][1])
-        except TemplateUnboundedError:  # as every other question would cost as much
+        except TemplateUnboundedError:  # every other question would take as much time
             raise
         except CephaloError as error:
             if len(batch) == 1:
@@ -87,7 +87,8 @@ class LocalModel:
         return [reply for one in batch for reply in self.answer([one])]
 
     def generate(self, questions: list[Question], sampling: Sampling) -> list[Reply]:
-        """The replies to several questions. Raises CephaloError if one cannot be read."""
+        """Return the replies to several questions. Raises CephaloError if one cannot be
+        processed."""
         talks = [[self.message(question)] for question in questions]
         torch.manual_seed(sampling.seed)
         answers = self.cephalo.answer_batch(
@@ -104,7 +105,7 @@ class LocalModel:
         ]
 
     def message(self, question: Question) -> dict[str, Any]:
-        """The question as one user's turn: not every family's template has a system's."""
+        """Build one user's turn, since not every family's template has a system turn."""
         content = []
         for part in (question.system, *question.parts):
             if isinstance(part, Picture):

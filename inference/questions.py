@@ -1,7 +1,7 @@
-"""Questions to a model, with a reply cache on disk that is keyed by all inputs of a request.
+"""Ask questions with a reply cache on disk that is keyed by all inputs of a request.
 
-`Endpoint` (endpoint.py) and `LocalModel` (local_model.py) send a question; `Respondent` asks one
-of them, looks into the cache first, and asks again where a reply is not in the form asked for.
+`Endpoint` (endpoint.py) and `LocalModel` (local_model.py) send a question; `Respondent` reads the
+cache first, and asks again if a reply does not have the required form.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from cephalo.cli.errors import CephaloError
 
-MAX_REPLY = 100_000  # characters; more is no answer to anything that is asked here
+MAX_REPLY = 100_000  # characters; a longer reply cannot be an answer
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Question:
-    """Texts and images in the order in which the model sees them, and the form of the answer:
-    JSON of a schema, or any text."""
+    """Texts and images in the order of the prompt, and the form of the answer: JSON of a schema, or
+    any text."""
 
     system: str
     parts: tuple[str | Picture, ...]
@@ -40,7 +40,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said. `finish_reason` is OpenAI's: "stop", "length", ..."""
+    """The reply of a model. `finish_reason` is OpenAI's: "stop", "length", ..."""
 
     text: str
     finish_reason: str
@@ -50,7 +50,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Answer:
-    """The last reply to a question: its parsed `value`, where JSON was asked for, or the `error` if
+    """The last reply to a question, with its parsed `value` if JSON was required, or the `error` if
     it is unusable."""
 
     reply: Reply
@@ -82,27 +82,29 @@ class Usage:
 
     max_requests: int | None = None
     max_total_tokens: int | None = None
-    requests: int = 0  # sent, the repeated ones too
+    requests: int = 0  # including retries
     retries: int = 0
     replies: int = 0
-    cached: int = 0  # replies that were on disk
+    cached: int = 0  # replies from the cache
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     def take_request(self) -> None:
         """Count one request. Raises BudgetSpentError if none is left.
 
-        Tokens are known when a reply is there, so requests in flight can go past their limit.
+        Tokens are counted when a reply arrives, so requests in flight can exceed their limit.
         """
         if self.max_requests is not None and self.requests >= self.max_requests:
-            raise BudgetSpentError(f"{self.requests:,} requests were sent, as --max-requests says")
+            raise BudgetSpentError(
+                f"{self.requests:,} requests were sent, the limit of --max-requests"
+            )
         tokens = self.prompt_tokens + self.completion_tokens
         if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
-            raise BudgetSpentError(f"{tokens:,} tokens were used, as --max-total-tokens says")
+            raise BudgetSpentError(f"{tokens:,} tokens were used, the limit of --max-total-tokens")
         self.requests += 1
 
     def count(self, reply: Reply) -> None:
-        """Add the tokens of a reply that was paid for."""
+        """Add the tokens of a new reply."""
         self.replies += 1
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
@@ -115,15 +117,17 @@ class Model(Protocol):
     settings: dict[str, Any]
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
-        """One reply. Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError."""
+        """Return one reply. Raises NoAnswerError, BudgetSpentError or, to end the run,
+        CephaloError."""
         ...
 
 
 class ReplyCache:
-    """Replies in one SQLite file, each written when it arrives; a killed process loses none.
+    """Replies in one SQLite file, each written when it arrives, so that a killed process loses
+    none.
 
-    A question is asked in rounds (a later one asks again what was rejected) and within a round in
-    attempts (a later one follows a reply in the wrong form).
+    A question is asked in rounds (a later one replaces rejected answers) and within a round in
+    attempts (a later one replaces a malformed reply).
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,12 +146,12 @@ class ReplyCache:
             raise CephaloError(f"cannot open {path}: {error}; move it away") from error
 
     def last_round(self, key: str) -> int:
-        """The latest round of a question, 0 if it was never asked."""
+        """Return the latest round of a question, 0 if it was never asked."""
         query = "SELECT max(round) FROM replies WHERE key = ?"
         return self.database.execute(query, [key]).fetchone()[0] or 0
 
     def get(self, key: str, round: int, attempt: int) -> Reply | None:
-        """A reply, None if it is not there."""
+        """Return a reply, or None if it is not in the cache."""
         row = self.database.execute(
             "SELECT text, finish_reason, prompt_tokens, completion_tokens FROM replies"
             " WHERE key = ? AND round = ? AND attempt = ?",
@@ -162,10 +166,10 @@ class ReplyCache:
         try:
             self.database.execute("INSERT OR REPLACE INTO replies VALUES (?,?,?,?,?,?,?)", row)
         except sqlite3.DatabaseError as error:
-            raise CephaloError(f"cannot write {self.path}: {error}; make room") from error
+            raise CephaloError(f"cannot write {self.path}: {error}; free disk space") from error
 
     def totals(self) -> tuple[int, int, int]:
-        """All replies in the file: their number, prompt tokens and completion tokens."""
+        """Return the number, prompt tokens and completion tokens of all replies in the file."""
         return self.database.execute(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)"
             " FROM replies"
@@ -179,7 +183,7 @@ class ReplyCache:
 class Respondent:
     """A model with its sampling and the cache of its replies.
 
-    A reply in the wrong form is asked for again, with another seed, up to `max_retries` times.
+    A malformed reply is requested again, with another seed, up to `max_retries` times.
     """
 
     def __init__(
@@ -189,7 +193,7 @@ class Respondent:
         self.usage, self.max_retries = usage, max_retries
 
     def key(self, question: Question) -> str:
-        """The cache key of a question: the SHA-256 of all inputs of its replies."""
+        """Return the cache key of a question: the SHA-256 of all inputs of its replies."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
         settings = self.model.settings | vars(self.sampling)
         form = schema_text(question.schema) if question.schema else "null"
@@ -206,10 +210,11 @@ class Respondent:
     async def ask(
         self, question: Question, rejected_rounds: Sequence[int] = (), advice: str = ""
     ) -> Answer:
-        """The answer to a question, from the cache if possible. If the latest round is among
-        `rejected_rounds`, the question is asked in a new one, with `advice` after it; replies are
-        kept under the question without it. Raises NoAnswerError, BudgetSpentError or, to end the
-        run, CephaloError.
+        """Return the answer to a question, from the cache if possible.
+
+        If the latest round is among `rejected_rounds`, the question is asked in a new one, with
+        `advice` after it; replies are cached under the question without it. Raises NoAnswerError,
+        BudgetSpentError or, to end the run, CephaloError.
         """
         key = self.key(question)
         round = self.cache.last_round(key)
@@ -232,31 +237,31 @@ class Respondent:
                 failed = Answer(reply, round, error=str(error))
             if reply.finish_reason == "length":  # another one would be cut too
                 break
-        assert failed is not None  # there is at least one attempt
+        assert failed is not None  # there was at least one attempt
         return failed
 
 
 @cache
 def json_schema(form: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a form of answer."""
+    """Return the JSON schema of a form of answer."""
     return form.model_json_schema()
 
 
 @cache
 def schema_text(form: type[BaseModel]) -> str:
-    """The JSON schema of a form of answer as text, the same in each process."""
+    """Return the JSON schema of a form of answer as text, the same in each process."""
     return json.dumps(json_schema(form), sort_keys=True)
 
 
 def in_utf8(text: str) -> str:
-    """A text that files can hold: half a surrogate pair, which JSON can carry, is "?"."""
+    """Replace half surrogate pairs, which JSON can contain and files cannot, by "?"."""
     return text.encode("utf-8", "replace").decode()
 
 
 def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
-    """What `text` holds in the form of `schema`; None if any text will do.
+    """Parse `text` in the form of `schema`; returns None if any text is accepted.
 
-    Raises ValueError, one line, for what is not in the form, and for text that is empty.
+    Raises ValueError, one line, for another form and for empty text.
     """
     if schema is not None:
         return parse_reply(schema, text)
@@ -266,10 +271,10 @@ def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
 
 
 def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
-    """The first JSON object in `text` that has the form of `schema`.
+    """Return the first JSON object in `text` that has the form of `schema`.
 
-    Servers without structured output wrap it into prose or a Markdown fence.
-    Raises ValueError, one line, if there is none.
+    Servers without structured output wrap it in prose or a Markdown fence. Raises ValueError, one
+    line, if there is none.
     """
     if len(text) > MAX_REPLY:
         raise ValueError(f"the reply has {len(text):,} characters")

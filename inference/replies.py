@@ -1,4 +1,4 @@
-"""What servers of chat completions reply: an answer, or a refusal in one of many forms."""
+"""Parse the replies of chat completion servers: an answer, or an error in one of many forms."""
 
 import email.utils
 import json
@@ -11,10 +11,10 @@ from typing import Any
 from cephalo.inference.questions import Reply, in_utf8
 from cephalo.inference.thoughts import without_thoughts
 
-LONGEST_REASON = 300  # characters of what a server says
-SHOWN = 10_000  # bytes of a body that are looked through for what to say
-MOST_TOKENS = 2**53  # counted in one reply; more is no count
-# Optional fields, by what a server says when it does not know them.
+LONGEST_REASON = 300  # characters of a server's message
+SHOWN = 10_000  # bytes of a body that are searched for a message
+MOST_TOKENS = 2**53  # in one reply; larger numbers are not counts
+# Optional fields, by the message of a server that does not support them.
 OPTIONAL = {
     "response_format": r"response.?format|json.?schema|structured|grammar|guided|json.?mode",
     "max_tokens": r"max_tokens",
@@ -22,7 +22,7 @@ OPTIONAL = {
     "temperature": r"temperature",
 }
 FIELD_REFUSED = (400, 422, 500, 501)  # statuses that come with an unknown field
-# Keys of the thoughts of a model, by server; what it says can stand there alone.
+# Keys of a model's thoughts, by server; the whole reply may be there.
 THOUGHTS = ("reasoning_content", "reasoning")
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
 _TAG = re.compile(
@@ -31,7 +31,7 @@ _TAG = re.compile(
 
 
 class RefusedError(Exception):
-    """A refusal of a server, in one line, with its HTTP status, or the one that its error names."""
+    """The error of a server, in one line, with its HTTP status or the status in its body."""
 
     def __init__(
         self, status: int, reason: str, code: str = "", retry_after: float | None = None
@@ -41,9 +41,9 @@ class RefusedError(Exception):
 
 
 def read_reply(body: bytes) -> Reply:
-    """The reply in the body of a chat completion.
+    """Return the reply in the body of a chat completion.
 
-    Raises RefusedError if it holds an error, and ValueError, one line, if it is not one.
+    Raises RefusedError if it contains an error, and ValueError, one line, if it is not one.
     """
     found = parsed(body)
     choice = first_choice(found)
@@ -52,7 +52,7 @@ def read_reply(body: bytes) -> Reply:
             raise refusal(status_of(holder["error"]), holder, {})
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
-        raise ValueError(f"the server's answer is no chat completion, but {shown(body)}")
+        raise ValueError(f"the server's answer is not a chat completion but {shown(body)}")
     finish_reason = str(choice.get("finish_reason") or "stop")[:LONGEST_REASON]
     usage = found.get("usage")
     usage = usage if isinstance(usage, dict) else {}
@@ -65,7 +65,7 @@ def read_reply(body: bytes) -> Reply:
 
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> RefusedError:
-    """The refusal that a reply with an HTTP status of an error is."""
+    """Build the error from a reply with an HTTP error status."""
     if 300 <= status < 400:
         return RefusedError(status, f"it redirects to {one_line(headers.get('location', '?'))}")
     found = parsed(body)
@@ -75,7 +75,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refuse
 
 
 def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> RefusedError:
-    """The refusal in an object of JSON: {"error": {"message": ...}} of OpenAI, {"error": ...} of
+    """Build the error from a JSON object: {"error": {"message": ...}} of OpenAI, {"error": ...} of
     Ollama, {"message": ...} and {"detail": ...} of others."""
     error = found.get("error") or found
     code = error.get("code") if isinstance(error, dict) else None
@@ -86,13 +86,13 @@ def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> R
 
 
 def status_of(error: Any) -> int:
-    """The HTTP status that an error within a reply of status 200 names, 500 if it names none."""
+    """Return the HTTP status in an error within a reply of status 200, 500 if there is none."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON in a body, None if it is not JSON."""
+    """Return the JSON in a body, or None if it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -100,16 +100,16 @@ def parsed(body: bytes) -> Any:
 
 
 def first_choice(found: Any) -> Any:
-    """The first of the choices of a completion, None if there are none."""
+    """Return the first choice of a completion, or None if there is none."""
     choices = found.get("choices") if isinstance(found, dict) else None
     return choices[0] if isinstance(choices, list) and choices else None
 
 
 def said(message: dict[str, Any], finish_reason: str) -> str:
-    """The text of a message: its content, a string or a list of parts, or the refusal.
+    """Return the text of a message: its content, a string or a list of parts, or the refusal.
 
-    A parser of thoughts that found no end of them leaves the answer among them. In a reply that
-    was cut there is none. A server without such a parser leaves the thoughts before the answer.
+    A parser of thoughts that found no end leaves the answer among them, unless the reply was cut. A
+    server without such a parser leaves the thoughts before the answer.
     """
     text = without_thoughts(text_of(message.get("content"))) or text_of(message.get("refusal"))
     if not text.strip() and finish_reason != "length":
@@ -118,7 +118,7 @@ def said(message: dict[str, Any], finish_reason: str) -> str:
 
 
 def text_of(content: Any) -> str:
-    """The text of a string, or of the parts of a list that have one and are no thoughts."""
+    """Return a string, or the text of a list's parts that are not thoughts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -127,13 +127,13 @@ def text_of(content: Any) -> str:
 
 
 def count(value: Any) -> int:
-    """A number of tokens, 0 if a server sends something else, such as a word or 1e400."""
+    """Return a number of tokens, 0 if a server sends something else, such as a word or 1e400."""
     known = isinstance(value, int | float) and math.isfinite(value)
     return int(value) if known and 0 <= value <= MOST_TOKENS else 0
 
 
 def refused_field(error: RefusedError, sent: set[str]) -> str | None:
-    """The optional field that a server did not take, None if something else was wrong."""
+    """Return the optional field that a server refused, or None for another error."""
     if error.status not in FIELD_REFUSED:
         return None
     for name in OPTIONAL:
@@ -143,7 +143,8 @@ def refused_field(error: RefusedError, sent: set[str]) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3)."""
+    """Return the seconds that a server asks to wait: a number, or an HTTP date (RFC 9110,
+    10.2.3)."""
     value = headers.get("retry-after", "")
     try:
         seconds = float(value)
@@ -157,7 +158,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def shown(body: bytes) -> str:
-    """What stands in a body that is not what was asked for, in one line."""
+    """Format the content of an unexpected body in one line."""
     text = body[:SHOWN].decode("utf-8", "replace")
     if not text.strip():
         return "an empty reply"
@@ -169,6 +170,6 @@ def shown(body: bytes) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text of bounded length in one line, without control characters."""
+    """Format a text in one line of bounded length, without control characters."""
     kept = "".join(sign if sign.isprintable() else " " for sign in text[: 20 * LONGEST_REASON])
     return " ".join(kept.split())[:LONGEST_REASON]

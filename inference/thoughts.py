@@ -1,9 +1,9 @@
-"""Thoughts that a model writes before its answer, and the answer, told apart.
+"""Separate the thoughts that a model writes before its answer from the answer.
 
-transformers parses what a model wrote by a response template. The template is made here, of the
-marks that the tokenizer has and of what the chat template writes before an answer: one that comes
-with a checkpoint holds regular expressions of strangers, and those that `transformers serve` keeps
-by model type fit the published tokenizers alone.
+transformers parses model output with a response template. We build it from the marks in the
+tokenizer and from what the chat template writes before an answer: a template in a checkpoint
+contains untrusted regular expressions, and those that `transformers serve` has by model type only
+fit the published tokenizers.
 """
 
 import re
@@ -13,9 +13,9 @@ from typing import Any
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
 
-THOUGHTS, ANSWER = "reasoning_content", "content"  # the fields' names in OpenAI's form
-# What begins and ends thoughts, and a pattern of what follows the beginning: Qwen 3 and 3.5, GLM
-# and others; Magistral; Gemma 4, whose thoughts are a channel with a name in its first line.
+THOUGHTS, ANSWER = "reasoning_content", "content"  # names of the fields in OpenAI's API
+# Start and end of thoughts, and a pattern of what follows the start: Qwen 3 and 3.5, GLM and
+# others; Magistral; Gemma 4, whose thoughts are a channel with a name in its first line.
 MARKS = (
     ("<think>", "</think>", ""),
     ("[THINK]", "[/THINK]", ""),
@@ -25,14 +25,14 @@ UNFINISHED = "the model's tokens ran out while it was thinking; raise the maximu
 
 
 def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, Any]:
-    """The form of what a model writes, for `ResponseParser` of transformers.
+    """Build the template of a model's output, for `ResponseParser` of transformers.
 
     Args:
-        processor: that of the model, with its tokenizer and chat template. ends: strings that end
-        an answer, None for an id without one.
+        processor: The model's processor, with its tokenizer and chat template.
+        ends: Strings that end an answer, None for an id without one.
 
     Returns:
-        A response template with the field `ANSWER` and, where the tokenizer has marks of thoughts,
+        A response template with the field `ANSWER` and, if the tokenizer has marks of thoughts,
         `THOUGHTS`.
     """
     begun = beginning(processor)
@@ -54,7 +54,7 @@ def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, A
 
 
 def beginning(processor: Any) -> str:
-    """What the chat template writes before an answer; "" if it does not tell."""
+    """Return what the chat template writes before an answer; "" if unknown."""
     asked = [{"role": "user", "content": [{"type": "text", "text": "a question"}]}]
     plain = render_with(processor, asked)
     whole = render_with(processor, asked, add_generation_prompt=True)
@@ -62,9 +62,9 @@ def beginning(processor: Any) -> str:
 
 
 def answer_pieces(pieces: Iterable[str], parser: Any) -> Iterator[str]:
-    """What of `pieces`, as a model writes them, is its answer.
+    """Yield the part of the generated `pieces` that is the answer.
 
-    Raises CephaloError if all that came were thoughts.
+    Raises CephaloError if all of them were thoughts.
     """
     silent = True
     for piece in pieces:
@@ -79,17 +79,17 @@ def answer_pieces(pieces: Iterable[str], parser: Any) -> Iterator[str]:
 
 
 def answers(events: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The pieces of the answer among a parser's events."""
+    """Yield the pieces of the answer among a parser's events."""
     for event in events:
         if event["type"] == "region_chunk" and event["field"] == ANSWER:
             yield event["text"]
 
 
 def without_thoughts(text: str) -> str:
-    """A reply of a server that leaves thoughts before the answer, without them.
+    """Remove the thoughts before the answer in a reply of a server.
 
-    The mark that begins them can be missing, as it is part of many prompts. Of thoughts without an
-    end nothing is left.
+    Their start mark can be missing, since it is part of many prompts. Of thoughts without an end
+    nothing is left.
     """
     for opened, closed, _ in MARKS:
         before, found, after = text.partition(closed)

@@ -1,7 +1,8 @@
-"""What a deeper model must keep of its sources: the kinds of its layers, and their order.
+"""Determine what a deeper model must preserve of its sources: the kinds of its layers, and their
+order.
 
-All facts are those of the sources' configurations and files. A layer has a kind: its tensors and
-what the lists of the configuration that go by layer, such as `layer_types`, say of it.
+All facts are those of the sources' configurations and files. The kind of a layer consists of its
+tensors and its entries in the configuration's per-layer lists, such as `layer_types`.
 """
 
 import re
@@ -12,17 +13,17 @@ from typing import Any
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import DECODER_LAYER, Checkpoint, Tensor
 
-# Why a decoder whose configuration has one of these cannot be cut into layers.
+# Why a decoder with one of these in its configuration cannot be split into layers.
 INSEPARABLE = {
     "num_kv_shared_layers": "its last layers use keys and values of earlier ones",
     "hidden_size_per_layer_input": "its embeddings have a part for each layer",
     "deepstack_layer_map": "features of images enter at layers that are listed by number",
 }
-SINGLE = "per_layer_config"  # settings of single layers, by their numbers
+SINGLE = "per_layer_config"  # settings of single layers by index
 HEAD = "lm_head.weight"
 BETWEEN = "layers stack between models of the same shape and vocabulary only"
-# Settings of a decoder on which what its layers compute does not depend: those of the generation,
-# of training and of its whole. What goes by layer is compared as the kind of each.
+# Settings of a decoder that do not affect what its layers compute: those of generation, of training
+# and of the whole. Per-layer settings are compared as the kind of each layer.
 NOT_OF_LAYERS = (
     r".*layer.*|.*token.*|.*dropout.*|.*_range|.*_cache|vocab_size|max_position_embeddings"
     r"|tie_word_embeddings|model_type|sliding_window_pattern|_.*|.*_implementation|.*_coef"
@@ -31,11 +32,11 @@ NOT_OF_LAYERS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint to take layers of.
+    """A checkpoint to take layers from.
 
     Attributes:
-        lists: the lists of its decoder's configuration that have an entry for each layer.
-        first_layers: how many of its first layers get features of images added to what they give.
+        lists: The per-layer lists of its decoder's configuration.
+        first_layers: Number of first layers that add image features to their output.
     """
 
     checkpoint: Checkpoint
@@ -43,14 +44,14 @@ class Source:
     first_layers: int
 
     def settings(self, layer: int) -> dict[str, Any]:
-        """What the configuration's lists say of a layer."""
+        """Return the entries of a layer in the configuration's lists."""
         return {name: values[layer] for name, values in self.lists.items()}
 
 
 def read_source(checkpoint: Checkpoint) -> Source:
-    """Read of a configuration what stacking its layers depends on.
+    """Read what stacking layers depends on from a configuration.
 
-    Raises CephaloError, with the reason, for a decoder that cannot be cut into layers.
+    Raises CephaloError, with the reason, for a decoder that cannot be split into layers.
     """
     from modeling_cephalo.checkpoint import read_config
     from modeling_cephalo.configuration_cephalo_moe import Mixture
@@ -67,7 +68,7 @@ def read_source(checkpoint: Checkpoint) -> Source:
         known = name in lists or "layer" not in name or name[0] == "_"
         if not known and isinstance(values, list | tuple) and any(map(is_number, values)):
             raise CephaloError(
-                f"{checkpoint.name} cannot be stacked: its layers are set apart by their numbers "
+                f"{checkpoint.name} cannot be stacked: its layers are identified by their numbers "
                 f"({name})"
             )
     vision = getattr(config, "vision_config", None)
@@ -76,14 +77,14 @@ def read_source(checkpoint: Checkpoint) -> Source:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it may be the number of a layer."""
+    """Return whether a value may be the index of a layer."""
     return isinstance(value, int)
 
 
 def lists_by_layer(text: Any) -> dict[str, list[Any]]:
-    """What a decoder's configuration says layer by layer, by the names there.
+    """Return the per-layer lists of a decoder's configuration by name.
 
-    Settings of single layers, by their numbers, become such a list too: empty where there is none.
+    Settings of single layers by index become such a list too, empty for other layers.
     """
     count = text.num_hidden_layers
     lists = {
@@ -101,10 +102,10 @@ def lists_by_layer(text: Any) -> dict[str, list[Any]]:
 
 
 def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:
-    """`other` with the names of its tensors as `first` spells them.
+    """Return `other` with its tensors named as in `first`.
 
     Raises CephaloError if their tensors outside the layers differ in name or shape; a head that is
-    the embeddings' weights need not be there.
+    tied to the embeddings may be missing.
     """
     ours, theirs = other.other_tensors(), first.other_tensors()
     if ours.keys() != theirs.keys() or other.layer_prefix != first.layer_prefix:
@@ -117,15 +118,15 @@ def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:
 
 
 def is_tied(checkpoint: Checkpoint) -> bool:
-    """Whether the head has the weights of the embeddings."""
+    """Return whether the head shares the weights of the embeddings."""
     from modeling_cephalo.checkpoint import read_config
 
     return bool(read_config(checkpoint.folder).tie_word_embeddings)
 
 
 def spelling(first: Checkpoint, other: Checkpoint) -> dict[str, str]:
-    """The names that `first` has for tensors of `other`, by those in its files, where transformers
-    takes both for the same."""
+    """Map the names of tensors in the files of `other` to those in `first` if transformers treats
+    both as the same."""
     from cephalo.merge_recipes.moe_sources import Dense
 
     known, names = Dense(first).files, {}
@@ -139,7 +140,7 @@ def spelling(first: Checkpoint, other: Checkpoint) -> dict[str, str]:
 def check_shapes(
     name: str, ours: Tensor | None, own: Checkpoint, theirs: Tensor | None, first: Checkpoint
 ) -> None:
-    """Raise CephaloError if a tensor is of another shape in a source than in the first."""
+    """Raise CephaloError if a tensor has another shape in a source than in the first one."""
     shapes = [tensor and tensor.shape for tensor in (ours, theirs)]
     if shapes[0] != shapes[1]:
         raise CephaloError(
@@ -150,11 +151,11 @@ def check_shapes(
 def stack(
     sources: Sequence[Source], ranges: Sequence[tuple[int, int]]
 ) -> tuple[int, dict[str, list[Any]]]:
-    """How the layers in `ranges` of `sources` follow each other in one model.
+    """Check that the layers in `ranges` of `sources` can follow each other in one model.
 
-    Returns after how many layers their kinds repeat, and the lists of its configuration that have
-    an entry for each layer. Raises CephaloError if the kinds do not go on as in the first source,
-    and if its first layers are not where features of images are added.
+    Returns the number of layers after which their kinds repeat, and the per-layer lists of the new
+    configuration. Raises CephaloError if the kinds do not continue as in the first source, and if
+    its first layers are not those that add image features.
     """
     first = sources[0]
     period = period_of(first)
@@ -178,8 +179,8 @@ def stack(
 def check_settings(sources: Sequence[Source]) -> None:
     """Raise CephaloError if layers of a source would compute something else in the merged model.
 
-    It has the decoder's configuration of the first source: its activation, positions, scale of
-    attention and the like.
+    That model has the decoder configuration of the first source: its activation, positions,
+    attention scale and others.
     """
     from cephalo.merge_recipes.moe_sources import differences, listed, settings
     from modeling_cephalo.checkpoint import read_config
@@ -200,7 +201,7 @@ def check_settings(sources: Sequence[Source]) -> None:
 
 
 def period_of(source: Source) -> int:
-    """After how many layers their kinds repeat: 1 where all are of one kind."""
+    """Return the number of layers after which their kinds repeat: 1 if all are of one kind."""
     kinds = [
         (source.settings(number), {name: tensor.shape for name, tensor in layer.items()})
         for number, layer in enumerate(source.checkpoint.layers)
@@ -213,7 +214,7 @@ def period_of(source: Source) -> int:
 
 
 def check_kind(first: Source, period: int, place: int, source: Source, layer: int) -> None:
-    """Raise CephaloError if a layer is not of the kind that layers at a place are of."""
+    """Raise CephaloError if a layer is not of the kind required at a place."""
     own, model = source.checkpoint, first.checkpoint
     settings, wanted = source.settings(layer), first.settings(place % period)
     for name in sorted(settings.keys() | wanted.keys()):

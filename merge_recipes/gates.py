@@ -1,9 +1,9 @@
-"""Train the gates of a mixture from example prompts, on the activations that they see at run time.
+"""Train the gates of a mixture from example prompts, on the activations at inference.
 
-A router sees the output of the norm after the attention, in the running mixture. These depend on
-the routing in the layers before, so the gates are trained twice: first on the activations of each
-expert's prompts with all tokens sent to that expert, as perfect gates would; then on those and on
-the activations under the gates just trained.
+The input of a router is the output of the norm after the attention, in the running mixture. It
+depends on the routing in earlier layers, so the gates are trained twice: first on the activations
+of each expert's prompts with all tokens sent to that expert, as perfect gates would; then on those
+and on the activations under the gates just trained.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from modeling_cephalo.modeling_cephalo_moe import (
     expert_shares,
 )
 
-TOKENS_PER_PROMPT = 64  # drawn from each prompt, or a long one would need gigabytes
+TOKENS_PER_PROMPT = 64  # sampled from each prompt, since a long one would need gigabytes
 WEIGHT_DECAY = 0.01
 
 Prompts = Sequence[Sequence[Prompt]]
@@ -33,8 +33,13 @@ Prompts = Sequence[Sequence[Prompt]]
 
 @dataclass(frozen=True)
 class Routing:
-    """How prompts are routed: `prompts` counted, the part of them of which most places (tokens
-    times layers) go to the right expert, and the part of all places that do."""
+    """The routing of prompts.
+
+    Attributes:
+        prompts: Their number.
+        accuracy: Share of the prompts with most places (tokens times layers) at the right expert.
+        token_share: Share of all places at the right expert.
+    """
 
     prompts: int
     accuracy: float
@@ -47,17 +52,19 @@ def train_gates(
     prompts: Prompts,
     training: GateTraining | None = None,
 ) -> None:
-    """Train the gates of a mixture, freshly built or from `from_pretrained`, and nothing else.
+    """Train the gates of a mixture, newly built or from `from_pretrained`, and nothing else.
+
+    By layer, it fits a multinomial logistic regression of the expert's index on the activations of
+    single tokens, each expert with the same total weight.
 
     Args:
-        model: its routers change in place.
-        processor: of the model; prompts are put through its chat template.
-        prompts: for each expert, in order, examples of what it is for.
-        training: steps, learning rate and seed.
+        model: Its routers are changed in place.
+        processor: Of the model; prompts are rendered with its chat template.
+        prompts: Example prompts for each expert, in order.
+        training: Steps, learning rate and seed.
 
-    By layer, multinomial logistic regression of the expert's index on the activations of single
-    tokens, each expert with the same total weight. Raises ValueError if the prompts are not for
-    as many experts as the model has.
+    Raises:
+        ValueError: If the number of experts in the prompts is not that of the model.
     """
     count = model.config.get_text_config().num_experts
     if len(prompts) != count:
@@ -81,7 +88,7 @@ def train_gates(
 
 
 def encode(processor: Any, prompt: Prompt) -> BatchFeature:
-    """The model's inputs for one prompt, as a user would ask it."""
+    """Return the model's inputs for one prompt, as at inference."""
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
     text = render_with(processor, messages, add_generation_prompt=True)
@@ -93,7 +100,7 @@ def encode(processor: Any, prompt: Prompt) -> BatchFeature:
 def router_inputs(
     model: RoutedGeneration, batch: BatchFeature, expert: int | None
 ) -> list[torch.Tensor]:
-    """What the router of each layer sees, [tokens, hidden], with all tokens sent to `expert`.
+    """Return the input of each layer's router, [tokens, hidden], with all tokens sent to `expert`.
 
     With None the routers choose.
     """
@@ -113,7 +120,7 @@ def router_inputs(
 
 @contextmanager
 def hooked(routers: list[CephaloMoeRouter], hook: Callable) -> Iterator[None]:
-    """`hook` sees, and may replace, the outputs of the routers that run inside."""
+    """Install `hook` on the outputs of the routers within the block; it may replace them."""
     handles: list[RemovableHandle] = [router.register_forward_hook(hook) for router in routers]
     try:
         yield
@@ -124,7 +131,7 @@ def hooked(routers: list[CephaloMoeRouter], hook: Callable) -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout inside."""
+    """Disable dropout within the block."""
     training = model.training
     model.eval()
     try:
@@ -134,7 +141,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 def to_model(model: RoutedGeneration, batch: BatchFeature) -> dict[str, torch.Tensor]:
-    """The tensors of a batch on the device of the embeddings, images in the model's dtype."""
+    """Move the tensors of a batch to the device of the embeddings, images in the model's dtype."""
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, torch.Tensor)
     return {
@@ -147,13 +154,15 @@ def to_model(model: RoutedGeneration, batch: BatchFeature) -> dict[str, torch.Te
 def fit_router(
     router: CephaloMoeRouter, hidden: torch.Tensor, experts: torch.Tensor, training: GateTraining
 ) -> None:
-    """Fit one router by full-batch Adam from zero, so that only the drawn tokens depend on chance.
-
-    Args:
-        hidden: [tokens, hidden], what it sees.
-        experts: int [tokens], where they belong.
+    """Fit one router by full-batch Adam from zero, so that only the sampled tokens are random.
 
     The regression is on standardised features; mean and scale are then folded into the router.
+
+    Args:
+        router: The router to fit.
+        hidden: Its inputs, [tokens, hidden].
+        experts: The target experts, int [tokens].
+        training: Steps, learning rate and seed.
     """
     device = router.weight.device
     hidden, experts = hidden.to(device, torch.float32), experts.to(device)
@@ -177,9 +186,9 @@ def fit_router(
 
 @torch.inference_mode()
 def measure_routing(model: RoutedGeneration, processor: Any, prompts: Prompts) -> Routing:
-    """Route prompts of each expert, in order, and count where their tokens go.
+    """Route the prompts of each expert, in order, and count where their tokens go.
 
-    With k experts a token the places are its k choices, of which one can be right.
+    With k experts per token the places are its k choices, of which one can be right.
     """
     shares, right = [], []
     k = model.config.get_text_config().num_experts_per_tok

@@ -32,7 +32,7 @@ from cephalo.model_cards.model_folder import count_parameters, read_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-# What comes along from the first source, besides the weights: processor, tokenizer, chat template.
+# Files copied from the first source besides the weights: processor, tokenizer, chat template.
 COMPANIONS = (
     "*processor_config.json",
     "generation_config.json",
@@ -43,7 +43,8 @@ COMPANIONS = (
 )
 
 
-VOCABULARIES = ("tokenizer.json", "added_tokens.json")  # token texts, of any name
+# Texts of tokens, which may look like any name.
+VOCABULARIES = ("tokenizer.json", "added_tokens.json")
 
 
 @app.command()
@@ -72,9 +73,11 @@ def merge(
 
 def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
     """Merge into `out`, which is written atomically. Returns False if `out` is the result of an
-    earlier identical run. Raises CephaloError before anything is written if `out` is something
-    else, if the sources do not match each other or the recipe, or if the disk is too small; and
-    afterwards if the result does not load completely.
+    earlier identical run.
+
+    Raises CephaloError before anything is written if `out` is something else, if the sources do not
+    match each other or the recipe, or if the disk is too small; and afterwards if the result does
+    not load completely.
     """
     check_outside(out, [source.model for source in recipe.sources])
     with locked_name(out):
@@ -98,7 +101,8 @@ def merge_checkpoints(
     found: dict[str, Checkpoint],
     digests: dict[Path, Future[str]],
 ) -> None:
-    """Merge the checkpoints in `found`, by the names in the recipe, into `out`; see `run_merge`."""
+    """Merge the checkpoints in `found`, by their names in the recipe, into `out`; see
+    `run_merge`."""
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights
     from modeling_cephalo.checkpoint import check_model
@@ -126,21 +130,21 @@ def merge_checkpoints(
 def merged_config(
     first: Checkpoint, recipe: DepthRecipe, lists: dict[str, list[Any]]
 ) -> dict[str, Any]:
-    """config.json as the first source has it, with the new depth, lists by layer and dtype.
+    """Return config.json of the first source with the new depth, per-layer lists and dtype.
 
-    Where its code comes from is left out: none of another repository, at no fixed revision, is to
-    be run. So is the attention, which is the choice of the machine that it runs on. Raises
-    CephaloError if transformers makes other lists of it.
+    References to remote code are removed, since none of another repository, at no fixed revision,
+    should run; and so is the attention implementation, which the machine chooses. Raises
+    CephaloError if transformers derives other lists from it.
     """
     config = without_code(json.loads(json.dumps(first.config)))
     for name in ("_attn_implementation", "attn_implementation"):
         config.pop(name, None)
-    # Older checkpoints have the decoder's settings beside those of the other parts.
+    # Older checkpoints have the decoder's settings on the level of the other parts.
     part = config.get("text_config", config)
     part["num_hidden_layers"] = recipe.layers
     for name, values in lists.items():
         if name == SINGLE:
-            # By layer_types, where the source leaves it to these.
+            # Derived from layer_types if the source does not set it.
             if name in part:
                 part[name] = {str(place): own for place, own in enumerate(values) if own}
         elif name in part or any(value != values[0] for value in values):
@@ -155,7 +159,7 @@ def merged_config(
 
 
 def check_lists(config: dict[str, Any], lists: dict[str, list[Any]]) -> None:
-    """Raise CephaloError if transformers makes other lists by layer of a configuration."""
+    """Raise CephaloError if transformers derives other per-layer lists from a configuration."""
     from transformers import CONFIG_MAPPING
 
     read = CONFIG_MAPPING[config["model_type"]].from_dict(json.loads(json.dumps(config)))
@@ -177,8 +181,8 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def write_code(folder: Path) -> None:
-    """Write this package's code beside the weights of a family that transformers does not have, so
-    that they load with `trust_remote_code` where this package is not installed."""
+    """Write this package's code beside the weights of a family that transformers lacks, so that
+    they load with `trust_remote_code` without this package."""
     from transformers.dynamic_module_utils import custom_object_save
 
     from modeling_cephalo.checkpoint import read_config, read_processor
@@ -195,7 +199,8 @@ def write_code(folder: Path) -> None:
 
 
 def copy_companions(source: Path, folder: Path) -> None:
-    """Copy processor, tokenizer, chat template and generation config, without places of code."""
+    """Copy processor, tokenizer, chat template and generation config, without references to
+    code."""
     for path in (path for pattern in COMPANIONS for path in source.glob(pattern)):
         shutil.copyfile(path, folder / path.name)
         if path.suffix != ".json" or path.name in VOCABULARIES:
@@ -205,7 +210,7 @@ def copy_companions(source: Path, folder: Path) -> None:
 
 
 def without_code(found: Any) -> Any:
-    """A JSON value without the places of code in it, at any depth."""
+    """Remove references to remote code from a JSON value, at any depth."""
     if not isinstance(found, dict):
         return found
     return {key: without_code(value) for key, value in found.items() if key != "auto_map"}

@@ -1,4 +1,5 @@
-"""`cephalo moe`: a mixture of experts from checkpoints, and its gates from example prompts."""
+"""`cephalo moe`: build a mixture of experts from checkpoints, and train its gates from example
+prompts."""
 
 import shutil
 from concurrent.futures import Future
@@ -55,9 +56,9 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     """Build the mixture of `recipe`, whose YAML is `text`, in `out`, written atomically.
 
     Returns False if `out` is the result of an earlier identical run, else True, and the gates.
-    Raises CephaloError before anything is written if `out` is something else, if no mixture is made
-    of the base's family, if an expert differs from it in more than weights, or if the disk is too
-    small.
+    Raises CephaloError before anything is written if `out` is something else, if the base's family
+    does not support mixtures, if an expert differs from it in more than weights, or if the disk is
+    too small.
     """
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     check_outside(out, names)
@@ -87,7 +88,7 @@ def mix(
     found: dict[str, Any],
     digests: dict[Path, Future[str]],
 ) -> Gates:
-    """Build the mixture of the models in `found`, by the names in the recipe; see `run_moe`."""
+    """Build the mixture of the models in `found`, by their names in the recipe; see `run_moe`."""
     from cephalo.merge_recipes.moe_sources import plan_mixture
     from cephalo.merge_recipes.weight_files import write_weights
     from modeling_cephalo.checkpoint import check_model
@@ -113,9 +114,9 @@ def mix(
 
 
 def config_of_mixture(base: "Dense", recipe: MoeRecipe) -> "PreTrainedConfig":
-    """The configuration of a mixture around `base`.
+    """Return the configuration of a mixture around `base`.
 
-    Raises CephaloError, with the reason, for a family or a decoder that no mixture is made of.
+    Raises CephaloError, with the reason, for a family or a decoder that does not support mixtures.
     """
     from modeling_cephalo import mixture_config
 
@@ -131,7 +132,7 @@ def config_of_mixture(base: "Dense", recipe: MoeRecipe) -> "PreTrainedConfig":
 
 
 def empty_mixture(config: "PreTrainedConfig") -> Any:
-    """The mixture on the meta device."""
+    """Create the mixture on the meta device."""
     from modeling_cephalo.published import on_meta
 
     model = on_meta(config)
@@ -142,12 +143,9 @@ def empty_mixture(config: "PreTrainedConfig") -> Any:
 def build(
     places: dict[str, str], skeleton: Any, base: Path, recipe: MoeRecipe, folder: Path
 ) -> tuple[Any, Any]:
-    """Add empty gates, code and processor to the weights in `folder`; load the mixture.
+    """Add empty gates, code and processor to the weights in `folder`, and load the mixture.
 
-    Args:
-        places: the file of each weight.
-
-    Returns the model and the processor.
+    `places` maps each weight to its file. Returns the model and the processor.
     """
     import torch
     from transformers.dynamic_module_utils import custom_object_save
@@ -175,7 +173,7 @@ def build(
 
 
 def save_gates(model: "torch.nn.Module", folder: Path) -> list[str]:
-    """Write the gates, float32, into a file of their own; return their names."""
+    """Write the gates, float32, to a separate file; return their names."""
     from safetensors.torch import save_file
 
     gates = {
@@ -188,9 +186,9 @@ def save_gates(model: "torch.nn.Module", folder: Path) -> list[str]:
 
 
 def teach_gates(model: Any, processor: Any, recipe: MoeRecipe) -> dict[str, Any]:
-    """Train the gates and measure them: on the test prompts, or for lack of them on the others.
+    """Train the gates and measure them: on the test prompts, or on the others if there are none.
 
-    Returns the figures as fields of Gates.
+    Returns the results as fields of Gates.
     """
     from cephalo.merge_recipes.gates import measure_routing, train_gates
 

@@ -11,7 +11,7 @@ from cephalo.merge_recipes.recipe import RECIPES, Strict
 
 
 class Prompt(Strict):
-    """A question as a user asks it, and the file of the image that it is about, if any."""
+    """A user's question, and the image file that it is about, if any."""
 
     text: str = Field(min_length=1)
     image: str | None = None
@@ -19,7 +19,7 @@ class Prompt(Strict):
     @model_validator(mode="before")
     @classmethod
     def plain(cls, value: Any) -> Any:
-        """In YAML a plain string is a prompt without an image."""
+        """Accept a plain string as a prompt without an image."""
         return {"text": value} if isinstance(value, str) else value
 
 
@@ -63,10 +63,10 @@ class MoeRecipe(Strict):
 
 
 def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
-    """The YAML text and the recipe of a file, or of a shipped recipe such as moe-3x8b.yml.
+    """Return the YAML text and the recipe of a file, or of a packaged recipe such as moe-3x8b.yml.
 
-    Files of images are looked up beside the recipe. Raises CephaloError for a missing file or
-    image, broken YAML, an unknown key and a wrong value, with their names.
+    Image files are resolved relative to the recipe. Raises CephaloError for a missing file or
+    image, invalid YAML, an unknown key and an invalid value, with their names.
     """
     path = next((path for path in (Path(name), RECIPES / name) if path.is_file()), None)
     if path is None:
@@ -87,9 +87,9 @@ def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
 
 
 def with_images_beside(recipe: MoeRecipe, folder: Path) -> MoeRecipe:
-    """`recipe` with the paths of its images made from `folder`.
+    """Resolve the paths of a recipe's images relative to `folder`.
 
-    Raises CephaloError for one that is not there.
+    Raises CephaloError if one is missing.
     """
 
     def placed(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:

@@ -19,7 +19,7 @@ from cephalo.merge_recipes.sources import Checkpoint, Tensor
 from cephalo.merge_recipes.weight_files import Piece, Planned, locate, plan_tensor
 from modeling_cephalo.checkpoint import read_config, told
 
-# What says where a checkpoint comes from or how it is run, not what it is.
+# Where a checkpoint comes from or how it is run, as opposed to what it computes.
 PROVENANCE = {
     "_name_or_path",
     "architectures",
@@ -30,16 +30,16 @@ PROVENANCE = {
     "use_cache",
 }
 STALE_BUFFERS = r"(rotary_emb\.inv_freq|position_ids)$"  # in files of older transformers
-# State that training leaves in tokenizer.json.
+# State of tokenizer.json that training leaves behind.
 TOKENIZER_STATE = ("padding", "truncation")
-NAMED = 5  # differences that an error lists
+NAMED = 5  # maximum differences in an error
 
 
 class Dense:
     """A checkpoint, and its tensors under the names of the modules of transformers' model."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CephaloError if its configuration names no family."""
+        """Wrap a checkpoint. Raises CephaloError if its configuration names no family."""
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.family = checkpoint.family
@@ -57,9 +57,9 @@ class Dense:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """The name in the files by the name in the model.
+        """Map names in the model to names in the files.
 
-        Raises CephaloError with the names that the files lack or have too many.
+        Raises CephaloError with the missing or unexpected names.
         """
         known = self.model.state_dict()
         renamings = [
@@ -81,22 +81,22 @@ class Dense:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by its name in the model."""
+        """Return every tensor by its name in the model."""
         return {name: self.checkpoint.tensors[file] for name, file in self.files.items()}
 
     @cached_property
     def places(self) -> dict[str, Piece]:
-        """Where each tensor lies, by its name in the model."""
+        """Return the location of each tensor, by its name in the model."""
         places = locate(self.checkpoint)
         return {name: places[file] for name, file in self.files.items()}
 
     def is_ignored(self, name: str) -> bool:
-        """Whether transformers drops this tensor when it loads the model."""
+        """Return whether transformers drops this tensor when it loads the model."""
         patterns = {*(self.model._keys_to_ignore_on_load_unexpected or ()), STALE_BUFFERS}
         return any(re.search(pattern, name) for pattern in patterns)
 
     def mlp_parts(self, name: str) -> list[str]:
-        """The tensors that make up one tensor of an expert, to be laid one after the other.
+        """Return the tensors that are concatenated to one tensor of an expert.
 
         `name` is that of a decoder MLP's `gate_up_proj` or `down_proj`, without ".weight". The
         fused projection of Mistral is `gate_proj`, then `up_proj`.
@@ -110,14 +110,16 @@ class Dense:
 def plan_mixture(
     shapes: dict[str, tuple[int, ...]], base: Dense, experts: list[Dense], dtype: str
 ) -> dict[str, Planned]:
-    """The tensors to write for a mixture, without its gates.
+    """Return the tensors to write for a mixture, without its gates.
+
+    Stacking experts, and fusing the two projections of one, concatenates bytes, since both are
+    along the first dimension.
 
     Args:
-        shapes: of all tensors of the mixture, by name.
-        dtype: "bfloat16" or the like.
-
-    Stacking experts, and fusing the two projections of one, is laying their bytes one after the
-    other, as both happen along the first dimension.
+        shapes: Of all tensors of the mixture, by name.
+        base: The base.
+        experts: The experts in order.
+        dtype: Such as "bfloat16".
     """
     planned = {}
     for name, shape in shapes.items():
@@ -133,10 +135,10 @@ def plan_mixture(
 
 
 def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
-    """Reject an expert that differs from the base in anything but weights.
+    """Raise CephaloError if an expert differs from the base in anything but weights.
 
-    Raises CephaloError with the names: of another family, a key of the configuration, a tensor's
-    shape, a part of the tokenizer, the chat template.
+    The message names the difference: the family, keys of the configuration, shapes of tensors,
+    parts of the tokenizer, or the chat template.
     """
     base_tokenizer = tokenizer_parts(base)
     for expert in experts:
@@ -160,7 +162,7 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
 
 
 def settings(config: Any) -> dict[str, Any]:
-    """A configuration as flat keys, "text_config.rope_theta" and the like, without provenance."""
+    """Flatten a configuration to keys such as "text_config.rope_theta", without provenance."""
 
     def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -177,25 +179,26 @@ def settings(config: Any) -> dict[str, Any]:
 
 
 def shapes(dense: Dense) -> dict[str, Any]:
-    """The shape of each tensor."""
+    """Return the shape of each tensor."""
     return {name: list(tensor.shape) for name, tensor in dense.tensors.items()}
 
 
 def tokenizer_parts(dense: Dense) -> dict[str, str]:
-    """Short hashes of the parts of tokenizer.json, of tokenizer.model and the chat template.
+    """Return short hashes of the parts of tokenizer.json, of tokenizer.model and of the chat
+    template.
 
-    A file that the folder does not have is left out: not every checkpoint has all. Raises
-    CephaloError where one is broken.
+    Missing files are skipped, since not every checkpoint has all. Raises CephaloError if one is
+    broken.
     """
     with told(f"cannot load {dense.name}: its tokenizer"):
         return parts_in(dense.checkpoint.folder)
 
 
 def parts_in(folder: Path) -> dict[str, str]:
-    """As `tokenizer_parts`, with whatever the library of tokenizers raises."""
+    """Return `tokenizer_parts`, raising any error of the tokenizers library."""
     parts: dict[str, str] = {}
     if (path := folder / "tokenizer.json").exists():
-        # Read and written by the library of today: its older versions write merges otherwise.
+        # Normalized by the current library: older versions write merges differently.
         content = json.loads(Tokenizer.from_file(str(path)).to_str())
         for key, value in content.items():
             if key == "model":
@@ -210,7 +213,7 @@ def parts_in(folder: Path) -> dict[str, str]:
 
 
 def chat_template(folder: Path) -> Any:
-    """The chat template, from the first of the files that may hold it."""
+    """Return the chat template, from the first of the files that may contain it."""
     if (path := folder / "chat_template.jinja").exists():
         return path.read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
@@ -222,12 +225,12 @@ def chat_template(folder: Path) -> Any:
 
 
 def digest(value: Any) -> str:
-    """A short hash of a JSON value."""
+    """Return a short hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """What differs between two flat mappings, by name."""
+    """Return the differences between two flat mappings, by name."""
     absent = object()
     return [
         f"{key} is {ours.get(key, 'not there')!r}, not {theirs.get(key, 'not there')!r}"
@@ -237,6 +240,6 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 
 def listed(names: list[str]) -> str:
-    """The first few, and how many more."""
+    """Format the first few names, and the number of the rest."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

@@ -1,4 +1,4 @@
-"""Provenance of a merged model, for its card and for repeated runs."""
+"""Provenance of a merged model, for its card and to recognize repeated runs."""
 
 import re
 from concurrent.futures import Future
@@ -11,7 +11,7 @@ from cephalo.model_cards.model_folder import FACTS
 
 
 def read_merge(out: Path) -> Merge | None:
-    """The provenance of the model in `out`; None if there is no model yet.
+    """Return the provenance of the model in `out`, or None if there is no model yet.
 
     Raises CephaloError if `out` is something else.
     """
@@ -30,8 +30,8 @@ def check_same(
     digests: dict[Path, Future[str]],
     out: Path,
 ) -> None:
-    """Raise CephaloError if `out`, of which its card tells `kept`, was made by another recipe or
-    from other weights."""
+    """Raise CephaloError if `out`, whose card states `kept`, was made by another recipe or from
+    other weights."""
     asked = merge_of(text, found, digests, kept.layers)
     if kept.recipe != asked.recipe:
         raise CephaloError(f"{out} was made by another recipe; remove it or give another --out")
@@ -46,12 +46,14 @@ def merge_of(
     layers: int,
     gates: Gates | None = None,
 ) -> Merge:
-    """Facts for the card about a merge of the checkpoints in `found`.
+    """Return facts for the card about a merge of the checkpoints in `found`.
 
     Args:
-        text: the recipe.
-        found: the checkpoints by their names in the recipe.
-        digests: the SHA-256 of each weight file, as `hashed_meanwhile` gives them.
+        text: The recipe.
+        found: The checkpoints by their names in the recipe.
+        digests: The SHA-256 of each weight file, from `hashed_meanwhile`.
+        layers: Depth of the result.
+        gates: The gates of a mixture.
     """
     sources = [
         MergeSource(
@@ -63,7 +65,7 @@ def merge_of(
 
 
 def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
-    """The text of a recipe with the names of folders in place of their paths."""
+    """Replace the paths of folders in a recipe's text by their names."""
     for given, checkpoint in found.items():
         if checkpoint.revision is None:
             whole = rf"(?<![\w./-]){re.escape(given)}(?![\w./-])"
@@ -72,7 +74,7 @@ def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
 
 
 def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:
-    """Facts for the card of a newly merged model; sources on the Hub are its bases."""
+    """Return facts for the card of a newly merged model; sources on the Hub are its bases."""
     bases = [source.name for source in merge.sources if source.revision]
     return ModelFacts(
         repo_id=name,

@@ -57,9 +57,9 @@ class DepthRecipe(Strict):
 
 
 def read_recipe(name: str) -> tuple[str, DepthRecipe]:
-    """The YAML text and the recipe of a file, or of a shipped recipe such as 10b.yml.
+    """Return the YAML text and the recipe of a file, or of a packaged recipe such as 10b.yml.
 
-    Raises CephaloError for a missing file, broken YAML, an unknown key and a wrong value.
+    Raises CephaloError for a missing file, invalid YAML, an unknown key and an invalid value.
     """
     path = next((path for path in (Path(name), RECIPES / name) if path.is_file()), None)
     if path is None:

@@ -19,8 +19,8 @@ from cephalo.cli.json_files import parse_object
 from cephalo.cli.weights import read_header, weight_files
 from cephalo.model_cards.hub_names import resolve, split_revision
 
-# The name of a tensor of a decoder layer: what comes before its number, the number, the rest. There
-# are several spellings: of checkpoints as they were published, and of those saved today.
+# The name of a tensor of a decoder layer: prefix, index, rest. There are several spellings: those
+# of published checkpoints, and those that transformers saves today.
 DECODER_LAYER = re.compile(
     r"((?:model\.|(?:model\.)?(?:language_model|text_model)\.(?:model\.)?)layers\.)(\d+)(\..+)"
 )
@@ -29,7 +29,7 @@ CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor as a safetensors header tells it: "BF16" and the like, and its shape."""
+    """A tensor as described by a safetensors header: dtype such as "BF16", and shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -45,8 +45,9 @@ class Checkpoint:
     """A folder with config.json and safetensors.
 
     Attributes:
-        name, revision: where it is from; the revision is a commit's sha, None for a folder.
-        spelling: names for its tensors to be used instead of those in its files.
+        name: Where it is from.
+        revision: SHA of the commit, None for a folder.
+        spelling: Names for its tensors to be used instead of those in its files.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """config.json. Raises CephaloError if it is missing or broken."""
+        """Return config.json. Raises CephaloError if it is missing or broken."""
         try:
             return parse_object((self.folder / "config.json").read_bytes())
         except (OSError, ValueError) as error:
@@ -66,7 +67,7 @@ class Checkpoint:
 
     @cached_property
     def weight_files(self) -> list[Path]:
-        """model.safetensors, or the files that model.safetensors.index.json names.
+        """Return model.safetensors, or the files in model.safetensors.index.json.
 
         Raises CephaloError if one is missing.
         """
@@ -74,7 +75,7 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor, from the headers of the files."""
+        """Return every tensor, from the headers of the files."""
         return {
             self.spelling.get(name, name): Tensor(entry["dtype"], tuple(entry["shape"]))
             for path in self.weight_files
@@ -84,7 +85,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Its model_type. Raises CephaloError if it has none."""
+        """Return its model_type. Raises CephaloError if it has none."""
         family = self.config.get("model_type")
         if not isinstance(family, str):
             raise CephaloError(
@@ -94,9 +95,9 @@ class Checkpoint:
 
     @cached_property
     def layer_prefix(self) -> str:
-        """What stands before the number of a decoder layer in the names of its tensors.
+        """Return what precedes the index of a decoder layer in the names of its tensors.
 
-        Raises CephaloError if there is no layer, or if several stacks of layers are there.
+        Raises CephaloError if there is no layer, or if there are several stacks of layers.
         """
         prefixes = sorted({match[1] for match, _ in self.layer_tensors()})
         if len(prefixes) == 1:
@@ -106,20 +107,20 @@ class Checkpoint:
 
     @cached_property
     def layers(self) -> list[dict[str, Tensor]]:
-        """The decoder layers in the files: the tensors of each, by their names after its number."""
+        """Return the tensors of each decoder layer in the files, by their names after the index."""
         found: dict[int, dict[str, Tensor]] = {}
         for match, tensor in self.layer_tensors():
             found.setdefault(int(match[2]), {})[match[3]] = tensor
         return [found.get(number, {}) for number in range(max(found, default=-1) + 1)]
 
     def layer_tensors(self) -> Iterator[tuple[re.Match[str], Tensor]]:
-        """The tensors of decoder layers, with the parts of their names."""
+        """Yield the tensors of decoder layers, with the parts of their names."""
         for name, tensor in self.tensors.items():
             if match := DECODER_LAYER.fullmatch(name):
                 yield match, tensor
 
     def other_tensors(self) -> dict[str, Tensor]:
-        """All tensors outside the decoder layers."""
+        """Return all tensors outside the decoder layers."""
         return {
             name: tensor
             for name, tensor in self.tensors.items()
@@ -128,7 +129,7 @@ class Checkpoint:
 
 
 def fetch(name: str) -> Checkpoint:
-    """The checkpoint of a folder, or of a Hub id with an optional @REVISION.
+    """Return the checkpoint of a folder, or of a Hub id with an optional @REVISION.
 
     Raises CephaloError if there is none, or if the Hub does not answer.
     """
@@ -146,9 +147,10 @@ def fetch(name: str) -> Checkpoint:
 
 @contextmanager
 def hashed_meanwhile(checkpoints: Iterable[Checkpoint]) -> Iterator[dict[Path, Future[str]]]:
-    """The SHA-256 of each weight file, being computed in another thread.
+    """Compute the SHA-256 of each weight file in another thread.
 
-    It begins while libraries load, and what it reads the system keeps for the copy that follows.
+    It starts while libraries load, and leaves the files in the system's cache for the copy that
+    follows.
     """
     paths = dict.fromkeys(path for own in checkpoints for path in own.weight_files)
     pool = ThreadPoolExecutor(1)
@@ -159,14 +161,14 @@ def hashed_meanwhile(checkpoints: Iterable[Checkpoint]) -> Iterator[dict[Path, F
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
     """Raise CephaloError if a source is incomplete: the first with its tokenizer and processor,
-    which the result takes over, the others with their weights."""
+    which the result inherits, the others with their weights."""
     from modeling_cephalo.checkpoint import check_model, check_weights
 
     first, *others = dict.fromkeys(checkpoint.folder for checkpoint in checkpoints)

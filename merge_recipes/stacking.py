@@ -1,7 +1,7 @@
 """Plan a merge with mergekit: from which layer of which source each tensor comes.
 
-Every tensor of a passthrough merge is one tensor of one source, so its bytes are then copied from
-file to file; mergekit's own executor, which takes each through memory, needs far longer for it.
+Every tensor of a passthrough merge is a tensor of one source, so its bytes are copied from file to
+file; mergekit's own executor, which loads each into memory, takes much longer.
 """
 
 from typing import Any
@@ -25,11 +25,12 @@ from modeling_cephalo import register
 def plan_layers(
     recipe: DepthRecipe, found: dict[str, Checkpoint], period: int = 1
 ) -> dict[str, Planned]:
-    """What to write for each tensor of the merged model, by mergekit's plan of `recipe`.
+    """Return what to write for each tensor of the merged model, by mergekit's plan of `recipe`.
 
     Args:
-        found: the checkpoint of each model that the recipe names, all spelled as the first.
-        period: after how many layers their tensors repeat.
+        recipe: The recipe.
+        found: The checkpoint of each model in the recipe, all spelled like the first.
+        period: Number of layers after which their tensors repeat.
     """
     register()  # mergekit reads each configuration with AutoConfig
     by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}
@@ -46,7 +47,7 @@ def plan_layers(
         configuration.referenced_models()[0].config(trust_remote_code=False),
     )
     planned = {}
-    # The last would close mergekit's own files. The types of the others are made as it runs.
+    # The last one would close mergekit's files. The types of the others are created at run time.
     tasks: list[Any] = planner.plan_to_disk(out_path="")[:-1]
     for task in tasks:
         [(model, source)] = task.tensor_task.gather_tensors.weight_info.items()
@@ -59,29 +60,30 @@ def plan_layers(
 class Layers(ModuleArchitecture):
     """A decoder for mergekit, which knows none of the families.
 
-    It is made of the keys of the first checkpoint, so no tensor can be forgotten. All that is not
-    in a layer is listed before the layers, as mergekit takes that from the first slice's model.
+    It consists of the keys of the first checkpoint, so no tensor can be forgotten. Everything
+    outside of the layers is listed before the layers, since mergekit takes that from the first
+    slice's model.
     """
 
     def __init__(self, first: Checkpoint, period: int) -> None:
         self.first, self.period = first, period
 
     def pre_weights(self, config: Any) -> list[WeightInfo]:
-        """All tensors outside the layers."""
+        """Return all tensors outside the layers."""
         return [WeightInfo(name=name) for name in self.first.other_tensors()]
 
     def post_weights(self, config: Any) -> list[WeightInfo]:
-        """None."""
+        """Return an empty list."""
         return []
 
     def layer_weights(self, index: int, config: Any) -> list[WeightInfo]:
-        """The tensors of a layer, in the same order for all of a kind."""
+        """Return the tensors of a layer, in the same order for all of a kind."""
         names = sorted(self.first.layers[index % self.period])
         return [WeightInfo(name=f"{self.first.layer_prefix}{index}{name}") for name in names]
 
 
 def architecture(first: Checkpoint, period: int) -> ModelArchitecture:
-    """The architecture of `first` for mergekit."""
+    """Return the architecture of `first` for mergekit."""
     return ModelArchitecture(
         modules={"default": ModuleDefinition(architecture=Layers(first, period))},
         architectures=first.config["architectures"],

@@ -1,4 +1,4 @@
-"""The weights of a new model, written straight from the files of its sources, piece by piece."""
+"""Write the weights of a new model directly from the files of its sources, piece by piece."""
 
 import json
 import os
@@ -50,7 +50,8 @@ class Piece:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a piece goes: the descriptor of an open file, a place in it, the dtype there."""
+    """The destination of a piece: the descriptor of an open file, an offset in it, and its
+    dtype."""
 
     file: int
     start: int
@@ -62,8 +63,7 @@ Targets = dict[Path, dict[Piece, list[Target]]]
 
 @dataclass(frozen=True)
 class Planned:
-    """A tensor to be written: its dtype and shape, and the pieces that lie in it one after the
-    other."""
+    """A tensor to be written: its dtype and shape, and the pieces that it consists of, in order."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -71,12 +71,12 @@ class Planned:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return sum(piece.elements for piece in self.pieces) * self.dtype.itemsize
 
 
 def locate(checkpoint: Checkpoint) -> dict[str, Piece]:
-    """Where each tensor of a checkpoint lies, by the name that it goes by.
+    """Return the location of each tensor of a checkpoint, by its name in use.
 
     Raises CephaloError for a dtype that is not in DTYPES, such as those of quantised weights.
     """
@@ -99,9 +99,9 @@ def locate(checkpoint: Checkpoint) -> dict[str, Piece]:
 
 
 def plan_tensor(shape: tuple[int, ...], pieces: list[Piece], dtype: str) -> Planned:
-    """The tensor that `pieces` make where `dtype`, "bfloat16" or the like, is asked for.
+    """Plan the tensor that `pieces` form in `dtype`, such as "bfloat16".
 
-    Whole numbers, such as positions, stay as they are.
+    Integers, such as positions, keep their dtype.
     """
     own = pieces[0].dtype
     return Planned(getattr(torch, dtype) if own.is_floating_point else own, shape, pieces)
@@ -119,10 +119,16 @@ def write_weights(
     sources is held in memory.
 
     Args:
-        digests: the weight files of the sources, as `hashed_meanwhile` gives them.
+        planned: The tensors by name.
+        digests: The weight files of the sources, from `hashed_meanwhile`.
+        folder: Output folder.
+        shard_bytes: Maximum size of a file.
 
-    Returns the file of each tensor. Raises CephaloError before a byte is written if the disk has
-    no room for them.
+    Returns:
+        The file of each tensor.
+
+    Raises:
+        CephaloError: Before a byte is written, if the disk has too little space.
     """
     total = sum(tensor.size for tensor in planned.values())
     check_room(folder, total)
@@ -140,17 +146,18 @@ def write_weights(
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raise CephaloError if the disk of `folder` has not `needed` bytes, and one per cent, free."""
+    """Raise CephaloError if the disk of `folder` has less than `needed` bytes, and one per cent,
+    free."""
     free = shutil.disk_usage(folder).free
     if free < needed * 1.01:
         raise CephaloError(
             f"the merged model takes {needed / 1e9:.1f} GB and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free; free some space or give an --out on another disk"
+            f"{free / 1e9:.1f} GB free; free disk space or give an --out on another disk"
         )
 
 
 def in_order(planned: dict[str, Planned], sources: list[Path]) -> dict[str, Planned]:
-    """`planned` as it lies in the sources, so that what is read in order is written in order."""
+    """Sort `planned` by location in the sources, so that sequential reads are sequential writes."""
     numbers = {path: number for number, path in enumerate(sources)}
 
     def place(name: str) -> tuple[int, int]:
@@ -161,7 +168,7 @@ def in_order(planned: dict[str, Planned], sources: list[Path]) -> dict[str, Plan
 
 
 def split(planned: dict[str, Planned], shard_bytes: int) -> list[dict[str, Planned]]:
-    """`planned` in parts of at most `shard_bytes`, or one tensor."""
+    """Split `planned` into parts of at most `shard_bytes`, or one tensor."""
     shards: list[dict[str, Planned]] = [{}]
     size = 0
     for name, tensor in planned.items():
@@ -174,7 +181,7 @@ def split(planned: dict[str, Planned], shard_bytes: int) -> list[dict[str, Plann
 
 
 def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> None:
-    """Write the header of a safetensors file, and note in `targets` what is to follow it."""
+    """Write the header of a safetensors file, and record in `targets` what follows it."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, tensor in shard.items():
@@ -186,7 +193,7 @@ def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> 
         }
         offset = end
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the data begins at a multiple of eight
+    text += b" " * (-len(text) % 8)  # data starts at a multiple of eight
     file.write(len(text).to_bytes(8, "little") + text)
     file.flush()
     place = file.tell()
@@ -199,8 +206,8 @@ def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> 
 def distribute(
     path: Path, targets: dict[Piece, list[Target]], digest: Future[str], bar: tqdm
 ) -> None:
-    """Write each piece of a file to its targets; then the system need not keep it in memory, once
-    it is hashed too. Raises EOFError if the file ends too early."""
+    """Write each piece of a file to its targets; the system may then evict it, once it is hashed
+    too. Raises EOFError if the file ends too early."""
     with path.open("rb") as source:
         for piece in sorted(targets, key=lambda piece: piece.start):
             for target in targets[piece]:
@@ -212,7 +219,7 @@ def distribute(
 
 
 def copy_piece(source: BufferedReader, piece: Piece, target: Target) -> None:
-    """Write a piece of an open file to its target, in the dtype there.
+    """Write a piece of an open file to its target, in the target's dtype.
 
     Raises EOFError if the file ends before the piece does.
     """
@@ -222,14 +229,14 @@ def copy_piece(source: BufferedReader, piece: Piece, target: Target) -> None:
     while done < piece.size:
         chunk = buffer[: piece.size - done]
         if source.readinto(chunk) < len(chunk):
-            raise EOFError(f"{piece.path} ends before its header says")
+            raise EOFError(f"{piece.path} is shorter than its header states")
         write_chunk(chunk, piece.dtype, done // piece.dtype.itemsize, target)
         done += len(chunk)
 
 
 def copy_in_kernel(source: BufferedReader, piece: Piece, target: Target) -> int:
-    """Have the system copy the bytes of a piece, which costs less than to read and write them;
-    returns how many it did. Not every system and pair of disks can."""
+    """Copy the bytes of a piece by the system, which is faster than reading and writing them;
+    return how many were copied. Not every system and pair of disks supports it."""
     done = 0
     try:
         while done < piece.size and (
@@ -243,17 +250,17 @@ def copy_in_kernel(source: BufferedReader, piece: Piece, target: Target) -> int:
         ):
             done += copied
     except (AttributeError, OSError):
-        pass  # not Linux, or not between these disks; on a full one the next write fails as well
+        pass  # not Linux, or not between these disks; if one is full, the next write fails as well
     return done - done % piece.dtype.itemsize
 
 
 def write_chunk(chunk: memoryview, dtype: torch.dtype, skipped: int, target: Target) -> None:
-    """Write a chunk of a piece, after `skipped` values of it, in the dtype of `target`."""
+    """Write a chunk of a piece, after its first `skipped` values, in the dtype of `target`."""
     if dtype != target.dtype:
         values = torch.frombuffer(chunk, dtype=dtype).to(target.dtype)
         chunk = values.view(torch.uint8).numpy().data
     place = target.start + skipped * target.dtype.itemsize
-    while chunk:  # the system may write less than it is given
+    while chunk:  # the system may write less than requested
         written = os.pwrite(target.file, chunk, place)
         chunk, place = chunk[written:], place + written
 

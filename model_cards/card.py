@@ -1,4 +1,4 @@
-"""`cephalo card`: the card of a model folder, rebuilt from the content of the folder."""
+"""`cephalo card`: rebuild the card of a model folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.files import locked
+from cephalo.cli.weights import check_finite, weight_files
 from cephalo.model_cards.model_card import read_facts, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -28,5 +29,7 @@ def card(
     """
     facts = read_facts(folder)
     with locked(folder):
+        for path in weight_files(folder, str(folder)):
+            check_finite(path)
         write_card(folder, facts)
     print(folder / "README.md")

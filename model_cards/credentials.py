@@ -1,6 +1,6 @@
 """Find credentials before an upload: keys and tokens of known formats, and those in use here.
 
-Formats of detect-secrets are used where they are specific enough.
+Formats of detect-secrets are used if they are specific enough.
 """
 
 import os
@@ -29,15 +29,16 @@ from cephalo.cli.json_files import strings
 from cephalo.cli.logs import no_bars
 
 BLOCK = 4 << 20  # bytes read at a time
-OVERLAP = 8 << 10  # bytes of a block that are read again with the next: the longest credential
-# A binary file's numbers hold no text; pickles and archives keep theirs at the ends.
+# Bytes of a block that are read again with the next: the length of the longest credential.
+OVERLAP = 8 << 10
+# A binary file's numbers contain no text; pickles and archives have theirs at the ends.
 BINARY_ENDS = 32 << 20  # bytes
 LONGEST_HEADER = 100 << 20  # bytes of a safetensors file, as its own library allows
 ROWS = 256  # of a Parquet file at a time
 TEXT_TYPES = ("STRING", "JSON", "ENUM")  # logical types of Parquet
 SHOWN = 4  # characters of a credential in a message
-FEWEST_SIGNS = 6  # different ones in a credential; "xxxx" and "1234" stand for one
-SHORTEST_VALUE = 16  # characters of a variable's value that is taken for a credential
+FEWEST_SIGNS = 6  # distinct characters of a credential; "xxxx" and "1234" are placeholders
+SHORTEST_VALUE = 16  # characters of an environment variable that is considered a credential
 
 ESCAPED_SPACE = re.compile(r"\\[nrt]")
 ESCAPE = re.compile(r"(%[0-9A-F]{2}|\\u[0-9A-F]{4})\Z", re.IGNORECASE)
@@ -51,23 +52,25 @@ EXAMPLE_HOST = re.compile(r"@(.*\.)?(example(\.\w+)?|host(name)?)(?![\w.-])", re
 
 
 def varied(text: str) -> bool:
-    """Whether a text has as many different characters as a random one, and is no example."""
+    """Return whether a text has as many different characters as a random one, and is not an
+    example."""
     return len(set(text)) >= FEWEST_SIGNS and "EXAMPLE" not in text.upper()
 
 
 def mixed(text: str) -> bool:
-    """Whether capitals, small letters and digits alternate as in random text, not as in names."""
+    """Return whether capitals, lower-case letters and digits alternate as in random text, unlike in
+    names."""
     capitals, small = sum(map(str.isupper, text)), sum(map(str.islower, text))
     return varied(text) and capitals >= 3 and small >= 3 and any(map(str.isdigit, text))
 
 
 def cased(text: str) -> bool:
-    """As `mixed`, whether or not there are digits."""
+    """Return `mixed`, with or without digits."""
     return varied(text) and min(sum(map(str.isupper, text)), sum(map(str.islower, text))) >= 3
 
 
 def is_password(address: str) -> bool:
-    """Whether the password in `://user:password@host` is a real one, and no stand-in."""
+    """Return whether the password in `://user:password@host` is real, and not a placeholder."""
     user, _, password = address.rpartition("@")[0].partition("://")[2].partition(":")
     stands_in = password == user or STAND_INS.fullmatch(password)
     return not stands_in and not EXAMPLE_HOST.search(address)
@@ -75,10 +78,10 @@ def is_password(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a kind of credential: what `pattern` matches from one of `starts` on.
+    """The format of a kind of credential: `pattern`, matched from one of `starts` on.
 
-    `is_real` is False for texts of the same form that are not credentials. If `alone` is False, it
-    may directly follow a letter or digit.
+    `is_real` returns False for texts of the same format that are not credentials. If `alone` is
+    False, it may directly follow a letter or digit.
     """
 
     kind: str
@@ -89,13 +92,14 @@ class Form:
 
 
 def known(kind: str, detector: type, *starts: str, is_real: Callable[[str], bool] = varied) -> Form:
-    """The form of a detector of detect-secrets, whose matches begin with one of `starts`."""
+    """Build the format of a detector of detect-secrets, whose matches begin with one of
+    `starts`."""
     patterns = "|".join(f"(?:{pattern.pattern})" for pattern in detector.denylist)
     return Form(kind, starts, re.compile(patterns), is_real)
 
 
 FORMS = (
-    # `hf_` and 34 letters and digits; Cephalo's own hub has 36 of the alphabet of URLs.
+    # `hf_` and 34 letters and digits; Cephalo's own hub has 36 of the URL alphabet.
     Form("a Hub token", ("hf_", "api_org_"), re.compile(r"(hf|api_org)_[A-Za-z0-9]{30,}")),
     Form("a Hub token", ("hf_",), re.compile(r"hf_[\w-]{36}(?![\w-])", re.ASCII), cased),
     Form(
@@ -134,7 +138,7 @@ FORMS = (
         alone=False,
     ),
     Form(
-        "an API key",  # of OpenAI, Anthropic, OpenRouter and whoever writes theirs alike
+        "an API key",  # of OpenAI, Anthropic, OpenRouter and others with the same format
         ("sk-",),
         re.compile(r"sk-(or-v1-[0-9a-f]{64}|[\w-]{32,})", re.ASCII),
         lambda found: found.startswith("sk-or-") or mixed(found),
@@ -183,7 +187,7 @@ LITERALS = [(start, form) for form in FORMS for start in form.starts]
 
 @dataclass(frozen=True)
 class Credential:
-    """What was found: its kind, as "a Hub token", its first characters and where it begins."""
+    """A credential: its kind, such as "a Hub token", its first characters and its position."""
 
     kind: str
     shown: str
@@ -191,9 +195,9 @@ class Credential:
 
 
 def find_credential(text: str, in_use: dict[str, str] | None = None) -> Credential | None:
-    """The first credential in `text`, or None.
+    """Return the first credential in `text`, or None.
 
-    `in_use` maps values that are credentials for certain to what they are.
+    `in_use` maps values that are certainly credentials to their kinds.
     """
     text = ESCAPED_SPACE.sub("  ", text) if "\\" in text else text
     for value, kind in (in_use or {}).items():
@@ -210,7 +214,7 @@ def find_credential(text: str, in_use: dict[str, str] | None = None) -> Credenti
 
 
 def occurrences(text: str, literal: str) -> Iterator[int]:
-    """Where `literal` begins in `text`."""
+    """Yield the positions of `literal` in `text`."""
     start = text.find(literal)
     while start >= 0:
         yield start
@@ -218,13 +222,15 @@ def occurrences(text: str, literal: str) -> Iterator[int]:
 
 
 def follows_letter(text: str, start: int) -> bool:
-    """Whether a letter or digit is before `start` that is not the end of an escape such as %3D."""
+    """Return whether a letter or digit precedes `start` that is not the end of an escape such as
+    %3D."""
     before = text[max(start - 6, 0) : start]
     return before[-1:].isalnum() and not ESCAPE.search(before)
 
 
 def credentials_in_use(token: str | None) -> dict[str, str]:
-    """The Hub token of this push, and what variables of this process hold: value to kind."""
+    """Return the Hub token of this push, and the values of environment variables, by value to
+    kind."""
     found = {
         value: f"the value of {name}"
         for name, value in os.environ.items()
@@ -234,10 +240,10 @@ def credentials_in_use(token: str | None) -> dict[str, str]:
 
 
 def refuse_credentials(folder: Path, files: Iterable[str], token: str | None) -> None:
-    """Raise CephaloError if one of `files`, paths inside `folder`, holds a credential.
+    """Raise CephaloError if one of `files`, paths inside `folder`, contains a credential.
 
-    Texts are read whole, of Parquet files the texts of all rows, of safetensors files the header,
-    of other long binary files the ends. `token` is the Hub token of this push.
+    Texts are read completely; of Parquet files the texts of all rows, of safetensors files the
+    header, of other long binary files the ends. `token` is the Hub token of this push.
     """
     in_use = credentials_in_use(token)
     for name in tqdm(files, desc="looking for credentials", delay=2, disable=no_bars()):
@@ -246,15 +252,15 @@ def refuse_credentials(folder: Path, files: Iterable[str], token: str | None) ->
                 line = part.lines + part.text.count("\n", 0, found.start)
                 raise CephaloError(
                     f"{name}, {f'line {line}' if part.lines else part.where}: what looks like "
-                    f"{found.kind} ({found.shown}...); take it out, then push again"
+                    f"{found.kind} ({found.shown}...); remove it, then push again"
                     + (", or leave the document out with --leave-out" if part.document else "")
                 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """Text of a file: where it is, such as "row 3", or the number of its first line; and the
-    document of a dataset's row."""
+    """Text of a file: its place, such as "row 3", or the number of its first line; and the document
+    of a dataset's row."""
 
     text: str
     where: str = ""
@@ -263,7 +269,7 @@ class Part:
 
 
 def parts(path: Path) -> Iterator[Part]:
-    """The parts of a file that may hold text."""
+    """Yield the parts of a file that may contain text."""
     with path.open("rb") as file:
         head = file.read(BLOCK)
         file.seek(0)
@@ -278,9 +284,9 @@ def parts(path: Path) -> Iterator[Part]:
 
 
 def blocks(file: BinaryIO, size: int, binary: bool) -> Iterator[Part]:
-    """The blocks of a file, without the middle of a long binary one.
+    """Yield the blocks of a file, without the middle of a long binary one.
 
-    Credentials are ASCII, so a character of each byte is enough.
+    Credentials are ASCII, so one character per byte is enough.
     """
     starts: Iterable[int] = range(0, size, BLOCK)
     if binary and size > 2 * BINARY_ENDS:
@@ -294,13 +300,13 @@ def blocks(file: BinaryIO, size: int, binary: bool) -> Iterator[Part]:
 
 
 def safetensors_header(file: BinaryIO) -> str:
-    """The JSON at the start of a safetensors file: names of tensors and its metadata."""
+    """Return the JSON at the start of a safetensors file: names of tensors and its metadata."""
     length = int.from_bytes(file.read(8), "little")
     return file.read(min(length, LONGEST_HEADER)).decode("utf-8", errors="replace")
 
 
 def parquet_parts(path: Path) -> Iterator[Part]:
-    """The texts of a Parquet file: its metadata, and those of each row.
+    """Yield the texts of a Parquet file: its metadata, and those of each row.
 
     Raises CephaloError if it cannot be read.
     """

@@ -1,4 +1,5 @@
-"""The card of a published dataset: sources, licences, splits, what was dropped, samples, limits."""
+"""Write the card of a published dataset: sources, licences, splits, dropped rows, samples,
+limits."""
 
 import io
 import json
@@ -26,9 +27,9 @@ from cephalo.model_cards.sources import Sources
 from cephalo.model_cards.teacher_terms import NO_MODEL, teacher_terms
 
 HERE = Path(__file__).parent
-SAMPLES = 4  # rows of as many documents
+SAMPLES = 4  # rows, each of another document
 SAMPLE_SIDE = 480  # pixels
-# Why rows are left out; the names are those of `cephalo.dataset_scripts.publication.dedup`.
+# Reasons for dropped rows; the names are those of `cephalo.dataset_scripts.publication.dedup`.
 REASONS = {
     "repeated": "of a document that was read again, under another name",
     "named": "of a document that was left out by its name",
@@ -45,13 +46,13 @@ REASONS = {
 }
 
 
-UNREAD = ("schema", "no_answer")  # replies that could not be checked
+UNREAD = ("schema", "no_answer")  # replies that could not be parsed
 MAIN_LANGUAGE = 0.02  # of the rows; a language of fewer is a guess from a few words
 
 
 @dataclass
 class Sample:
-    """A row for the card: an encoded image, what was asked, what was answered."""
+    """A row for the card: an encoded image, the question, the answer."""
 
     image: bytes
     document: str
@@ -61,7 +62,7 @@ class Sample:
 
 @dataclass
 class DatasetFacts:
-    """The facts on the card. The first seven fields and `seen` are given; `count` fills in the
+    """The facts on the card. The first seven fields and `seen` are arguments; `count` fills in the
     others."""
 
     repo_id: str
@@ -77,16 +78,16 @@ class DatasetFacts:
     """Conversations by teacher, task and version of the task's prompt."""
     caption_words: Counter[int] = field(default_factory=Counter)  # figures by length of caption
     languages: Counter[str] = field(default_factory=Counter)  # rows by ISO 639-1 code
-    looked: Counter[str] = field(default_factory=Counter)  # conversations by outcome of second look
-    reviewed: int = 0  # conversations that people accepted or edited
-    seen: int = 0  # figures that people accepted or corrected
+    # Conversations by outcome of verification.
+    looked: Counter[str] = field(default_factory=Counter)
+    reviewed: int = 0  # conversations that were accepted or edited manually
+    seen: int = 0  # figures that were accepted or corrected manually
     samples: list[Sample] = field(default_factory=list)
 
     def count(
         self, config: str, row: dict[str, Any], split: str, language: str | None = None
     ) -> None:
-        """Count one row that is published, in a language as far as it is known, figures before
-        conversations."""
+        """Count one published row and its language, if known. Figures come before conversations."""
         if language:
             self.languages[language] += 1
         self.licenses.setdefault(config, Counter())[row["license"] or "unknown"] += 1
@@ -107,7 +108,7 @@ class DatasetFacts:
                 self.sources.cite(row)
 
     def sample(self, row: dict[str, Any], split: str) -> None:
-        """Keep a row of train for the card if it is the first of its document."""
+        """Store a row of train for the card if it is the first of its document."""
         if len(self.samples) == SAMPLES or split != "train" or not row["images"]:
             return
         if row["document"] not in {sample.document for sample in self.samples}:
@@ -116,12 +117,12 @@ class DatasetFacts:
 
     @property
     def captions_missing(self) -> int:
-        """The figures without a caption."""
+        """The number of figures without a caption."""
         return self.caption_words[0]
 
     @property
     def answers(self) -> Counter[str]:
-        """The answers that refinement "accepted" and "rejected"."""
+        """The number of answers that refinement "accepted" and "rejected"."""
         counts: Counter[str] = Counter()
         for report in self.reports:
             for task in report.get("tasks", {}).values():
@@ -130,12 +131,12 @@ class DatasetFacts:
 
     @property
     def read(self) -> int:
-        """The answers that could be parsed and were checked."""
+        """The number of answers that could be parsed and were checked."""
         return self.answers.total() - sum(self.failed[name] for name in UNREAD)
 
     @property
     def failed(self) -> Counter[str]:
-        """The answers that failed each check of refinement; one may fail several."""
+        """The number of answers that failed each check of refinement; one may fail several."""
         counts: Counter[str] = Counter()
         for report in self.reports:
             for check, by_task in report.get("checks", {}).items():
@@ -144,7 +145,7 @@ class DatasetFacts:
 
 
 def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """The `report.json` files that `cephalo refine` wrote in these folders."""
+    """Return the `report.json` files of `cephalo refine` in these folders."""
     reports = []
     for path in (folder / "report.json" for folder in folders):
         with suppress(FileNotFoundError):
@@ -153,7 +154,7 @@ def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> None:
-    """Write README.md, ATTRIBUTION.md and card/ (plots and samples) into a dataset's folder."""
+    """Write README.md, ATTRIBUTION.md and card/ (plots and samples) to a dataset's folder."""
     (folder / "card").mkdir(parents=True)
     write_plots(folder / "card" / "plots.png", facts)
     for number, sample in enumerate(facts.samples):
@@ -169,8 +170,8 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
 
 
 def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
-    """Tell `load_dataset` where every config and split lies, CONFIG/SPLIT-*, and which is meant
-    where none is named."""
+    """Add the files of every config and split, CONFIG/SPLIT-*, and the default config for
+    `load_dataset`."""
     talks = (name for name in infos if name.startswith("conversations"))
     default = next(talks, next(iter(infos)))
     DatasetInfosDict(infos).to_dataset_card_data(data)
@@ -188,7 +189,8 @@ def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
 
 
 def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetCard:
-    """The card, with the front matter that lets `load_dataset` find every config and split."""
+    """Build the card, with the front matter by which `load_dataset` finds every config and
+    split."""
     licenses = {license for counts in facts.licenses.values() for license in counts}
     data = DatasetCardData(
         language=main_languages(facts.languages),
@@ -222,19 +224,19 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
 
 
 def main_languages(languages: Counter[str]) -> list[str]:
-    """The languages of the rows, the most frequent first; English where none is known."""
+    """Return the languages of the rows, the most frequent first; English if unknown."""
     least = MAIN_LANGUAGE * languages.total()
     return [name for name, count in languages.most_common() if count >= least] or ["en"]
 
 
 def annotators(facts: DatasetFacts) -> list[str]:
-    """Who wrote the texts, in the Hub's terms: the papers' authors, and models."""
+    """Return who wrote the texts, in the Hub's terms: the papers' authors, and models."""
     models = {teacher for teacher, _, _ in facts.teachers} - NO_MODEL
     return ["expert-generated"] + ["machine-generated"] * bool(models)
 
 
 def size_category(rows: int) -> str:
-    """The Hub's class of size: "n<1K", "1K<n<10K", ..."""
+    """Return the Hub's class of size: "n<1K", "1K<n<10K", ..."""
     names = ["1K", "10K", "100K", "1M", "10M", "100M"]
     above = [name for power, name in enumerate(names, 3) if rows >= 10**power]
     below = names[len(above) : len(above) + 1]

@@ -1,4 +1,4 @@
-"""The plots of a dataset's card, in one PNG file."""
+"""Draw the plots of a dataset's card, in one PNG file."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from cephalo.model_cards.dataset_card import DatasetFacts
 
-LICENSES = 8  # bars; the rarer ones are one bar more
+LICENSES = 8  # bars; rarer ones are combined in one more
 BINS = 20
 
 
 def write_plots(path: Path, facts: "DatasetFacts") -> None:
-    """Draw licences, lengths of captions and figures a document; no file without figures."""
+    """Draw licences, lengths of captions and figures per document; no file without figures."""
     if not facts.caption_words:
         return
     with matplotlib.rc_context({"text.parse_math": False, "font.size": 8}):
@@ -33,12 +33,12 @@ def write_plots(path: Path, facts: "DatasetFacts") -> None:
 
 
 def draw_histogram(axes: Axes, counts: Counter[int]) -> None:
-    """A histogram of numbers, each counted so many times."""
+    """Draw a histogram of numbers with their counts."""
     axes.hist(list(counts), weights=list(counts.values()), bins=BINS)
 
 
 def draw_licenses(axes: Axes, facts: "DatasetFacts") -> None:
-    """Bars of the figures under each licence, the most common on top."""
+    """Draw bars of the figures under each licence, the most common at the top."""
     counts = facts.licenses["figures"].most_common()
     shown = [(name[:24], count) for name, count in counts[:LICENSES]]
     if rest := sum(count for _, count in counts[LICENSES:]):

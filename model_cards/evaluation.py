@@ -1,4 +1,4 @@
-"""Results of `cephalo eval` in a model's folder: rows of its card, and entries for the Hub."""
+"""Read results of `cephalo eval` in a model's folder: rows of its card, and entries for the Hub."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from cephalo.model_cards.model_folder import (
     results_files,
 )
 
-# The measures of each task that the Hub gets, by the start of their names. The card has all.
+# The measures of each task for the Hub, by the start of their names. The card has all.
 HEADLINES = {
     "vector_regression": "r2/",
     "classification": "accuracy",
@@ -32,7 +32,7 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Measure:
-    """A measured number; `low` and `high` bound its 95 % interval. None is not defined."""
+    """A measured number; `low` and `high` bound its 95 % interval. None means undefined."""
 
     name: str
     value: float | None
@@ -42,7 +42,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one results.json says of this model; `file` is its path in the folder."""
+    """The content of one results.json about this model; `file` is its path in the folder."""
 
     file: str
     task: str
@@ -53,22 +53,23 @@ class Evaluation:
     where: str | None  # COLUMN=VALUE
     model_revision: str | None  # commit sha, if the model was measured on the Hub
     rows: int
-    unreadable: int  # questions that the model could not read; counted as wrong
+    unreadable: int  # questions that the model could not process; counted as wrong
     measures: list[Measure]
-    groups: dict[str, list[Measure]]  # headlines
+    groups: dict[str, list[Measure]]  # main measures
 
     @property
     def on_hub(self) -> bool:
-        """Whether the dataset is one of the Hub, and not a folder."""
+        """Whether the dataset is on the Hub, as opposed to a folder."""
         parts = self.dataset.split("/")
         return len(parts) == 2 and all(NAME.fullmatch(part) for part in parts)
 
 
 def read_evaluations(folder: Path, repo_id: str) -> list[Evaluation]:
-    """The results of every results.json in or below `folder` for the model in it. Results belong to
-    the model if they were measured in a folder with the same weights, config and tokenizer, or on
-    the Hub under the name `repo_id` or with the same weights. Raises CephaloError for a
-    results.json without such results, and for a damaged one.
+    """Return the results of every results.json in or below `folder` for the model in it.
+
+    Results belong to the model if they were measured in a folder with the same weights, config and
+    tokenizer, or on the Hub under the name `repo_id` or with the same weights. Raises CephaloError
+    for other and for damaged results.
     """
     paths = results_files(folder)
     sha256 = model_sha256(folder) if paths else ""
@@ -76,7 +77,7 @@ def read_evaluations(folder: Path, repo_id: str) -> list[Evaluation]:
 
 
 def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Evaluation:
-    """One results.json; see `read_evaluations`."""
+    """Read one results.json; see `read_evaluations`."""
     results = read_json(path)
     try:
         found = [one for one in results["models"] if one["revision"] == sha256]
@@ -114,8 +115,8 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
 
 
 def is_hub_copy(measured: dict[str, str], folder: Path, repo_id: str) -> bool:
-    """Whether a model was measured on the Hub and is the one in `folder`: by its name `repo_id`, or
-    by its weights."""
+    """Return whether the model measured on the Hub is the one in `folder`: by its name `repo_id`,
+    or by its weights."""
     name, commit = measured["model"].partition("@")[0], measured["revision"]
     if not COMMIT.fullmatch(commit):
         return False
@@ -123,8 +124,8 @@ def is_hub_copy(measured: dict[str, str], folder: Path, repo_id: str) -> bool:
 
 
 def has_weights_of(folder: Path, name: str, commit: str) -> bool:
-    """Whether the weights in a folder are those of a model of the Hub at a commit; False if the Hub
-    cannot tell."""
+    """Return whether the weights in a folder are those of a model on the Hub at a commit; False if
+    unknown."""
     try:
         info = HfApi().model_info(name, revision=commit, files_metadata=True)
     except (httpx2.HTTPError, HFValidationError):
@@ -141,20 +142,20 @@ def has_weights_of(folder: Path, name: str, commit: str) -> bool:
 
 
 def read_measures(found: dict[str, dict[str, float | None]]) -> list[Measure]:
-    """Measures as results.json has them."""
+    """Return the measures in results.json."""
     return [Measure(name, one["value"], one["low"], one["high"]) for name, one in found.items()]
 
 
 def headlines(task: str, measures: list[Measure]) -> list[Measure]:
-    """The measures that stand for a task."""
+    """Return the main measures of a task."""
     return [one for one in measures if one.name.startswith(HEADLINES.get(task, ""))]
 
 
 def write_entries(folder: Path, repo_id: str, evaluations: list[Evaluation]) -> None:
     """Write .eval_results/*.yaml, a file for each results.json on a dataset of the Hub.
 
-    The Hub shows them at the model, and in the leaderboard of a dataset that has one. `task_id` is
-    the name of the measure.
+    The Hub shows them with the model, and in the leaderboard of a dataset that has one. `task_id`
+    is the name of the measure.
     """
     target = folder / ".eval_results"
     for stale in target.glob("cephalo-*.yaml"):
@@ -168,7 +169,7 @@ def write_entries(folder: Path, repo_id: str, evaluations: list[Evaluation]) -> 
 
 
 def entries(evaluation: Evaluation, repo_id: str) -> list[EvalResultEntry]:
-    """The headlines of an evaluation for the Hub, each with where it was measured."""
+    """Return the main measures of an evaluation for the Hub, each with its source."""
     place = [f"split {evaluation.split}", f"{evaluation.rows} rows"]
     place += [f"config {evaluation.config}"] if evaluation.config else []
     place += [f"where {evaluation.where}"] if evaluation.where else []
@@ -188,5 +189,5 @@ def entries(evaluation: Evaluation, repo_id: str) -> list[EvalResultEntry]:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, or a dash for what is not defined."""
+    """Format a number with four significant digits, or as a dash if undefined."""
     return "-" if value is None else f"{value:.4g}"

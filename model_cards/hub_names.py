@@ -1,4 +1,4 @@
-"""Names of repositories of the Hub, and the commits that they stand for."""
+"""Resolve names of repositories on the Hub to commits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_repo_id(repo_id: str) -> str:
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """The parts of NAME@REVISION; a folder of this machine is a name as a whole."""
+    """Split NAME@REVISION; a local folder is a name as a whole."""
     if Path(name).is_dir():
         return name, None
     repo_id, _, revision = name.partition("@")
@@ -39,17 +39,17 @@ def split_revision(name: str) -> tuple[str, str | None]:
 def resolve(
     name: str, revision: str | None = None, repo_type: str = "model", mend: str = ""
 ) -> ModelInfo | DatasetInfo | SpaceInfo:
-    """What the Hub tells of a repository, its commit `sha` among it.
+    """Return the Hub's information about a repository, including its commit `sha`.
 
     Args:
         name: NAMESPACE/NAME.
         revision: Commit, branch or tag; by default main.
         repo_type: "model" or "dataset".
-        mend: What a user can do where there is no such repository.
+        mend: Advice for the user if there is no such repository.
 
     Raises:
-        CephaloError: If there is no such repository or revision that the token may read, or the
-            Hub does not answer.
+        CephaloError: If there is no such repository or revision that the token may read, or the Hub
+            does not answer.
     """
     import httpx2
     from huggingface_hub import HfApi
@@ -62,7 +62,7 @@ def resolve(
     api = HfApi()
     try:
         found: Any = api.repo_info(name, revision=revision, repo_type=repo_type)
-        return found  # of a kernel in no case: it is of another type
+        return found  # never a kernel, which is another type
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         at = f"{name}@{revision}" if revision else name
         raise CephaloError(

@@ -1,15 +1,15 @@
-"""Licences as rows name them: like SPDX identifiers, "CC-BY" where no version is stated."""
+"""Licences as in the rows: SPDX-like identifiers, "CC-BY" without a version."""
 
 import re
 
-# The licences of the Open Definition among those that papers and wikis carry. Non-commercial and
-# no-derivatives ones are known but not open: a crop is a derivative.
+# Licences of the Open Definition that papers and wikis use. Non-commercial and no-derivatives ones
+# are known but not open, since a crop is a derivative.
 OPEN = re.compile(r"(CC0|PDM|CC-BY(-SA)?)(-\d.*)?")
-# Redistributable for non-commercial use only; published in configs of their own.
+# Redistributable for non-commercial use only; published in separate configs.
 NON_COMMERCIAL = re.compile(r"CC-BY-NC(-SA)?(-\d.*)?")
 CREATIVE_COMMONS = re.compile(r"CC-(BY(?:-NC)?(?:-ND|-SA)?)-(\d\.\d)")
 
-# How texts state a licence: by its address, in short, or in words.
+# How texts state a licence: by its URL, in short, or in words.
 _URL = re.compile(
     r"creativecommons\.org/(?:licen[sc]es/(?P<terms>by(?:-nc)?(?:-nd|-sa)?)"
     r"(?:/(?P<version>\d\.\d))?|publicdomain/(?P<public>zero|mark)(?:/(?P<pd>\d\.\d))?)",
@@ -26,17 +26,18 @@ _LONG = re.compile(
 
 
 def is_open(license: str | None) -> bool:
-    """Whether anyone may publish crops of a work under this licence."""
+    """Return whether anyone may publish crops of a work under this licence."""
     return bool(OPEN.fullmatch(license or ""))
 
 
 def is_non_commercial(license: str | None) -> bool:
-    """Whether anyone may publish crops of a work under this licence, non-commercially only."""
+    """Return whether anyone may publish crops of a work under this licence, non-commercially
+    only."""
     return bool(NON_COMMERCIAL.fullmatch(license or ""))
 
 
 def license_url(license: str | None) -> str | None:
-    """Where a Creative Commons licence can be read; None for any other, or without its version."""
+    """Return the URL of a Creative Commons licence; None for any other, or without its version."""
     if license in ("CC0-1.0", "PDM-1.0"):
         kind = "zero" if license == "CC0-1.0" else "mark"
         return f"https://creativecommons.org/publicdomain/{kind}/1.0/"
@@ -45,7 +46,7 @@ def license_url(license: str | None) -> str | None:
 
 
 def hub_license(license: str) -> str:
-    """The name that the front matter of a card has for a licence, "unknown" among them."""
+    """Return the Hub's identifier of a licence for the front matter, or "unknown"."""
     name = license.lower()
     if name in ("unknown", "cc0-1.0") or CREATIVE_COMMONS.fullmatch(license):
         return name
@@ -53,7 +54,8 @@ def hub_license(license: str) -> str:
 
 
 def find_license(text: str) -> str | None:
-    """An SPDX-like identifier of the Creative Commons licence that a text states, or None."""
+    """Return an SPDX-like identifier of the Creative Commons licence that a text states, or
+    None."""
     if "CC" not in text and "reative" not in text:
         return None
     squeezed = re.sub(r"(creativecommons)\s*\.\s*(org)\s*/\s*", r"\1.\2/", text)
@@ -79,7 +81,8 @@ def _identifier(terms: str, version: str | None) -> str:
 
 
 def _from_words(rest: str) -> str:
-    """ "Attribution" was read; `rest` is what follows: "-NonCommercial 3.0 Unported License"."""
+    """Parse a licence after "Attribution"; `rest` is what follows: "-NonCommercial 3.0 Unported
+    License"."""
     words = rest.lower()
     terms = "BY"
     if re.search(r"non[\s-]?commercial|\bnc\b", words):

@@ -1,10 +1,10 @@
-"""Text from untrusted documents and answers as plain text in Markdown."""
+"""Escape text from untrusted documents and answers for Markdown."""
 
 from urllib.parse import quote
 
 
 def escape_cell(text: str | None, longest: int = 200) -> str:
-    """`text` from an untrusted document as plain text in a Markdown table cell."""
+    """Escape `text` from an untrusted document for a Markdown table cell."""
     if not text:
         return ""
     words = " ".join(text.split())
@@ -14,7 +14,8 @@ def escape_cell(text: str | None, longest: int = 200) -> str:
 
 
 def link(text: str, url: str | None) -> str:
-    """A Markdown link of escaped text to an untrusted address; the text alone without one."""
+    """Format a Markdown link of escaped text to an untrusted address; the text alone without
+    one."""
     if not url:
         return escape_cell(text)
     return f"[{escape_cell(text)}]({quote(url, safe=':/?#@!$&+,;=%~-._')})"

@@ -1,4 +1,4 @@
-"""The card of a model: training, usage, evaluation and limits."""
+"""Write the card of a model: training, usage, evaluation and limits."""
 
 import json
 from collections.abc import Mapping
@@ -47,8 +47,8 @@ class Training:
     rows: int | None  # None for a stream
     steps: int
     trained_parameters: int
-    trained: str  # the parts that trained, with their parameters
-    train_loss: float | None  # the last that was logged
+    trained: str  # parts that trained, with their number of parameters
+    train_loss: float | None  # last logged
     eval_loss: float | None  # on the validation split
     settings: dict[str, Any]  # the arguments that differ from their defaults
     hardware: str
@@ -72,14 +72,14 @@ class Gates:
 
     experts: int
     experts_per_token: int
-    prompts: int  # that were routed to measure the gates
-    unseen: bool  # whether the gates had not learned from them
-    accuracy: float  # the part of these prompts that went to their expert
-    token_share: float  # the part of their tokens, over all layers, that did
+    prompts: int  # number of prompts that measured the gates
+    unseen: bool  # whether they were excluded from training
+    accuracy: float  # share of these prompts routed to their expert
+    token_share: float  # share of their tokens, over all layers, routed to it
 
     @property
     def routing_line(self) -> str:
-        """How well the gates route, in a line."""
+        """Format the accuracy of the gates in one line."""
         kind = "unseen prompts" if self.unseen else "prompts that the gates learned from"
         return (
             f"{self.accuracy:.1%} of {self.prompts} {kind} go to their expert, "
@@ -89,7 +89,7 @@ class Gates:
 
 @dataclass(frozen=True)
 class Merge:
-    """What `cephalo merge` or `cephalo moe` made the model from."""
+    """The sources of a model by `cephalo merge` or `cephalo moe`."""
 
     recipe: str  # YAML
     sources: list[MergeSource]
@@ -100,8 +100,7 @@ class Merge:
 @dataclass(frozen=True)
 class ModelFacts:
     """Facts about a model that its files do not contain, saved as `card.json`. The last three are
-    texts that users may edit there.
-    """
+    texts that users may edit there."""
 
     repo_id: str  # NAMESPACE/NAME, or the folder's name if it is not pushed
     model_type: str | None  # of the config; of an adapter, that of its base
@@ -117,9 +116,9 @@ class ModelFacts:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """The facts in card.json; if there is none, what the other files of the folder tell.
+    """Read the facts in card.json; without it, derive them from the other files of the folder.
 
-    Raises CephaloError where `folder` holds no model or a damaged one.
+    Raises CephaloError if `folder` contains no model or a damaged one.
     """
     if not folder.is_dir():
         raise CephaloError(f"{folder} is not a folder; give the folder of a saved model")
@@ -133,11 +132,17 @@ def read_facts(folder: Path) -> ModelFacts:
             raise CephaloError(f"{path}: {place}: {first['msg']}; fix or remove it") from error
     config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
     if not config and not adapter:
-        raise CephaloError(f"{folder} holds no config.json; give the folder of a saved model")
-    base = hub_id(adapter.get("base_model_name_or_path") or "") if adapter else None
+        raise CephaloError(f"{folder} contains no config.json; give the folder of a saved model")
+    kind, base = config.get("model_type"), adapter.get("base_model_name_or_path")
+    for name, value in (("config.json", kind), ("adapter_config.json", base)):
+        if value is not None and not isinstance(value, str):
+            raise CephaloError(
+                f"{folder / name} is damaged, it names {value!r}; save the model again"
+            )
+    base = hub_id(base) if base else None
     return ModelFacts(
         repo_id=folder.resolve().name,
-        model_type=config.get("model_type"),
+        model_type=kind,
         parameters=count_parameters(folder),
         base_models=[base] if base else [],
         relation="adapter" if adapter else None,
@@ -149,7 +154,7 @@ def write_card(folder: Path, facts: ModelFacts) -> None:
 
     Raises CephaloError if a results.json in it is of another model.
     """
-    # First: the facts of a run are nowhere else, in case the results are rejected.
+    # First, since the facts of a run are nowhere else, in case the results are rejected.
     write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
     evaluations = read_evaluations(folder, facts.repo_id)
     write_entries(folder, facts.repo_id, evaluations)
@@ -157,7 +162,7 @@ def write_card(folder: Path, facts: ModelFacts) -> None:
 
 
 def model_card(folder: Path, facts: ModelFacts, evaluations: list[Evaluation]) -> ModelCard:
-    """The card, whose code block runs as it stands against the pushed model."""
+    """Build the card, whose code block runs unchanged against the pushed model."""
     kinds = {"finetune": ["trl", "sft"], "adapter": ["trl", "sft", "lora"], "merge": ["merge"]}
     made = kinds.get(facts.relation or "", [])
     if facts.merge:
@@ -188,25 +193,23 @@ def model_card(folder: Path, facts: ModelFacts, evaluations: list[Evaluation]) -
 
 
 def code_from(folder: Path, model_type: str | None) -> str | None:
-    """Where the code of a model is: "hub" beside its weights, "package" in modeling_cephalo.
+    """Return where the code of a model is: "hub" beside its weights, "package" in modeling_cephalo.
 
-    None for what transformers knows by itself, and for the unknown base of an adapter.
+    Returns None for models in transformers, and for the unknown base of an adapter.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    modules = {
-        name.split(".")[0]
-        for name in read_json(folder / "config.json").get("auto_map", {}).values()
-        if isinstance(name, str)
-    }
+    places = read_json(folder / "config.json").get("auto_map")
+    named = places.values() if isinstance(places, dict) else ()
+    modules = {name.split(".")[0] for name in named if isinstance(name, str)}
     if modules and all((folder / f"{module}.py").exists() for module in modules):
         return "hub"
     return "package" if model_type and model_type not in CONFIG_MAPPING_NAMES else None
 
 
 def prompt_form(folder: Path) -> str | None:
-    """A question about an image as the chat template writes it; None if there is no template,
-    or one that wants other messages.
+    """Return a question about an image as the chat template renders it; None without a template, or
+    if it needs other messages.
 
     Raises CephaloError for a template that takes too long or writes too much.
     """
@@ -226,5 +229,5 @@ def prompt_form(folder: Path) -> str | None:
 
 
 def token_text(token: str | Mapping[str, Any] | None) -> str:
-    """A special token as tokenizer_config.json has it, in one of two forms."""
+    """Return a special token from either of its forms in tokenizer_config.json."""
     return str(token.get("content", "")) if isinstance(token, Mapping) else token or ""

@@ -1,4 +1,4 @@
-"""Files of a model folder, and what can be read from them."""
+"""Files of a model folder, and what they contain."""
 
 import hashlib
 import math
@@ -17,14 +17,14 @@ FACTS = "card.json"  # what the card is made from
 LOSS_PLOT = "loss.png"
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json")
-# What `from_pretrained` reads. Checkpoints, optimizer states, pickled arguments and what tells of
-# this machine are not among it.
+# The files that `from_pretrained` reads, without checkpoints, optimizer states, pickled arguments
+# and local information.
 MODEL_FILES = (
     *WEIGHTS,
     "config.json",
     "generation_config.json",
     "*processor_config.json",
-    "*.py",  # the code of phi3_v and cephalo_moe, for trust_remote_code=True
+    "*.py",  # code of phi3_v and cephalo_moe, for trust_remote_code=True
     "chat_template.jinja",
     "chat_template.json",
     "tokenizer.json",
@@ -40,13 +40,14 @@ RESULTS = "results.json"  # of `cephalo eval`
 
 
 def pushed_files(folder: Path) -> list[str]:
-    """The files of a model's folder that go to the Hub, with "/"; all others stay here."""
+    """Return the files of a model's folder that are uploaded, with "/"."""
     found = {path for name in (*MODEL_FILES, *CARD_FILES) for path in folder.glob(name)}
     return sorted(path.relative_to(folder).as_posix() for path in (*found, *results_files(folder)))
 
 
 def results_files(folder: Path) -> list[Path]:
-    """Every results.json in or below the folder, but for those of checkpoints and hidden ones."""
+    """Return every results.json in or below the folder, except those of checkpoints and hidden
+    folders."""
 
     def skipped(path: Path) -> bool:
         parts = path.relative_to(folder).parts
@@ -56,7 +57,7 @@ def results_files(folder: Path) -> list[Path]:
 
 
 def model_sha256(folder: Path) -> str:
-    """One hash of the names and bytes of all files that make the model."""
+    """Return one hash of the names and bytes of all files of the model."""
     paths = sorted({path for name in MODEL_FILES for path in folder.glob(name)})
     digest = hashlib.sha256()
     for path in tqdm(paths, desc=f"hashing {folder.name}", delay=2, disable=no_bars()):
@@ -66,19 +67,19 @@ def model_sha256(folder: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def count_parameters(folder: Path) -> int:
-    """The values of all tensors, by the headers of the safetensors files.
+    """Count the values of all tensors, by the headers of the safetensors files.
 
     Raises CephaloError if there is none, or one is damaged.
     """
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
-        raise CephaloError(f"{folder} holds no *.safetensors; give the folder of a saved model")
+        raise CephaloError(f"{folder} contains no *.safetensors; give the folder of a saved model")
     count = 0
     for path in paths:
         header = read_header(path)
@@ -89,7 +90,8 @@ def count_parameters(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, {} if there is none. Raises CephaloError for a damaged one."""
+    """Return the object in a JSON file, {} if there is none. Raises CephaloError for a damaged
+    one."""
     try:
         return read_object(path, "save the model again")
     except FileNotFoundError:
@@ -97,9 +99,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def hub_id(name_or_path: str) -> str | None:
-    """The Hub id of a model given by id or folder; None if unknown.
+    """Return the Hub id of a model given by id or folder, or None if unknown.
 
-    A folder tells its id where it was pushed by that name, or is a snapshot in the Hub's cache.
+    A folder has an id if it was pushed by that name, or if it is a snapshot in the Hub's cache.
     """
     path, name = Path(name_or_path), name_or_path
     if name and path.is_dir():

@@ -1,4 +1,5 @@
-"""`cephalo push`: a model's folder to the Hub, in one commit, checked by hash, without paths."""
+"""`cephalo push`: push a model's folder to the Hub, in one commit, verified by hash, without
+paths."""
 
 import json
 import re
@@ -29,12 +30,12 @@ from cephalo.model_cards.upload import (
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-# Remote files of these names that the folder does not have (any more) go in the same commit.
+# Remote files of these names that the folder lacks are deleted in the same commit.
 STALE = [*WEIGHTS, ".eval_results/cephalo-*.yaml"]
-# Where libraries write down what a model was loaded from; nothing reads it again.
+# Keys in which libraries record the origin of a model; nothing reads them.
 PROVENANCE = ("_name_or_path", "name_or_path")
 BASE = "base_model_name_or_path"  # of adapter_config.json; the adapter is loaded onto it
-# Token texts, in which "/" is a token like any other.
+# Texts of tokens, in which "/" is a normal character.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 LOCAL_PATH = re.compile(r"(file:/|~|/[^/\s]+|[A-Za-z]:)[/\\]\S.*", re.DOTALL)
 TEXTS = (".json", ".md", ".py", ".jinja", ".yaml", ".txt")
@@ -79,9 +80,9 @@ def push(
         check_repo_id(base_model)
     api = hub_api(token)
     facts = replace(read_facts(folder), repo_id=repo_id)
-    from modeling_cephalo.checkpoint import check_model  # imports torch: seconds
+    from modeling_cephalo.checkpoint import check_model  # imports torch, which takes seconds
 
-    # A card that was written by hand, without card.json, stays as it is.
+    # A manually written card, without card.json, is not changed.
     writes = (folder / FACTS).exists() or not (folder / "README.md").exists()
     with locked(folder) if writes else nullcontext():
         check_model(folder)
@@ -106,11 +107,11 @@ def push_model(
     message: str = "Upload with Cephalo",
     revision: str | None = None,
 ) -> str:
-    """Push a model's folder as it is, but for local paths; return the commit's sha.
+    """Push a model's folder unchanged except for local paths; return the commit's sha.
 
-    `revision` names a branch, made if it is missing. Raises CephaloError if a file holds a
-    path of this machine, if the base of an adapter is not on the Hub, if what arrived differs, and
-    as `push_folder` does.
+    `revision` names a branch, created if it is missing. Raises CephaloError if a file contains a
+    local path, if the base of an adapter is not on the Hub, if the uploaded files differ, and as
+    `push_folder` does.
     """
     with staged(folder, base_model) as (aside, files):
         check_base(api, aside)
@@ -139,9 +140,9 @@ def push_model(
 
 @contextmanager
 def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[str]]]:
-    """A folder that holds what goes to the Hub, and the names of its files.
+    """Create a folder with the files to upload; yield it and their names.
 
-    Files are links to those in `folder`, but for JSON files that named something on this machine.
+    Files are links to those in `folder`, except for JSON files with local names.
     """
     files = pushed_files(folder)
     base = base_model or known_base(folder)
@@ -158,7 +159,7 @@ def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[st
 
 
 def known_base(folder: Path) -> str | None:
-    """The Hub id of an adapter's base, as far as the folder or that of the base tells it."""
+    """Return the Hub id of an adapter's base, from the folder or that of the base, or None."""
     named = read_json(folder / "adapter_config.json").get(BASE)
     if named and (base := hub_id(named)):
         return base
@@ -167,10 +168,10 @@ def known_base(folder: Path) -> str | None:
 
 
 def clean(folder: Path, name: str, base: str | None) -> str | None:
-    """The text of a file without paths of this machine; None if it needs no change.
+    """Return the text of a file without local paths, or None if it needs no change.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
-    CephaloError for a path that cannot be left out.
+    CephaloError for a path that cannot be removed.
     """
     path = folder / name
     if path.suffix not in TEXTS or name in VOCABULARIES:
@@ -184,13 +185,14 @@ def clean(folder: Path, name: str, base: str | None) -> str | None:
         if shown or LOCAL_PATH.fullmatch(value):
             shown = (shown or value).splitlines()[0][:80]
             raise CephaloError(
-                f"{path} has a path of this machine, {shown!r}; take it out, then push again"
+                f"{path} contains a local path, {shown!r}; remove it, then push again"
             )
     return None if kept == found else json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
 
 
 def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[str, Any]:
-    """The JSON of a file with the Hub id `base` of an adapter's base, and without provenance.
+    """Return the JSON of a file with the Hub id `base` of an adapter's base, and without
+    provenance.
 
     Raises CephaloError if the base is a local folder and `base` is None.
     """
@@ -208,12 +210,12 @@ def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[
 
 
 def is_local(value: Any) -> bool:
-    """Whether a value names a file or folder of this machine."""
+    """Return whether a value names a local file or folder."""
     return isinstance(value, str) and bool(LOCAL_PATH.fullmatch(value) or Path(value).is_dir())
 
 
 def check_base(api: HfApi, folder: Path) -> None:
-    """Raise CephaloError if the base of an adapter is not on the Hub, where others need it."""
+    """Raise CephaloError if the base of an adapter is not on the Hub."""
     base = read_json(folder / "adapter_config.json").get(BASE)
     try:
         known = base is None or api.repo_exists(base)
@@ -227,7 +229,7 @@ def check_base(api: HfApi, folder: Path) -> None:
 
 
 def add_to_collection(api: HfApi, title: str, repo_id: str, private: bool) -> str:
-    """Add a model to a collection of its namespace, made if missing; return its address."""
+    """Add a model to a collection of its namespace, created if missing; return its address."""
     try:
         made = api.create_collection(
             title, namespace=repo_id.split("/")[0], private=private, exists_ok=True

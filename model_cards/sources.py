@@ -1,4 +1,4 @@
-"""Sources of a dataset, stored on disk: documents and images with author, licence and URL."""
+"""The sources of a dataset on disk: documents and images with author, licence and URL."""
 
 import hashlib
 from collections import Counter
@@ -23,7 +23,7 @@ CREATE TABLE cited (document_sha256 TEXT PRIMARY KEY) WITHOUT ROWID;
 
 @dataclass
 class Attribution:
-    """A document, or an image with an author or a licence of its own, to be named with it."""
+    """A document, or an image with its own author or licence."""
 
     document: str
     title: str | None = None
@@ -50,15 +50,15 @@ class Attribution:
 
 
 class Sources:
-    """All sources in the order in which they were met, in a new database at `path`."""
+    """All sources in order of appearance, in a new database at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._database = scratch_database(path, SCHEMA)
         self._counts: dict[tuple[str | None, ...], Counter[str]] = {}
-        self._last: str | None = None  # the document that was cited last
+        self._last: str | None = None  # the document cited last
 
     def cite(self, row: dict[str, Any], what: str | None = None) -> None:
-        """Enter the source of a row if it is new, and count one of its "figures" or "passages"."""
+        """Insert the source of a row if it is new, and count one of its "figures" or "passages"."""
         if row["document_sha256"] != self._last:
             self._last = row["document_sha256"]
             self._database.execute("INSERT OR IGNORE INTO cited VALUES (?)", (self._last,))
@@ -69,12 +69,12 @@ class Sources:
             self._write()
 
     def is_cited(self, document_sha256: str) -> bool:
-        """Whether a row of a document was cited."""
+        """Return whether a row of a document was cited."""
         query = "SELECT 1 FROM cited WHERE document_sha256 = ?"
         return self._database.execute(query, (document_sha256,)).fetchone() is not None
 
     def web_pages(self) -> int:
-        """The documents that are web pages."""
+        """Return the number of documents that are web pages."""
         self._write()
         query = (
             "SELECT count(DISTINCT document) FROM sources "
@@ -89,7 +89,7 @@ class Sources:
             yield Attribution(*row)
 
     def _write(self) -> None:
-        """Add what was counted in memory to the database."""
+        """Write the counts in memory to the database."""
         marks = ", ".join("?" * len(TOLD))
         self._database.executemany(
             f"INSERT INTO sources (key, {', '.join(TOLD)}, figures, passages) "
@@ -104,5 +104,5 @@ class Sources:
 
 
 def key_of(told: tuple[str | None, ...]) -> bytes:
-    """What tells two sources apart; in SQL two nulls would differ."""
+    """Return the identity of a source, since two nulls are different in SQL."""
     return hashlib.sha256(repr(told).encode(errors="surrogatepass")).digest()[:16]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-# Beginnings of models' names, behind the namespace; the provider; where its terms are.
+# Prefixes of models' names after the namespace; the provider; the URL of its terms.
 TERMS = (
     (("gpt-", "chatgpt", "o1", "o3", "o4"), "OpenAI", "https://openai.com/policies/"),
     (("claude",), "Anthropic", "https://www.anthropic.com/legal"),
@@ -15,12 +15,13 @@ TERMS = (
 )
 
 
-# Teachers that are not models: the authors' captions, and plots of known data.
-NO_MODEL = frozenset({"caption", "plot-data"})
+# Teachers that are not models: the authors' captions, tables of one's own, and plots of known data.
+NO_MODEL = frozenset({"caption", "import", "plot-data"})
 
 
 def teacher_terms(teachers: Iterable[str]) -> dict[str, tuple[str, str] | None]:
-    """For every teacher that is a model, its provider and where the terms are; None if unknown."""
+    """Return the provider and the URL of its terms for every teacher that is a model; None if
+    unknown."""
     found = {}
     for teacher in sorted({*teachers} - NO_MODEL):
         name = teacher.rpartition("/")[2].lower()

@@ -1,4 +1,4 @@
-"""Uploads: one commit per folder, with retries, verified after arrival."""
+"""Upload folders: one commit each, with retries, verified afterwards."""
 
 import os
 import random
@@ -21,20 +21,21 @@ from cephalo.cli.logs import no_bars
 
 RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
-TRANSFER_ATTEMPTS = 2  # hf_xet itself has tried for over a minute when it gives up
-# By itself hf_xet reads 8 files at once and holds many blocks of 64 MB: 1.3 GB of memory for a
-# dataset of 1.7 GB. It reads these when a process first uploads; what the user has set counts.
+TRANSFER_ATTEMPTS = 2  # hf_xet itself retries for over a minute before it gives up
+# By default hf_xet reads 8 files at once and buffers many blocks of 64 MB: 1.3 GB of memory for a
+# dataset of 1.7 GB. It reads these variables at the first upload of a process; the user's settings
+# take precedence.
 XET_LIMITS = {
     "HF_XET_DATA_MAX_CONCURRENT_FILE_INGESTION": "1",
     "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "4",
 }
-LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub asks for
+LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub requests
 
 
 def hub_api(token: str | None = None) -> HfApi:
-    """A client that can write, with `token`, `HF_TOKEN` or the token of `hf auth login`.
+    """Return a client that can write, with `token`, `HF_TOKEN` or the token of `hf auth login`.
 
-    Raises CephaloError if there is no token.
+    Raises CephaloError without a token.
     """
     token = token or get_token()
     if not token:
@@ -58,14 +59,12 @@ def push_folder(
 ) -> str:
     """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
 
-    That is the sha of this push, whatever others push meanwhile, or that of the branch if the files
-    are there already.
-
-    More than 256 files go in several commits, the client's choice. The repository is made where it
-    is missing, and the branch `revision` too. Remote files that match `delete_patterns` and are not
-    in the folder go in the same commit. After an error that leaves the outcome in doubt the remote
-    files are compared before trying again, so a commit whose answer was lost is not made twice, and
-    pushing the same files again makes no commit.
+    It is the sha of this push, whatever others push meanwhile, or that of the branch if the files
+    are there already. More than 256 files take several commits, by the client's choice. The
+    repository is created if missing, and the branch `revision` too. Remote files that match
+    `delete_patterns` and are not in the folder are deleted in the same commit. After an error with
+    unknown outcome the remote files are compared before a retry, so that a commit whose answer was
+    lost is not repeated, and pushing the same files again makes no commit.
 
     Raises CephaloError, before anything is sent, for a credential in one of the files; and for a
     refused token or namespace, an unreachable Hub, and a private push to a public repository.
@@ -75,14 +74,14 @@ def push_folder(
     refuse_credentials(folder, files, api.token if isinstance(api.token, str) else get_token())
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
-    parents: list[str] = []  # of the commits whose fate is not known
+    parents: list[str] = []  # of commits with unknown outcome
     for attempt in range(1, ATTEMPTS + 1):
         try:
             api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
             if revision:
                 api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)
             info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
-            assert info.sha  # a repository begins with a commit
+            assert info.sha  # every repository has a first commit
             if private and not info.private:
                 raise CephaloError(
                     f"{repo_id} exists and is public, but --private was given; choose "
@@ -100,8 +99,8 @@ def push_folder(
                 delete_patterns=delete_patterns,
                 revision=revision,
                 commit_message=message,
-                # The client repeats a commit whose answer was lost; this makes the Hub refuse
-                # the second, and the comparison of the next attempt find the first.
+                # The client repeats a commit whose answer was lost; with this, the Hub rejects the
+                # second, and the comparison of the next attempt finds the first.
                 parent_commit=info.sha,
             ).oid
         # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
@@ -116,7 +115,7 @@ def push_folder(
 def landed(
     api: HfApi, repo_id: str, repo_type: str, head: str, parents: list[str]
 ) -> Iterator[str]:
-    """The commits that may be those made on `parents`, and last the branch's `head`."""
+    """Yield the commits that may have been made on `parents`, and last the branch's `head`."""
     if not parents:
         return
     history = [
@@ -138,7 +137,7 @@ def arrived(
     delete_patterns: list[str] | None,
     revision: str,
 ) -> bool:
-    """Whether the remote files of a revision are those of the folder, by size and hash."""
+    """Return whether the remote files of a revision are those of the folder, by size and hash."""
     try:
         remote = remote_files(api, repo_id, repo_type, revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):
@@ -150,7 +149,7 @@ def arrived(
 def remote_files(
     api: HfApi, repo_id: str, repo_type: str, revision: str | None
 ) -> dict[str, RepoFile]:
-    """Every file of a repository at a revision, by its path."""
+    """Return every file of a repository at a revision, by its path."""
     return {
         entry.path: entry
         for entry in api.list_repo_tree(
@@ -161,7 +160,7 @@ def remote_files(
 
 
 def differing(folder: Path, files: list[str], remote: dict[str, RepoFile]) -> list[str]:
-    """The files that are missing among the remote ones, or are of another size or hash there."""
+    """Return the files that are missing remotely, or have another size or hash there."""
     return [
         name
         for name in tqdm(files, desc="comparing", delay=2, disable=no_bars())
@@ -170,7 +169,8 @@ def differing(folder: Path, files: list[str], remote: dict[str, RepoFile]) -> li
 
 
 def same_content(path: Path, entry: RepoFile) -> bool:
-    """Whether a local file has the bytes of a remote one (git blob hash, or sha256 under LFS)."""
+    """Return whether a local file has the bytes of a remote one (git blob hash, or sha256 under
+    LFS)."""
     if path.stat().st_size != entry.size:
         return False
     if entry.lfs is None:
@@ -180,14 +180,14 @@ def same_content(path: Path, entry: RepoFile) -> bool:
 
 
 def worth_retrying(error: Exception) -> bool:
-    """Whether trying again can help: a busy or broken server, a conflict, a lost connection."""
+    """Return whether a retry can help: a busy or broken server, a conflict, a lost connection."""
     response = getattr(error, "response", None)
     return response is None or response.status_code in RETRIED_STATUS
 
 
 def wait_seconds(error: Exception, attempt: int) -> float:
-    """How long to wait after a failed attempt, the first being 1: as the Hub asks, or longer and
-    longer, and never quite as long as another pusher that met the same conflict."""
+    """Return the seconds to wait after a failed attempt, the first being 1: as the Hub requests, or
+    increasing, with a random part in case of a conflict with another push."""
     response = getattr(error, "response", None)
     asked = response.headers.get("retry-after", "") if response is not None else ""
     if asked.isdecimal():
@@ -196,7 +196,7 @@ def wait_seconds(error: Exception, attempt: int) -> float:
 
 
 def refusal(error: Exception, endpoint: str, repo_id: str) -> CephaloError:
-    """What the Hub's refusal means for the user, in one line."""
+    """Return the error for a refusal of the Hub, in one line."""
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if status == 401:

@@ -1,11 +1,11 @@
-"""Cephalo's models and how to talk to them.
+"""Cephalo's models.
 
     from modeling_cephalo import register
 
     register()
 
-teaches transformers' AutoClasses the models of this package. Taking one of the classes below from
-here does so too. Nothing is imported before that: commands that need no model start at once.
+registers the models of this package with transformers' AutoClasses, as does importing one of the
+classes below. Nothing is imported before that, so that commands without a model start at once.
 """
 
 import importlib
@@ -24,7 +24,8 @@ MODULES = {
 
 
 def register() -> None:
-    """Teach transformers' AutoClasses the models of this package; see `modeling_cephalo.auto`."""
+    """Register the models of this package with transformers' AutoClasses; see
+    `modeling_cephalo.auto`."""
     from .auto import register_all
 
     register_all()

@@ -1,13 +1,13 @@
-"""Teaches transformers' AutoClasses the models of this package.
+"""Register the models of this package with transformers' AutoClasses.
 
     from modeling_cephalo import register
 
     register()
     AutoModelForImageTextToText.from_pretrained("lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta")
 
-After that they load without `trust_remote_code`, also checkpoints with remote code of their own,
-and `save_pretrained` writes this code beside the weights. Nothing is registered before the call,
-so that importing the package costs nothing.
+They then load without `trust_remote_code`, including checkpoints with their own remote code, and
+`save_pretrained` writes this code beside the weights. Nothing is registered before the call, so
+that importing the package is fast.
 """
 
 from functools import cache
@@ -62,17 +62,17 @@ MODELS = (
 )
 WITH_HEAD = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM)
 
-# All tables of transformers that are changed here, as there is no function to add to them.
-# Pipelines and `transformers serve` look in the first two for what a model can do. A model type in
-# the third has its tokenizer.json read as it is: the published files name LlamaTokenizer, whose
-# rules in transformers 5 give other ids.
+# All tables of transformers that are modified here, since it has no function for this. Pipelines
+# and `transformers serve` look up a model's capabilities in the first two. For a model type in the
+# third, tokenizer.json is used unchanged: the published files name LlamaTokenizer, whose rules in
+# transformers 5 give other ids.
 CAPABILITIES = (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
 TOKENIZERS = TOKENIZER_MAPPING_NAMES
 
 
 @cache
 def register_all() -> None:
-    """Register all models and processors of this package; once is enough."""
+    """Register all models and processors of this package. Further calls do nothing."""
     for config, headless, model in MODELS:
         register_model(config, headless, model)
     for text in moe_configs.TEXT_CONFIGS.values():
@@ -93,18 +93,18 @@ def register_model(
     headless: type[PreTrainedModel],
     model: type[PreTrainedModel],
 ) -> None:
-    """Have the AutoClasses and pipelines find a model by its type, and save its code with it."""
+    """Let the AutoClasses and pipelines find a model by its type, and save its code with it."""
     AutoConfig.register(config.model_type, config)
     AutoModel.register(config, headless)
     for auto in WITH_HEAD:
         auto.register(config, model)
-    tables: Any = CAPABILITIES  # whose types list the models of transformers
+    tables: Any = CAPABILITIES  # the types contain transformers' own models
     for table in tables:
         table[config.model_type] = model.__name__
     TOKENIZERS[config.model_type] = "TokenizersBackend"
     if issubclass(config, Phi3VConfig):
-        # None, and known to be none: a pipeline would look for one in the code that `auto_map`
-        # names for images, ask whether to run it, and wait 15 seconds for the answer.
+        # Explicitly None: a pipeline would otherwise look for one in the code that `auto_map` names
+        # for images, ask whether to run it, and wait 15 seconds for the answer.
         AutoVideoProcessor.register(config, video_processor_classes={})
     if not issubclass(config, moe_configs.Published):
         config.register_for_auto_class()

@@ -1,10 +1,10 @@
-"""A model, checked before anything is made of it: one check for every command.
+"""Check a model before it is used; all commands share this check.
 
     check_model("runs/nacre")
 
 Configuration, weights (names, shapes, finite values), tokenizer, processor and chat template must
-be there and fit each other. All that the check raises is a CephaloError of one line, as folders
-come from everywhere.
+exist and match each other. Folders are untrusted, so every error becomes a CephaloError of one
+line.
 """
 
 import re
@@ -29,6 +29,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    GenerationConfig,
 )
 from transformers.utils import is_flash_attn_2_available, logging
 from transformers.utils.versions import require_version
@@ -39,26 +40,28 @@ from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 from . import register
+from .generation import answering_settings
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+GENERATION = "generation_config.json"
 BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
-# What a model is besides its weights. Code is not run unless it is trusted.
+# The files of a model besides its weights. Code is only run if it is trusted.
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
-# One of these makes a tokenizer: without any, some families go on with an empty one.
+# One of these defines a tokenizer: without any, some families continue with an empty one.
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
-LONGEST_ERROR = 400  # characters of what a library says
+LONGEST_ERROR = 400  # characters of a library's message
 NAMED = 8  # weights that an error lists
 
 
 def check_model(
     name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> None:
-    """Raise CephaloError if a model of a folder or of the Hub is not whole.
+    """Raise CephaloError if a model in a folder or on the Hub is incomplete or inconsistent.
 
     Weights are read once, in pieces; names and shapes are compared with the class on the meta
-    device, so that memory stays small. Of an adapter the own weights are read: its base may be on
-    the Hub alone.
+    device, so that little memory is needed. Of an adapter only its own weights are read, since its
+    base may be on the Hub only.
     """
     folder = check_weights(name_or_folder, revision, trust_remote_code)
     if (folder / CONFIG).exists():
@@ -69,16 +72,17 @@ def check_model(
 def check_weights(
     name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> Path:
-    """As `check_model`, without the tokenizer and processor. Returns the model's folder."""
+    """Check as `check_model`, without the tokenizer and processor. Returns the model's folder."""
     folder = local_folder(name_or_folder, revision)
     check_values(folder)
     if not (folder / CONFIG).exists():
         return folder
     config = read_config(folder, trust_remote_code=trust_remote_code)
     named = config.architectures
-    if not named or not (hasattr(transformers, named[0]) or getattr(config, "auto_map", None)):
+    first = str(named[0]) if isinstance(named, list) and named else None
+    if not first or not (hasattr(transformers, first) or getattr(config, "auto_map", None)):
         raise CephaloError(
-            f"cannot load {folder}: its {CONFIG} names the class {named and named[0]!r}, which "
+            f"cannot load {folder}: its {CONFIG} names the class {first!r}, which "
             "transformers does not have; save the model again"
         )
     with told(f"cannot load {name_or_folder}"), silent():
@@ -89,7 +93,7 @@ def check_weights(
             dtype="auto",
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # or they would not be named
+            ignore_mismatched_sizes=True,  # otherwise they would not be named
             trust_remote_code=trust_remote_code,
         )
     _, loading = pair
@@ -98,14 +102,16 @@ def check_weights(
 
 
 def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Path:
-    """The folder of a model: itself, or the Hub's cache, into which it is brought.
+    """Return the folder of a model: itself, or the download in the Hub's cache.
 
-    Raises CephaloError for what is neither, and if the Hub does not answer.
+    Raises CephaloError if it is neither, and if the Hub does not answer.
     """
     folder, name = Path(name_or_folder), str(name_or_folder)
     if folder.is_dir():
         if not any((folder / file).exists() for file in (CONFIG, ADAPTER_CONFIG)):
             raise CephaloError(f"{name} is not a checkpoint: it has no {CONFIG}")
+        if revision not in (None, "main"):
+            raise CephaloError(f"{name} is a folder, without a revision {revision}; give none")
         return folder
     try:
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))
@@ -126,7 +132,7 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
 
 
 def base_of(folder: Path) -> Path:
-    """The folder of an adapter's base; `folder` itself if it is a whole model."""
+    """Return the folder of an adapter's base; `folder` itself if it is a whole model."""
     if (folder / CONFIG).exists():
         return folder
     base = read_object(folder / ADAPTER_CONFIG).get(BASE)
@@ -136,7 +142,7 @@ def base_of(folder: Path) -> Path:
 
 
 def check_values(folder: Path) -> None:
-    """Raise CephaloError for files of weights that are not there, not whole or not finite."""
+    """Raise CephaloError for weight files that are missing, truncated or not finite."""
     for path in weight_files(folder, str(folder)):
         check_finite(path)
 
@@ -144,12 +150,12 @@ def check_values(folder: Path) -> None:
 def read_config(
     folder: Path, attn_implementation: str | None = None, trust_remote_code: bool = False
 ) -> Any:
-    """The configuration of a model that reads images and texts.
+    """Return the configuration of a model for images and text.
 
-    An attention that config.json asks for and this machine does not have, as the published
-    Phi-3-vision does with FlashAttention, is left to transformers; `attn_implementation` goes
-    before it. What is made of it is saved with `rope_theta`. Raises CephaloError for what
-    transformers and Cephalo do not know.
+    If config.json requests an attention implementation that this machine lacks, as the published
+    Phi-3-vision does with FlashAttention, transformers chooses; `attn_implementation` takes
+    precedence. The result is saved with `rope_theta`. Raises CephaloError for unknown
+    models, and for generation settings that no model can follow.
     """
     register()
     stored = read_object(folder / CONFIG)
@@ -166,8 +172,8 @@ def read_config(
         known = known and config.get_text_config().vocab_size > 0
     if not known and not (trust_remote_code and getattr(config, "auto_map", None)):
         raise CephaloError(
-            f"cannot load {folder}: its model_type {config.model_type!r} is no model that reads "
-            "images and texts"
+            f"cannot load {folder}: its model_type {config.model_type!r} is not a model "
+            "for images and text"
         )
     wanted = config._attn_implementation
     usable = wanted in (None, "eager", "sdpa") or (
@@ -175,11 +181,24 @@ def read_config(
     )
     config._attn_implementation = attn_implementation or (wanted if usable else None)
     keep_rope_theta(config)
+    check_generation(folder, config.get_text_config().vocab_size)
     return config
 
 
+def check_generation(folder: Path, vocabulary: int) -> None:
+    """Raise CephaloError for a damaged generation_config.json, which transformers passes over, and
+    for one with values that no model of this vocabulary can go with."""
+    if not (folder / GENERATION).exists():
+        return
+    stored = read_object(folder / GENERATION)
+    try:
+        answering_settings(GenerationConfig.from_dict(stored), vocabulary)
+    except CephaloError as error:
+        raise CephaloError(f"cannot load {folder}: {error}") from error
+
+
 def newer(saved_with: Any) -> str:
-    """What to do about a model that a later transformers saved than is here; "" if none did."""
+    """Return advice about a model that a later version of transformers saved; "" for others."""
     if not isinstance(saved_with, str) or not re.fullmatch(r"\d+(\.\w+)+", saved_with):
         return ""
     try:
@@ -193,9 +212,10 @@ def newer(saved_with: Any) -> str:
 
 
 def keep_rope_theta(config: Any) -> None:
-    """Have a configuration saved with `rope_theta`, beside the `rope_parameters` of transformers 5.
+    """Save a configuration with `rope_theta`, in addition to the `rope_parameters` of transformers
+    5.
 
-    Other programs, such as mistral.rs, look for it there alone and otherwise assume 10,000.
+    Other programs, such as mistral.rs, only read this key and otherwise assume 10,000.
     """
     text = config.get_text_config()
     rope = getattr(text, "rope_parameters", None) or {}
@@ -204,7 +224,7 @@ def keep_rope_theta(config: Any) -> None:
 
 
 def check_loading(name: str, loading: dict[str, Any]) -> None:
-    """Raise CephaloError for weights that do not fit, from what transformers tells of a load."""
+    """Raise CephaloError for weights that do not match, from transformers' loading info."""
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(key if isinstance(key, str) else str(key[0]) for key in loading[kind]):
             more = f" and {len(keys) - NAMED} more" if keys[NAMED:] else ""
@@ -215,10 +235,10 @@ def check_loading(name: str, loading: dict[str, Any]) -> None:
 
 
 def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -> Any:
-    """The processor of a model, with its tokenizer and chat template.
+    """Return the processor of a model, with its tokenizer and chat template.
 
-    Older files of LLaVA-NeXT do not say how many tokens an image has; config.json does. Raises
-    CephaloError where a part is missing or is not of the model with this configuration.
+    Older files of LLaVA-NeXT lack the number of tokens per image, which config.json has. Raises
+    CephaloError if a part is missing or does not match the model's configuration.
     """
     register()
     for part, files in (("tokenizer", TOKENIZERS), ("image processor", PROCESSORS)):
@@ -235,16 +255,16 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     check_written(processor, folder)
     if tokens > rows:
         raise CephaloError(
-            f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it is the "
-            "one of another model"
+            f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it "
+            "belongs to another model"
         )
-    # Gemma's processor writes one token for an image, which others then stand around.
+    # Gemma's processor writes one token for an image, which others then surround.
     own = [token for token in processor.image_token_ids if token is not None]
     known = getattr(config, "image_token_id", None)
     if own and known is not None and known not in own:
         raise CephaloError(
             f"an image is token {own[0]} for the tokenizer of {folder} and {known} for its "
-            f"{CONFIG}; one of them is of another model"
+            f"{CONFIG}; one of them belongs to another model"
         )
     if getattr(processor, "patch_size", 0) is None and hasattr(config, "vision_config"):
         processor.patch_size = config.vision_config.patch_size
@@ -254,7 +274,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
 
 
 def check_written(processor: Any, folder: Path) -> None:
-    """Raise CephaloError if the chat template cannot write a conversation in bounded time."""
+    """Raise CephaloError if the chat template cannot render a conversation in bounded time."""
     template, tokens = template_of(processor)
     try:
         check_template(template, tuple(tokens.items()))
@@ -263,48 +283,50 @@ def check_written(processor: Any, folder: Path) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises CephaloError if it is missing or broken."""
+    """Return the object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
         return parse_object(path.read_bytes())
     except OSError as error:
         raise CephaloError(f"cannot load {path.parent}: {error}") from error
     except ValueError as error:
         raise CephaloError(
-            f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); fetch or "
-            "save the model again"
+            f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); "
+            "download or save the model again"
         ) from error
 
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Turn whatever a library raises into a CephaloError of one line that begins with `what`."""
+    """Turn any error of a library into a CephaloError of one line that begins with `what`."""
     try:
         yield
     except CephaloError:
         raise
     except ImportError as error:
         raise CephaloError(f"{what}: {missing(error)}") from error
-    except Exception as error:  # each family and file format raises in its own way
+    except Exception as error:  # each family and file format raises different types
         name = what.removeprefix("cannot load ")
         raise CephaloError(f"{what}: {in_one_line(error).removeprefix(f'{name}: ')}") from error
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """No warnings and no progress bars of transformers: what they would tell is raised."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+def silent(bars: bool = False) -> Iterator[None]:
+    """Suppress warnings of transformers, whose content is raised instead, and its progress bars
+    unless `bars`."""
+    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    if not bars:
+        logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
+        if shown:
             logging.enable_progress_bar()
 
 
 def missing(error: ImportError) -> str:
-    """What to install where a part of a family needs a package that is not there."""
+    """Return what to install if a part of a family needs a missing package."""
     text = in_one_line(error)
     named = re.search(r"requires the (\S+) library", text) or re.search(
         r"No module named '(\w+)", text
@@ -313,5 +335,5 @@ def missing(error: ImportError) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error says, with all white space folded and of bounded length."""
+    """Return the message of an error, with all white space folded and of bounded length."""
     return " ".join(str(error).split())[:LONGEST_ERROR] or type(error).__name__

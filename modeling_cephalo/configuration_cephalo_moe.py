@@ -1,12 +1,12 @@
-"""Configurations of mixtures of experts around models that read images and texts.
+"""Configurations of mixtures of experts around vision-language models.
 
-A mixture has the configuration of its dense family and, in that of its decoder, what routes:
+A mixture has the configuration of its dense family, with the routing in that of its decoder:
 
     config = mixture_config(dense.config, num_experts=3, num_experts_per_tok=1)
     config.get_text_config().num_experts
 
-Those of the families and decoders of transformers are made of its classes: of `Qwen3VLConfig` comes
-`CephaloMoeQwen3VLConfig`, of `Qwen3VLTextConfig` comes `CephaloMoeQwen3VLTextConfig`, and so on.
+For families and decoders of transformers they derive from its classes: `CephaloMoeQwen3VLConfig`
+from `Qwen3VLConfig`, `CephaloMoeQwen3VLTextConfig` from `Qwen3VLTextConfig`, and so on.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from .configuration_phi3_v import Phi3VConfig
 
-if TYPE_CHECKING:  # what the classes here come before
+if TYPE_CHECKING:  # base classes that the classes here are combined with
     _Config = PreTrainedConfig
 else:
     _Config = object
 
-# The families of transformers that a mixture is made of, and the decoders that they may have: each
-# layer has one gated MLP without biases, the tensors `gate_proj`, `up_proj` and `down_proj`.
+# The families of transformers that mixtures support, and their possible decoders: each layer has
+# one gated MLP without biases, the tensors `gate_proj`, `up_proj` and `down_proj`.
 FAMILIES = (
     "idefics2",
     "llava_next",
@@ -64,7 +64,7 @@ EXPERTS_EP_PLAN: Any = {  # declared in another form by transformers, and read i
 
 
 def experts_plan(dense: dict[str, Any] | None) -> dict[str, Any]:
-    """The tensor-parallel plan of a dense decoder with experts in the place of its MLPs."""
+    """Return the tensor-parallel plan of a dense decoder with experts in place of its MLPs."""
     return {
         name: how for name, how in (dense or {}).items() if ".mlp." not in name
     } | EXPERTS_TP_PLAN
@@ -72,14 +72,14 @@ def experts_plan(dense: dict[str, Any] | None) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Routing(_Config):
-    """What a decoder with experts has beside the configuration of the dense one.
+    """The fields of a decoder with experts, in addition to the configuration of the dense one.
 
-    Each token goes to `num_experts_per_tok` of `num_experts` experts. `routing` says how they are
-    weighted: "renormalised" takes the top probabilities and divides them by their sum; "published"
-    takes their softmax once more, as the mixtures released with arXiv 2405.19076 do.
-    `router_aux_loss_coef` times the load-balancing loss is added to the loss while training.
+    Each token is routed to `num_experts_per_tok` of `num_experts` experts. `routing` determines
+    their weights: "renormalised" divides the top probabilities by their sum; "published" applies
+    another softmax to them, as the mixtures released with arXiv 2405.19076 do.
+    `router_aux_loss_coef` times the load-balancing loss is added to the loss in training.
 
-    Raises ValueError for counts that do not fit.
+    Raises ValueError for invalid counts.
     """
 
     num_experts: int = 3
@@ -89,7 +89,7 @@ class Routing(_Config):
     output_router_logits: bool = False
 
     def validate_architecture(self) -> None:
-        """Called by `@strict`."""
+        """Validate the counts; called by `@strict`."""
         super().validate_architecture()
         if not 1 <= self.num_experts_per_tok <= self.num_experts:
             raise ValueError(
@@ -98,20 +98,21 @@ class Routing(_Config):
 
 
 class RoutedText(Routing):
-    """Comes before the configuration of a decoder that is a part of a family's."""
+    """Base class, before the configuration of a decoder that is a part of a family's."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As every configuration, with `rope_theta`, for which other programs look here, where it
-        is the same in all layers."""
+        """Return the configuration as transformers does, with `rope_theta` for other programs, if
+        it is the same in all layers."""
         rope: Any = self.rope_parameters or {}
         own = {"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {}
         return super().to_dict() | own
 
 
 def routed_text(decoder: str) -> type[PreTrainedConfig]:
-    """The configuration of a decoder with experts, by the model type of the dense one."""
+    """Return the configuration class of a decoder with experts, by the model type of the dense
+    one."""
     dense = CONFIG_MAPPING[decoder]
-    # Without a name in the first that was made, by which saved mixtures are known.
+    # The first one has no name in its type, by which saved mixtures are known.
     name, own = (dense.__name__, decoder) if decoder != "mistral" else ("TextConfig", "text")
     parts = {
         "__module__": __name__,
@@ -131,7 +132,7 @@ _IMPLEMENTATION: Any = vars(PreTrainedConfig)["_experts_implementation"]
 
 
 class Mixture(_Config):
-    """Comes before the configuration of a family; its code is saved beside the weights."""
+    """Base class, before the configuration of a family; its code is saved beside the weights."""
 
     model_class = ""
     headless_class = ""
@@ -148,7 +149,8 @@ class Mixture(_Config):
         _IMPLEMENTATION.fset(self, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """As every configuration, with the places of the classes in a saved folder."""
+        """Return the configuration as transformers does, with the paths of the classes in a saved
+        folder."""
         model = f"modeling_cephalo_moe.{self.model_class}"
         places = {
             "AutoConfig": f"configuration_cephalo_moe.{type(self).__name__}",
@@ -161,7 +163,7 @@ class Mixture(_Config):
 
 
 class MixtureOfFamily(Mixture):
-    """Comes before the configuration of a family whose decoder has a configuration of its own."""
+    """Base class, before the configuration of a family whose decoder has its own configuration."""
 
     default_decoder = ""  # the model type of a decoder with experts
 
@@ -180,7 +182,7 @@ class MixtureOfFamily(Mixture):
 
 
 def mixture_of_family(family: str) -> type[PreTrainedConfig]:
-    """The configuration of a mixture, by the model type of its dense family."""
+    """Return the configuration class of a mixture, by the model type of its dense family."""
     dense = CONFIG_MAPPING[family]
     name = f"CephaloMoe{dense.__name__}"
     decoder = TEXT_CONFIGS[dense.sub_configs_defaults["text_config"].model_type]
@@ -191,7 +193,7 @@ def mixture_of_family(family: str) -> type[PreTrainedConfig]:
         "model_class": f"{name.removesuffix('Config')}ForConditionalGeneration",
         "headless_class": f"{name.removesuffix('Config')}Model",
         "default_decoder": decoder.model_type,
-        # Or transformers would make a text_config of the dense type.
+        # Otherwise transformers would create a text_config of the dense type.
         "sub_configs_defaults": {**dense.sub_configs_defaults, "text_config": decoder},
     }
     return strict(type(name, (MixtureOfFamily, dense), parts))
@@ -199,7 +201,7 @@ def mixture_of_family(family: str) -> type[PreTrainedConfig]:
 
 @strict
 class CephaloMoePhi3VConfig(Mixture, Routing, Phi3VConfig):
-    """Phi-3-vision with experts; it is its decoder's configuration too."""
+    """Phi-3-vision with experts. It is also the configuration of its decoder."""
 
     model_type = "cephalo_moe_phi3_v"
     model_class = "CephaloMoePhi3VForCausalLM"
@@ -219,25 +221,25 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-# Of the dense model's configuration alone.
+# Of the dense model's configuration only.
 OWN_KEYS = ("model_type", "architectures", "auto_map", "transformers_version", "_name_or_path")
 
 
 def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) -> PreTrainedConfig:
-    """The configuration of a mixture around a dense model.
+    """Return the configuration of a mixture around a dense model.
 
     Args:
-        base: the dense model's configuration, of a type in `FAMILIES` or phi3_v; it is copied.
-        dtype: of the mixture's weights; that of `base` by default.
-        routing: the fields of `Routing`.
+        base: The dense model's configuration, of a type in `FAMILIES` or phi3_v; it is copied.
+        dtype: Of the mixture's weights; by default that of `base`.
+        routing: The fields of `Routing`.
 
-    Raises ValueError for a model of another family or with another decoder, and for counts that do
-    not fit.
+    Raises:
+        ValueError: For a model of another family or with another decoder, and for invalid counts.
     """
     family = getattr(base, "model_type", None)
     if family not in FAMILY_CONFIGS:
         raise ValueError(
-            f"the base is of type {family!r}; a mixture is made of {', '.join(FAMILY_CONFIGS)}"
+            f"the base is of type {family!r}; mixtures support {', '.join(FAMILY_CONFIGS)}"
         )
     keys = {name: value for name, value in base.to_dict().items() if name not in OWN_KEYS}
     if dtype is not None:
@@ -259,7 +261,7 @@ def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) ->
 
 
 def without_dtype(keys: dict[str, Any]) -> dict[str, Any]:
-    """A configuration's keys without those of the dtype, at any depth."""
+    """Return a configuration's keys without those of the dtype, at any depth."""
     return {
         name: without_dtype(value) if isinstance(value, dict) else value
         for name, value in keys.items()
@@ -268,19 +270,20 @@ def without_dtype(keys: dict[str, Any]) -> dict[str, Any]:
 
 
 class Published(_Config):
-    """Comes before the configuration of a family that reads config.json of a published mixture."""
+    """Base class, before the configuration of a family, that reads config.json of a published
+    mixture."""
 
     _auto_class = None  # read by this package only
 
     def to_dict(self) -> dict[str, Any]:
-        """As the mixture's configuration, without remote code."""
+        """Return the mixture's configuration without remote code."""
         output = super().to_dict()
         del output["auto_map"]
         return output
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Read the published form, with `k` and `num_expert_models`, or what is saved here."""
+        """Read the published form, with `k` and `num_expert_models`, or the form saved here."""
         if "num_expert_models" in config_dict:
             keys = dict(config_dict)
             # Of the published code; `architectures` is no list there.
@@ -302,7 +305,7 @@ class Published(_Config):
 
 @strict
 class Phi3VMoeConfig(Published, CephaloMoePhi3VConfig):
-    """lamm-mit/Cephalo-Phi-3-MoE-vision-128k-3x4b-beta and its like."""
+    """lamm-mit/Cephalo-Phi-3-MoE-vision-128k-3x4b-beta and similar models."""
 
     model_type = "phi3_v_moe"
 
@@ -312,7 +315,7 @@ Idefics2Mixture: Any = FAMILY_CONFIGS["idefics2"]
 
 @strict
 class Idefics2MoeConfig(Published, Idefics2Mixture):
-    """lamm-mit/Cephalo-Idefics2-vision-3x8b-beta and its like."""
+    """lamm-mit/Cephalo-Idefics2-vision-3x8b-beta and similar models."""
 
     model_type = "idefics2_moe"
 

@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, Phi3Config
 from transformers.configuration_utils import SubConfigSpec
 
-# The vision tower that the published code builds whatever config.json says.
+# The vision tower that the published code builds, independent of config.json.
 VIT_L_14_336 = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -29,7 +29,7 @@ EMBD_LAYER = {
     "use_hd_transform": True,
     "with_learnable_separator": True,
 }
-# Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
+# Paths of the classes in a saved folder, for `trust_remote_code=True` without this package.
 AUTO_MAP = {
     "AutoConfig": "configuration_phi3_v.Phi3VConfig",
     "AutoModel": "modeling_phi3_v.Phi3VModel",
@@ -44,13 +44,13 @@ class Phi3VConfig(Phi3Config):
     """Phi-3's configuration with an image part.
 
     It reads and writes config.json as published (`rope_scaling` of type "su", `rope_theta`,
-    `torch_dtype`), so that a saved checkpoint stays loadable by vLLM and mistral.rs.
+    `torch_dtype`), so that a saved checkpoint can be loaded by vLLM and mistral.rs.
 
-    `img_processor` names the vision tower, its width (`image_dim_out`) and the tokens of one tile
-    (`num_img_tokens`). `embd_layer` says how tiles become tokens. `image_token_id` takes the
-    positions of images; the default is `<|image|>` of the published tokenizer. `vision_config`
-    is that of the CLIP tower, by default of ViT-L/14-336, the only tower of the published code,
-    whose config.json leaves it out.
+    `img_processor` names the vision tower, its width (`image_dim_out`) and the tokens per tile
+    (`num_img_tokens`). `embd_layer` determines how tiles become tokens. `image_token_id` is the id
+    at image positions, by default `<|image|>` of the published tokenizer. `vision_config` is that
+    of the CLIP tower, by default of ViT-L/14-336, the only tower of the published code, whose
+    config.json omits it.
     """
 
     model_type = "phi3_v"
@@ -80,10 +80,10 @@ class Phi3VConfig(Phi3Config):
     def convert_rope_params_to_dict(  # pyright: ignore[reportIncompatibleMethodOverride]  # as called
         self, **kwargs: Any
     ) -> dict[str, Any]:
-        """Translate the published `rope_scaling` of type "su" into transformers' "longrope".
+        """Translate the published `rope_scaling` of type "su" to transformers' "longrope".
 
-        The two are the same: factors divide the inverse frequencies, cos and sin are scaled by
-        sqrt(1 + ln(max / original) / ln(original)), LongRoPE (arXiv 2402.13753).
+        Both are the same: factors divide the inverse frequencies, cos and sin are scaled by sqrt(1
+        + ln(max / original) / ln(original)), LongRoPE (arXiv 2402.13753).
 
         Raises ValueError for another type of scaling.
         """
@@ -91,7 +91,7 @@ class Phi3VConfig(Phi3Config):
         scaling = dict(scaling)
         kind = scaling.pop("type", None) or scaling.get("rope_type", "default")
         if kind not in ("su", "longrope", "default"):
-            raise ValueError(f"phi3_v has no rope_scaling of type {kind!r}; it knows 'su'")
+            raise ValueError(f"phi3_v has no rope_scaling of type {kind!r}; use 'su'")
         scaling["rope_type"] = "longrope" if kind == "su" else kind
         if kind != "default":
             scaling.setdefault(
@@ -101,7 +101,8 @@ class Phi3VConfig(Phi3Config):
         return super().convert_rope_params_to_dict(**kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The published form, `rope_scaling` and `rope_theta`, and `vision_config` beside it."""
+        """Return the published form with `rope_scaling` and `rope_theta`, and `vision_config` in
+        addition."""
         output = super().to_dict()
         rope = output.pop("rope_parameters")
         output["rope_theta"] = rope.pop("rope_theta")
@@ -119,7 +120,8 @@ class Phi3VConfig(Phi3Config):
         return output
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """What config.json holds: `to_dict` without defaults, with the dtype as `torch_dtype`."""
+        """Return the content of config.json: `to_dict` without defaults, with the dtype as
+        `torch_dtype`."""
         output = super().to_diff_dict()
         if dtype := output.pop("dtype", None):
             output["torch_dtype"] = dtype
@@ -127,13 +129,13 @@ class Phi3VConfig(Phi3Config):
 
     @property
     def tile_tokens(self) -> int:
-        """Tokens along one edge of a tile: two by two patches become one token."""
+        """Tokens along one edge of a tile: two by two patches form one token."""
         image_size, patch_size = self.vision_config.image_size, self.vision_config.patch_size
         assert isinstance(image_size, int) and isinstance(patch_size, int)
         return image_size // patch_size // 2
 
     def check_vision(self) -> None:
-        """Raise ValueError if the parts of the image path do not fit each other."""
+        """Raise ValueError if the parts of the image path do not match."""
         width = self.img_processor["image_dim_out"]
         if self.img_processor.get("name") != "clip_vision_model":
             raise ValueError(f"phi3_v needs a clip_vision_model, not {self.img_processor}")

@@ -1,4 +1,4 @@
-"""The experts of a mixture and what sends tokens to them, in the place of a decoder's MLPs."""
+"""The experts of a mixture and its router, in place of a decoder's MLPs."""
 
 from typing import Any
 
@@ -22,15 +22,16 @@ def by_device(
     top_k_index: torch.Tensor,
     top_k_weights: torch.Tensor,
 ) -> torch.Tensor:
-    """The default implementation: transformers' "grouped_mm", but "eager" on the CPU, where torch
-    multiplies group after group; it does so with fewer copies, and with quantized weights too."""
+    """Compute the experts by the default implementation: transformers' "grouped_mm", but "eager" on
+    the CPU, where torch multiplies group by group; "eager" needs fewer copies, and supports
+    quantized weights."""
     if hidden_states.device.type == "cpu" and not torch.compiler.is_compiling():
         return experts.one_by_one(hidden_states, top_k_index, top_k_weights)
     return grouped_mm_experts_forward(experts, hidden_states, top_k_index, top_k_weights)
 
 
 IMPLEMENTATIONS = ExpertsInterface()
-IMPLEMENTATIONS[BY_DEVICE] = by_device  # here only, not for other models
+IMPLEMENTATIONS[BY_DEVICE] = by_device  # only here, not for other models
 
 
 # Declared to return a module, and not the class.
@@ -48,18 +49,18 @@ class CephaloMoeExperts(nn.Module):
         hidden, inner = config.hidden_size, config.intermediate_size
         self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(self.num_experts, hidden, inner))
-        # Gemma's name for it is another.
+        # Gemma uses another name.
         self.act_fn = ACT2FN[getattr(config, "hidden_act", None) or config.hidden_activation]
 
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
-        """Send tokens through their experts; `experts_implementation` says how.
+        """Apply the experts to tokens, by `experts_implementation`.
 
         Args:
             hidden_states: [tokens, hidden].
-            top_k_index: int [tokens, k], the experts of each token; `num_experts` for one that is
-                on another device, in expert parallel.
+            top_k_index: int [tokens, k], the experts of each token; `num_experts` for one on
+                another device, in expert parallel.
             top_k_weights: [tokens, k].
 
         Returns:
@@ -70,9 +71,9 @@ class CephaloMoeExperts(nn.Module):
     def one_by_one(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
-        """The implementation "eager": one expert after the other, each with all of its tokens."""
+        """Compute "eager": one expert after the other, each with all of its tokens."""
         output = torch.zeros_like(hidden_states)
-        if len(hidden_states) == 1:  # decoding alone: there is nothing to sort
+        if len(hidden_states) == 1:  # decoding a single sequence: nothing to sort
             for expert, weight in zip(top_k_index[0].tolist(), top_k_weights[0], strict=True):
                 if expert < self.num_experts:
                     output = output + self.mlp(expert, hidden_states) * weight
@@ -89,7 +90,7 @@ class CephaloMoeExperts(nn.Module):
         return output
 
     def mlp(self, expert: int, hidden_states: torch.Tensor) -> torch.Tensor:
-        """[tokens, hidden] through one expert to the same."""
+        """Apply one expert to [tokens, hidden]."""
         gate_up = functional.linear(hidden_states, self.gate_up_proj[expert])
         gate: Any = self._apply_gate  # of the decorator
         return functional.linear(gate(gate_up), self.down_proj[expert])
@@ -107,16 +108,16 @@ class CephaloMoeRouter(nn.Module):
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Route tokens.
 
+        The weights are the top k of one softmax over all experts, divided by their sum. With k = 1
+        that is always 1, so the sum is treated as a constant there, w = p / stop_gradient(p): still
+        1, and its gradient (that of ln p) reaches the router.
+
         Args:
             hidden_states: [tokens, hidden], as normalised for the MLP.
 
         Returns:
-            The logits, float32 [tokens, experts]; the weights [tokens, k]; the experts,
-            int [tokens, k].
-
-        The weights are the top k of one softmax over all experts, divided by their sum. With k = 1
-        that is always 1, so the sum is taken as a constant there, w = p / stop_gradient(p): still
-        1, and its gradient (that of ln p) reaches the router.
+            The logits, float32 [tokens, experts]; the weights [tokens, k]; the experts, int
+            [tokens, k].
         """
         logits = functional.linear(hidden_states.float(), self.weight.float(), self.bias.float())
         weights, experts = logits.softmax(-1).topk(self.top_k, dim=-1)
@@ -129,7 +130,7 @@ class CephaloMoeRouter(nn.Module):
 
 
 class CephaloMoeMLP(nn.Module):
-    """What takes the place of a decoder layer's MLP."""
+    """Router and experts in place of a decoder layer's MLP."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
@@ -137,7 +138,7 @@ class CephaloMoeMLP(nn.Module):
         self.experts = CephaloMoeExperts(config)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """[batch, length, hidden] to the same."""
+        """Apply router and experts to [batch, length, hidden]."""
         tokens = hidden_states.reshape(-1, hidden_states.shape[-1])
         _, weights, experts = self.gate(tokens)
         return self.experts(tokens, experts, weights).view_as(hidden_states)

@@ -1,4 +1,4 @@
-"""How a checkpoint wants its answers written: what Cephalo takes of its generation_config.json."""
+"""Read how a checkpoint's answers are generated from its generation_config.json."""
 
 import math
 from typing import Any
@@ -7,17 +7,17 @@ from transformers import GenerationConfig
 
 from cephalo.cli.errors import CephaloError
 
-# Below, scores of some tens divided by the temperature leave the range of float16; above, all
-# tokens are nearly as likely.
+# Below, logits of some tens divided by the temperature exceed the range of float16; above, all
+# tokens are almost equally likely.
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 100.0
 
 
 def answering_settings(found: GenerationConfig, vocabulary: int) -> GenerationConfig:
-    """The tokens that end and pad answers, those that are never written, and penalties.
+    """Return the tokens that end and pad answers, suppressed tokens, and penalties.
 
-    Lengths, beams, numbers of answers and forms of output are chosen by whoever asks, and a file
-    that comes with a model must not choose them: they get their defaults. Raises CephaloError for a
-    value that no model can go with.
+    Lengths, beams, numbers of answers and forms of output are reset to their defaults, since the
+    caller chooses them and not a downloaded file. Raises CephaloError for values that no model
+    supports.
     """
 
     def is_token(value: Any) -> bool:
@@ -46,14 +46,15 @@ def answering_settings(found: GenerationConfig, vocabulary: int) -> GenerationCo
     for name, value in kept.items():
         if not checks[name](value):
             raise CephaloError(
-                f"its generation_config.json has {name} {str(value)[:60]!r}, which no model can go "
-                "with; correct or remove it"
+                f"its generation_config.json has {name} {str(value)[:60]!r}, which no model "
+                "supports; correct or remove it"
             )
     return GenerationConfig(**kept)
 
 
 def checked_temperature(temperature: float) -> float:
-    """A temperature to sample with, 0 for the likeliest token. Raises CephaloError for others."""
+    """Return a valid sampling temperature, 0 for greedy decoding. Raises CephaloError for
+    others."""
     if temperature != 0 and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
         raise CephaloError(
             f"temperature {temperature:g}: give 0, or a number from {LEAST_TEMPERATURE:g} to "

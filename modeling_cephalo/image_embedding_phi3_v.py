@@ -1,4 +1,4 @@
-"""Images to embeddings for `phi3_v`: a CLIP tower, a layout of its patches and a projection."""
+"""Embed images for `phi3_v`: a CLIP tower, a layout of its patches and a projection."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .configuration_phi3_v import Phi3VConfig
 
 
 class Phi3VImageEmbedding(nn.Module):
-    """Tiles of images to embeddings of image tokens."""
+    """Converts tiles of images to embeddings of image tokens."""
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__()
@@ -54,17 +54,18 @@ class Phi3VImageEmbedding(nn.Module):
 
         Args:
             pixel_values: float [images, tiles, 3, edge, edge], the global view first, then the
-                sub-images row by row, then padding; without the HD transform
-                [images, 3, edge, edge].
+                sub-images row by row, then padding; without the HD transform [images, 3, edge,
+                edge].
             image_sizes: int [images, 2], height and width of the grid of sub-images in pixels,
                 multiples of the tile's edge.
-            numbers: int [n], which tokens to embed, counted from 0 over all images; those past the
-                last token are taken as the last; by default all tokens in order.
+            numbers: int [n], indices over all images of the tokens to embed, clamped to the last
+                token; by default all tokens in order.
 
         Returns:
             The embeddings, [n, hidden], and the number of tokens of each image, int [images].
 
-        Raises ValueError if the two do not fit each other.
+        Raises:
+            ValueError: If pixel_values and image_sizes do not match.
         """
         if not self.use_hd_transform:
             tokens = self.img_projection(self.encode_tiles(pixel_values))
@@ -78,10 +79,10 @@ class Phi3VImageEmbedding(nn.Module):
         if numbers is None:
             numbers = torch.arange(int(counts.sum()), device=counts.device)
         used = grids.prod(1) + 1
-        if torch.compiler.is_compiling():  # shapes must not depend on the sizes of images
+        if torch.compiler.is_compiling():  # shapes must not depend on image sizes
             tiles = pixel_values.flatten(0, 1)
             first = torch.arange(len(used), device=used.device) * pixel_values.shape[1]
-        else:  # one call of CLIP for the tiles of all images, padding left out
+        else:  # one call of CLIP for the tiles of all images, without padding
             tiles = used_tiles(pixel_values, used)
             first = used.cumsum(0) - used
         tokens = self.merge_patches(self.encode_tiles(tiles)).flatten(0, 2)
@@ -91,10 +92,11 @@ class Phi3VImageEmbedding(nn.Module):
     def tile_grids(
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor | None
     ) -> torch.Tensor:
-        """Rows and columns of sub-images, int [images, 2]. Raises ValueError for sizes that lie."""
+        """Return rows and columns of sub-images, int [images, 2]. Raises ValueError for wrong
+        sizes."""
         if image_sizes is None or len(image_sizes) != len(pixel_values):
             raise ValueError(
-                f"pixel_values hold {len(pixel_values)} images and image_sizes "
+                f"pixel_values have {len(pixel_values)} images and image_sizes "
                 f"{0 if image_sizes is None else len(image_sizes)}"
             )
         grids, most = image_sizes // self.tile_size, pixel_values.shape[1] - 1
@@ -110,7 +112,8 @@ class Phi3VImageEmbedding(nn.Module):
         return grids
 
     def token_counts(self, grids: torch.Tensor) -> torch.Tensor:
-        """The tokens of each image, int [images], of its grid, int [images, 2]."""
+        """Return the number of tokens of each image, int [images], from its grid, int [images,
+        2]."""
         rows, columns = grids.unbind(1)
         grid = rows * self.side * (columns * self.side + 1)
         return grid + 1 + self.side * (self.side + 1)
@@ -118,13 +121,13 @@ class Phi3VImageEmbedding(nn.Module):
     def table_rows(
         self, numbers: torch.Tensor, grids: torch.Tensor, first: torch.Tensor, end: int
     ) -> torch.Tensor:
-        """Where the tokens of images are in a table of all tokens of tiles.
+        """Return the indices of image tokens in a table of all tokens of tiles.
 
         Args:
-            numbers: int [n], tokens, counted from 0 over all images.
+            numbers: int [n], indices of tokens over all images.
             grids: int [images, 2], rows and columns of sub-images.
-            first: int [images], each image's global view among the tiles.
-            end: the number of tokens of tiles; `sub_GN` comes there and `glb_GN` next.
+            first: int [images], index of each image's global view among the tiles.
+            end: Number of tokens of tiles; `sub_GN` has this index and `glb_GN` the next one.
 
         Returns:
             int [n]
@@ -135,7 +138,7 @@ class Phi3VImageEmbedding(nn.Module):
         image = torch.searchsorted(ends, numbers, right=True)
         number = numbers - (ends - counts)[image]
         rows, columns = grids[image].unbind(1)
-        grid_width, view_width = columns * side + 1, side + 1  # with the token that ends a row
+        grid_width, view_width = columns * side + 1, side + 1  # including the token that ends a row
         grid_length, view_length = rows * side * grid_width, side * view_width
         if self.sub_first:
             separator, view_start, grid_start = grid_length, grid_length + 1, 0
@@ -152,7 +155,8 @@ class Phi3VImageEmbedding(nn.Module):
         return torch.where(number == separator, end + 1, place)
 
     def encode_tiles(self, tiles: torch.Tensor) -> torch.Tensor:
-        """CLIP's patch features [tiles, patches, width] of an inner layer, class token dropped."""
+        """Return CLIP's patch features [tiles, patches, width] of an inner layer, without the class
+        token."""
         clip: Any = self.img_processor["vision_model"]
         hidden = clip.pre_layrnorm(clip.embeddings(tiles))
         for layer in clip.encoder.layers[: self.clip_layers]:
@@ -165,8 +169,8 @@ class Phi3VImageEmbedding(nn.Module):
         image_sizes: torch.Tensor | None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
-        """What the whole of CLIP returns for all tiles but padding, by default nothing but
-        `last_hidden_state` [tiles, 1 + patches, width] and `pooler_output`.
+        """Return CLIP's outputs for all tiles except padding, by default only `last_hidden_state`
+        [tiles, 1 + patches, width] and `pooler_output`.
 
         `kwargs` are CLIP's, such as `output_hidden_states` and `output_attentions`.
         """
@@ -176,14 +180,15 @@ class Phi3VImageEmbedding(nn.Module):
         return self.img_processor["vision_model"](pixel_values, **kwargs)
 
     def merge_patches(self, patches: torch.Tensor) -> torch.Tensor:
-        """[tiles, (2 side)^2, width] to [tiles, side, side, 4 width]: 2 x 2 patches a token."""
+        """Merge 2 x 2 patches to one token: [tiles, (2 side)^2, width] to [tiles, side, side, 4
+        width]."""
         tiles, _, width = patches.shape
         patches = patches.reshape(tiles, self.side, 2, self.side, 2, width)
         return patches.transpose(2, 3).reshape(tiles, self.side, self.side, 4 * width)
 
 
 def used_tiles(pixel_values: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
-    """The first `used`, int [images], of each image's tiles: [tiles, 3, edge, edge]."""
+    """Return the first `used`, int [images], of each image's tiles: [tiles, 3, edge, edge]."""
     tile = torch.arange(pixel_values.shape[1], device=used.device)
     return pixel_values[(tile < used[:, None]).to(pixel_values.device)]
 

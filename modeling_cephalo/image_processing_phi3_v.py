@@ -1,8 +1,8 @@
-"""Images to tiles for `phi3_v`, bit for bit as the published image processor.
+"""Split images into tiles for `phi3_v`, with the same bits as the published image processor.
 
-An image is scaled to the most tiles that `num_crops` allows, padded with white to whole tiles and
-cut. A view of the whole image, one tile large, goes first. Pictures are scaled by PIL, or in
-batches by torch on any device, with the same result; neither needs torchvision.
+An image is scaled to the maximum number of tiles within `num_crops`, padded with white to whole
+tiles and split. A view of the whole image, one tile large, precedes them. Images are scaled by PIL,
+or in batches by torch on any device, with the same result; neither needs torchvision.
 """
 
 import math
@@ -61,7 +61,7 @@ class Phi3VImageProcessorKwargs(TypedDict, total=False):
 
 
 class Phi3VImageProcessor(PilBackend):
-    """Cuts images into tiles and says how many tokens each image becomes."""
+    """Splits images into tiles, and computes the number of tokens per image."""
 
     model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012
     valid_kwargs = Phi3VImageProcessorKwargs
@@ -83,7 +83,7 @@ class Phi3VImageProcessor(PilBackend):
     def _validate_preprocess_kwargs(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
         self, **kwargs: Any
     ) -> None:
-        """Raise ValueError for options that cannot be followed."""
+        """Raise ValueError for unsupported options."""
         for switch, names in {
             "do_resize": ["resample"],
             "do_rescale": ["rescale_factor"],
@@ -102,14 +102,14 @@ class Phi3VImageProcessor(PilBackend):
         device: str | torch.device | None = None,
         **kwargs: Any,
     ) -> tuple[Image.Image | torch.Tensor, bool]:
-        """One image of any kind as an RGB picture, on a device as uint8 [3, height, width], and
-        whether its values went from 0 to 1.
+        """Convert an image of any kind to RGB, on a device to uint8 [3, height, width]; also return
+        whether its values ranged from 0 to 1.
 
-        Raises ValueError above PIL's pixel limit, and for images that are no pictures.
+        Raises ValueError above PIL's pixel limit, and for invalid images.
         """
         unit = False
         if isinstance(image, Image.Image):
-            check_pixels(*image.size)  # the size is known before the pixels are unpacked
+            check_pixels(*image.size)  # checks the size before the pixels are decoded
             if not do_convert_rgb and image.mode != "RGB":
                 raise ValueError(f"an image is {image.mode}, not RGB; set do_convert_rgb")
             image = image.convert("RGB")
@@ -137,17 +137,17 @@ class Phi3VImageProcessor(PilBackend):
         return_tensors: str | TensorType | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Tiles of all images.
+        """Return the tiles of all images.
 
         Returns:
             pixel_values: float32 [images, tiles, 3, tile, tile], the global view, then the
-                sub-images row by row, then zeros up to the most tiles of an image.
-            image_sizes: int [images, 2], height and width in pixels of the grid of sub-images.
-            num_img_tokens: the tokens of each image.
+            sub-images row by row, then zeros up to the maximum number of tiles. image_sizes: int
+            [images, 2], height and width in pixels of the grid of sub-images. num_img_tokens: the
+            number of tokens of each image.
         """
         layout = {name: kwargs[name] for name in ("num_crops", "do_resize", "resample")}
         fitted = fit_all([image for image, _ in images], tile_size=tile_size, **layout)
-        # What pixel values are divided by. A division by a tensor is exact on every device.
+        # Divisor of pixel values. Dividing by a tensor is exact on every device.
         divisors = [
             1 / rescale_factor if do_rescale else (255.0 if unit else 1.0) for _, unit in images
         ]
@@ -155,7 +155,7 @@ class Phi3VImageProcessor(PilBackend):
         most = max((rows * columns for rows, columns in grids), default=0) + 1
         device = fitted[0].device if fitted else None
         pixels = torch.zeros(len(images), most, 3, tile_size, tile_size, device=device)
-        for rows, columns in sorted(set(map(tuple, grids))):  # together where the grid is the same
+        for rows, columns in sorted(set(map(tuple, grids))):  # one batch per grid
             own = [index for index, grid in enumerate(grids) if grid == [rows, columns]]
             normal = torch.stack([fitted[index] for index in own]).float()
             normal /= torch.tensor([divisors[index] for index in own], device=device)[
@@ -179,9 +179,10 @@ class Phi3VImageProcessor(PilBackend):
     def calc_num_image_tokens_from_image_size(
         self, width: int, height: int, **kwargs: Unpack[Phi3VImageProcessorKwargs]
     ) -> int:
-        """The tokens of an image of width x height pixels; `kwargs` as for its pixels.
+        """Return the number of tokens of an image of width x height pixels; `kwargs` as for its
+        pixels.
 
-        The name is that of the published image processor, which vLLM calls.
+        vLLM calls it by this name, from the published image processor.
         """
         options = {name: getattr(self, name) for name in ("num_crops", "tile_size", "do_resize")}
         options = {name: kwargs.get(name, value) for name, value in options.items()}
@@ -190,7 +191,7 @@ class Phi3VImageProcessor(PilBackend):
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raise ValueError for a picture above PIL's limit."""
+    """Raise ValueError for an image above PIL's pixel limit."""
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         raise ValueError(
             f"an image of {width} x {height} pixels is above the limit of "
@@ -201,9 +202,9 @@ def check_pixels(width: int, height: int) -> None:
 def channels_first(
     image: torch.Tensor, to_rgb: bool | None, data_format: str | ChannelDimension | None
 ) -> torch.Tensor:
-    """An array of one, three or four channels, first or last, as [3, height, width].
+    """Convert an array of one, three or four channels, first or last, to [3, height, width].
 
-    Transparency is left out, as in the published image processor. Raises ValueError for others.
+    Transparency is ignored, as in the published image processor. Raises ValueError for others.
     """
     if data_format is None:
         data_format = infer_channel_dimension_format(
@@ -222,7 +223,8 @@ def channels_first(
 
 
 def as_bytes(image: torch.Tensor) -> tuple[torch.Tensor, bool]:
-    """Pixel values as uint8, and whether they went from 0 to 1. Raises ValueError for others."""
+    """Convert pixel values to uint8, and return whether they ranged from 0 to 1. Raises ValueError
+    for other ranges."""
     if image.dtype == torch.uint8:
         return image, False
     image = image.double()
@@ -234,8 +236,8 @@ def as_bytes(image: torch.Tensor) -> tuple[torch.Tensor, bool]:
 
 
 def count_tokens(rows: int, columns: int, tile_tokens: int) -> int:
-    """Tokens of an image of rows x columns tiles: the tiles, the global view, a token at the end
-    of each row of both, and one between the two."""
+    """Return the number of tokens of an image of rows x columns tiles: the tiles, the global view,
+    a token at the end of each row of both, and one between the two."""
     edge = math.isqrt(tile_tokens)
     return (rows * columns + 1) * tile_tokens + 1 + (rows + 1) * edge
 
@@ -243,15 +245,16 @@ def count_tokens(rows: int, columns: int, tile_tokens: int) -> int:
 def tile_grid(
     width: int, height: int, num_crops: int, tile_size: int, do_resize: bool = True
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """To what size a picture is scaled, and into which grid of tiles it is padded.
+    """Return the size to which an image is scaled, and the grid of tiles to which it is padded.
 
-    A picture becomes as many tiles wide as `num_crops` allows; portraits are treated lying down.
+    The grid is as wide as `num_crops` allows; portraits are processed rotated.
 
     Returns:
         (width, height) in pixels and (rows, columns).
 
-    Raises ValueError for a picture so thin that nothing is left of it, or, if it is not to be
-    scaled, of more than `num_crops` tiles.
+    Raises:
+        ValueError: For an image so narrow that nothing is left, or, without scaling, of more than
+            `num_crops` tiles.
     """
     if not do_resize:
         rows, columns = math.ceil(height / tile_size), math.ceil(width / tile_size)
@@ -284,7 +287,8 @@ def fit_all(
     do_resize: bool,
     resample: int,
 ) -> list[torch.Tensor]:
-    """Pictures as whole tiles, uint8 [3, height, width]; tensors of one size together."""
+    """Scale and pad images to whole tiles, uint8 [3, height, width]; tensors of one size in a
+    batch."""
     options = {"num_crops": num_crops, "tile_size": tile_size, "do_resize": do_resize}
     fitted: dict[int, torch.Tensor] = {}
     alike: dict[tuple[int, ...], list[int]] = {}
@@ -299,7 +303,7 @@ def fit_all(
     for (_, height, width), own in alike.items():
         (new_width, new_height), grid = tile_grid(width, height, **options)
         batch = torch.stack([tensors[index] for index in own])
-        if width < height:  # scaled lying down: PIL rounds between the two axes
+        if width < height:  # scaled rotated: PIL rounds between the two axes
             lying = resize_as_pil(batch.transpose(2, 3), new_width, new_height, resample)
             batch = lying.transpose(2, 3)
         else:
@@ -318,9 +322,9 @@ def fit_to_tiles(
     do_resize: bool = True,
     resample: int = Image.Resampling.BILINEAR,
 ) -> Image.Image:
-    """Scale an RGB picture and pad it with white, in the middle, to whole tiles (`tile_grid`)."""
+    """Scale an RGB image and pad it with white, centered, to whole tiles (`tile_grid`)."""
     scaled, (rows, columns) = tile_grid(*image.size, num_crops, tile_size, do_resize)
-    if image.width < image.height:  # scaled lying down: PIL rounds between the two axes
+    if image.width < image.height:  # scaled rotated: PIL rounds between the two axes
         turn = Image.Transpose.TRANSPOSE
         picture = image.transpose(turn).resize((scaled[1], scaled[0]), resample).transpose(turn)
     else:
@@ -331,7 +335,7 @@ def fit_to_tiles(
 
 
 def global_view(normal: torch.Tensor, edge: int) -> torch.Tensor:
-    """The whole of normalised images [images, 3, height, width] as one tile each."""
+    """Return normalised images [images, 3, height, width] as one tile each."""
     return torch.nn.functional.interpolate(normal, size=(edge, edge), mode="bicubic")
 
 

@@ -1,11 +1,11 @@
-"""Mixtures of experts around models that read images and texts.
+"""Mixtures of experts around vision-language models.
 
-Each is its family's own class, so that images, positions, attention, caches and generation are
-those of the dense model; only the `mlp` of each decoder layer is experts and a router. Tokens go to
-their own experts alone, through transformers' grouped experts.
+Each is a subclass of its family's class, so that images, positions, attention, caches and
+generation are those of the dense model; only the `mlp` of each decoder layer is replaced by experts
+and a router. Tokens only pass their own experts, through transformers' grouped experts.
 
-Those of the families and decoders of transformers are made of its classes, as the configurations
-are: of `Qwen3VLModel` comes `CephaloMoeQwen3VLModel`, and so on.
+For families and decoders of transformers they derive from its classes, as the configurations do:
+`CephaloMoeQwen3VLModel` from `Qwen3VLModel`, and so on.
 """
 
 import inspect
@@ -40,7 +40,7 @@ from .configuration_cephalo_moe import (
 from .experts_cephalo_moe import BY_DEVICE, CephaloMoeExperts, CephaloMoeMLP, CephaloMoeRouter
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
-if TYPE_CHECKING:  # what the classes here come before
+if TYPE_CHECKING:  # base classes that the classes here are combined with
     _Model = PreTrainedModel
 else:
     _Model = object
@@ -50,22 +50,22 @@ else:
 
 @dataclass
 class RouterLogits:
-    """Filled by the decoder: what it returns besides hidden states does not get past the headless
-    models of most families. No list, as accelerate hands copies of lists to modules."""
+    """A container that the decoder fills: the headless models of most families drop other outputs
+    than hidden states. It is not a list, since accelerate copies lists for modules."""
 
     layers: tuple[torch.Tensor, ...] = ()
 
 
 class WithExperts(_Model):
-    """Comes before a family's class, whose answer to this question would be inherited: no."""
+    """Base class, before a family's class, which would claim not to support experts."""
 
     @classmethod
     def _can_set_experts_implementation(cls) -> bool:
         return True
 
     def get_correct_experts_implementation(self, requested_experts: str | None) -> str:
-        """The name of the implementation to use: transformers' choice for what is asked for,
-        "by_device" where nothing is and torch has grouped products."""
+        """Return the implementation to use: transformers' choice for the requested one, "by_device"
+        by default if torch has grouped products."""
         if requested_experts == BY_DEVICE:
             return BY_DEVICE
         found = super().get_correct_experts_implementation(requested_experts)
@@ -73,9 +73,9 @@ class WithExperts(_Model):
 
 
 class RoutedDecoder(WithExperts):
-    """Comes before the class of a decoder and puts experts in the place of its MLPs."""
+    """Base class, before the class of a decoder, that replaces its MLPs by experts."""
 
-    # Steps of training are lost in the eight bits of a bfloat16 router.
+    # Training steps are too small for the eight bits of a bfloat16 router.
     _keep_in_fp32_modules_strict = ["mlp.gate.weight", "mlp.gate.bias"]  # noqa: RUF012
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -98,7 +98,7 @@ class RoutedDecoder(WithExperts):
 
 
 def filling(forward: Callable) -> Callable:
-    """A decoder's `forward` that fills the `RouterLogits` given as `router_logits`."""
+    """Wrap a decoder's `forward` to fill the `RouterLogits` given as `router_logits`."""
 
     @wraps(forward)
     def filled(
@@ -113,7 +113,7 @@ def filling(forward: Callable) -> Callable:
 
 
 def recorded(outputs: dict[str, Any] | None) -> dict[str, Any]:
-    """What of a decoder's parts may be recorded, with the logits of the routers."""
+    """Return which outputs of a decoder may be recorded, including the logits of the routers."""
     return {**(outputs or {}), "router_logits": OutputRecorder(CephaloMoeRouter, index=0)}
 
 
@@ -124,7 +124,7 @@ class CephaloMoePhi3VModel(RoutedDecoder, Phi3VModel):
 
 
 def routed_decoder(decoder: str, config: type[PreTrainedConfig]) -> type[PreTrainedModel]:
-    """The class of a decoder with experts, by the model type of the dense one."""
+    """Return the class of a decoder with experts, by the model type of the dense one."""
     dense: Any = MODEL_MAPPING[CONFIG_MAPPING[decoder]]
     parts = {
         "__module__": __name__,
@@ -141,16 +141,16 @@ DECODERS: dict[str, type[PreTrainedModel]] = {
 
 
 class RoutedHeadless(WithExperts):
-    """Comes before a headless model that has a decoder with a configuration of its own."""
+    """Base class, before a headless model that has a decoder with its own configuration."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
         text: Any = config.get_text_config()
         routed = DECODERS[text.model_type]
-        # Here and not once: remote code may be loaded twice, with two classes of one configuration.
+        # Here, since remote code may be loaded twice, with two classes of one configuration.
         AutoModel.register(type(text), routed, exist_ok=True)
         super().__init__(config)
         decoder = self.get_decoder()
-        if not isinstance(decoder, routed):  # made by name, and not through AutoModel
+        if not isinstance(decoder, routed):  # created by name instead of AutoModel
             [place] = (name for name, child in self.named_children() if child is decoder)
             setattr(self, place, routed._from_config(text))
 
@@ -160,7 +160,7 @@ class RoutedHeadless(WithExperts):
 
 @dataclass
 class CephaloMoeCausalLMOutputWithPast(MoeCausalLMOutputWithPast):
-    """As the dense families return, with `router_logits`, float32 [batch * length, experts] by
+    """Output of the dense families with `router_logits`, float32 [batch * length, experts] by
     layer, and `aux_loss`, the load-balancing loss."""
 
     image_hidden_states: Any = None
@@ -168,7 +168,7 @@ class CephaloMoeCausalLMOutputWithPast(MoeCausalLMOutputWithPast):
 
 
 class RoutedGeneration(WithExperts, LoadsWhole):
-    """Comes before a family's class with a head, and builds it on the headless mixture."""
+    """Base class, before a family's class with a head, that builds it on the headless mixture."""
 
     headless: type[PreTrainedModel]
 
@@ -188,12 +188,11 @@ class RoutedGeneration(WithExperts, LoadsWhole):
 
 
 def balanced(forward: Callable) -> Callable:
-    """A family's `forward` with router logits and the load-balancing loss.
+    """Wrap a family's `forward` to return router logits and the load-balancing loss.
 
-    `output_router_logits` asks for both, by default as the decoder's configuration says. While
-    training with labels, `router_aux_loss_coef` times the load-balancing loss of Switch
-    Transformers (arXiv 2101.03961, equations 4 to 6), over all layers as in Mixtral, is added to
-    the loss.
+    `output_router_logits` requests both, by default as in the decoder's configuration. In training
+    with labels, `router_aux_loss_coef` times the load-balancing loss of Switch Transformers (arXiv
+    2101.03961, equations 4 to 6), over all layers as in Mixtral, is added to the loss.
     """
     names = list(inspect.signature(forward).parameters)[1:]
 
@@ -242,7 +241,8 @@ class CephaloMoePhi3VForCausalLM(RoutedGeneration, Phi3VForCausalLM):
 
 
 def of_family(family: str) -> tuple[type[PreTrainedModel], type[PreTrainedModel]]:
-    """The classes of a family's mixture, headless and with a head, by the dense model type."""
+    """Return the classes of a family's mixture, headless and with a head, by the dense model
+    type."""
     config, dense = FAMILY_CONFIGS[family], CONFIG_MAPPING[family]
     parts = {"__module__": __name__, "config_class": config}
     model: Any = MODEL_MAPPING[dense]
@@ -264,18 +264,18 @@ if TYPE_CHECKING:
 
 
 def mask_of_last(mask: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
-    """The columns of an attention mask [batch, length] that are about the last `tokens` of the
-    batch, without those of a cache; None for a mask of another form, by which all tokens count."""
+    """Return the columns of an attention mask [batch, length] for the last `tokens` of the batch,
+    without those of a cache; None for a mask of another form, with which all tokens count."""
     if not torch.is_tensor(mask) or mask.ndim != 2:
         return None
     return mask[:, -(tokens // len(mask)) :]
 
 
 def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> torch.Tensor | float:
-    """What part of an optimizer step's labels these are.
+    """Return the share of an optimizer step's labels in this batch.
 
-    With gradient accumulation the trainer adds up the losses of its batches, each already divided
-    by the labels of the whole step; the load-balancing loss must be a mean over them too.
+    With gradient accumulation the trainer sums the losses of batches, each divided by the labels of
+    the whole step; the load-balancing loss must be a mean over them too.
     """
     return 1.0 if num_items is None else (labels >= 0).sum() / num_items
 
@@ -283,12 +283,12 @@ def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> t
 def expert_shares(
     router_logits: Iterable[torch.Tensor], k: int, attention_mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """The part of the tokens' k places that each expert takes, float32 [layers, experts].
+    """Return the share of the tokens' k places at each expert, float32 [layers, experts].
 
     Args:
         router_logits: float [batch * length, experts] by layer, as the model returns them.
-        k: experts per token.
-        attention_mask: [batch, length]; tokens where it is 0 are not counted.
+        k: Experts per token.
+        attention_mask: [batch, length]; tokens with 0 are not counted.
     """
     shares = []
     for logits in router_logits:

@@ -1,8 +1,8 @@
-"""Mixtures as they were published (`phi3_v_moe`, `idefics2_moe`): classes and key layout.
+"""Mixtures in their published form (`phi3_v_moe`, `idefics2_moe`): classes and key layout.
 
-Each expert has linear layers of its own, `model.<decoder>.layers.N.mlp.experts.E.*`, the router is
-`mlp.gating_layer.gate`, and the dense model is a part called `model` beside a second head that
-nothing uses. They are saved in this layout again.
+Each expert has separate linear layers, `model.<decoder>.layers.N.mlp.experts.E.*`, the router is
+`mlp.gating_layer.gate`, and the dense model is a part called `model` beside a second, unused head.
+They are saved in the same layout.
 """
 
 from typing import Any
@@ -44,28 +44,29 @@ class Idefics2MoeForCausalLM(Idefics2WithHead):
 
 
 class TakeUsedHead(ConversionOps):
-    """Of the two heads in the files, the one of the dense model."""
+    """Selects the head of the dense model, of the two heads in the files."""
 
     def convert(  # pyright: ignore[reportIncompatibleMethodOverride]  # as transformers' own do
         self, input_dict: dict[str, Any], target_patterns: list[str], **kwargs: Any
     ) -> dict[str, Any]:
-        """The head by its name in the model; that of the first pattern, if it is there."""
+        """Return the head by its name in the model; that of the first pattern, if it exists."""
         return {target_patterns[0]: input_dict.get(USED_HEAD) or next(iter(input_dict.values()))}
 
     @property
     def reverse_op(self) -> ConversionOps:
-        """Written under the name that is used."""
+        """Return the operation that saves the head under the name in use."""
         return TakeUsedHead()
 
 
 def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter]:
-    """One tensor by expert, of a linear layer each, under the names in `inputs`."""
+    """Return the conversions to one tensor per expert and linear layer, under the names in
+    `inputs`."""
     fuse = [Concatenate(dim=1)] if len(inputs) > 1 else []
     return [
-        # All but the head, on the way back too, where the pattern is "model." alone.
+        # Everything except the head, also in reverse, where the pattern is only "model.".
         WeightRenaming(r"^model\.model\.([^l].+|l[^m].+)", r"model.\1"),
         WeightConverter([USED_HEAD, "lm_head.weight"], "lm_head.weight", [TakeUsedHead()]),
-        # Whole names: "mlp.gate." would, on the way back, match "mlp.gate_proj" of Idefics2 too.
+        # Full names: "mlp.gate." would, in reverse, also match "mlp.gate_proj" of Idefics2.
         WeightRenaming("mlp.gating_layer.gate.weight", "mlp.gate.weight"),
         WeightRenaming("mlp.gating_layer.gate.bias", "mlp.gate.bias"),
         WeightConverter(
@@ -82,7 +83,7 @@ def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter
 
 
 def register_layouts() -> None:
-    """Have transformers read and write the published types in their layout."""
+    """Register the layout of the published types with transformers."""
     for model_type, inputs in (
         ("phi3_v_moe", ["gate_up_proj"]),
         ("idefics2_moe", ["gate_proj", "up_proj"]),

@@ -1,7 +1,8 @@
-"""`cephalo_stem`: Idefics2 whose vision tower looks through convolutions before it attends.
+"""`cephalo_stem`: Idefics2 with a convolutional stem in its vision tower.
 
-A small tower that cuts an image into patches at once learns fine structure slowly; convolutions in
-their place (arXiv 2106.14881) see it early. All else is Idefics2: configuration, processor, keys.
+A small tower that splits an image into patches directly learns fine structure slowly; with
+convolutions instead (arXiv 2106.14881) it learns it early. The rest is Idefics2: configuration,
+processor, keys.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import MistralConfig
 
 GROUPS = 8  # of channels that are normalised together
-# Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
+# Paths of the classes in a saved folder, for `trust_remote_code=True` without this package.
 AUTO_MAP = {
     "AutoConfig": "modeling_cephalo_stem.CephaloStemConfig",
     "AutoModel": "modeling_cephalo_stem.CephaloStemModel",
@@ -39,10 +40,8 @@ AUTO_MAP = {
 class CephaloStemConfig(Idefics2Config):
     """Idefics2's configuration with `stem_channels`, the channels after each halving of the image.
 
-    By default they double up to the hidden size of the vision tower.
-
-    Raises ValueError unless the halvings make one patch and the last channels are the tower's
-    hidden size.
+    By default they double up to the hidden size of the vision tower. Raises ValueError unless the
+    halvings result in one patch and the last channels are the tower's hidden size.
     """
 
     model_type = "cephalo_stem"
@@ -63,12 +62,12 @@ class CephaloStemConfig(Idefics2Config):
             self.stem_channels = [vision.hidden_size >> n for n in reversed(range(halvings))]
 
     def to_dict(self) -> dict[str, Any]:
-        """As every configuration, with the places of the classes in a saved folder."""
+        """Return the configuration as transformers does, with the paths of the classes in a saved
+        folder."""
         return super().to_dict() | {"auto_map": dict(AUTO_MAP)}
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """What config.json holds, with the decoder's `rope_theta`, for which other programs look
-        there."""
+        """Return the content of config.json, with the decoder's `rope_theta` for other programs."""
         output = super().to_diff_dict()
         rope = self.text_config.rope_parameters
         assert rope is not None and "rope_theta" in rope
@@ -76,7 +75,7 @@ class CephaloStemConfig(Idefics2Config):
         return output
 
     def validate_architecture(self) -> None:
-        """Called by `@strict`."""
+        """Validate the channels; called by `@strict`."""
         vision = self.vision_config
         if 2 ** len(self.stem_channels) != vision.patch_size:
             raise ValueError(
@@ -93,7 +92,7 @@ class CephaloStemConfig(Idefics2Config):
 
 
 class StemBlock(nn.Module):
-    """Two convolutions beside a shortcut: [n, inputs, h, w] to [n, outputs, h / 2, w / 2]."""
+    """Two convolutions with a shortcut: [n, inputs, h, w] to [n, outputs, h / 2, w / 2]."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -122,8 +121,9 @@ class CephaloStemVisionTransformer(Idefics2VisionTransformer):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        # He et al. (arXiv 1502.01852). The small weights that all else begins with, which a norm
-        # makes up for in what is seen but not in how fast it turns, learn far more slowly here.
+        # He et al. (arXiv 1502.01852). With the small initial weights of the other layers, which a
+        # norm compensates in the forward pass but not in the learning rate, these learn much more
+        # slowly.
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 

@@ -1,15 +1,15 @@
 """Phi-3-vision (`phi3_v`) on transformers' Phi-3 decoder and CLIP tower.
 
-Parameter names are those of microsoft/Phi-3-vision-128k-instruct, so published checkpoints load
-and are saved unchanged. Images enter as in the published code: a tile of CLIP patches becomes a
+Parameter names are those of microsoft/Phi-3-vision-128k-instruct, so published checkpoints load and
+are saved unchanged. Images are processed as in the published code: a tile of CLIP patches becomes a
 square of tokens, two by two patches each; `sub_GN` ends each row; the grid of sub-images and the
-global view, joined by `glb_GN`, take the positions of `input_ids` that hold `image_token_id` or,
-as the published processor writes them, minus the number of the image.
+global view, joined by `glb_GN`, take the positions of `input_ids` with `image_token_id` or, as the
+published processor writes them, minus the number of the image.
 
-RoPE has two sets of factors. A forward whose highest position + 1 is above
+RoPE has two sets of factors. A forward pass whose highest position + 1 is above
 `original_max_position_embeddings` uses the long set for all of its positions, any other the short
-set. A prompt is one forward, so it gets the set for its length. While generating past that length,
-new tokens get the long set and the keys in the cache stay as they are, as in the published code.
+set. A prompt is one forward pass, so its length determines the set. During generation beyond that
+length, new tokens use the long set and the cached keys do not change, as in the published code.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # what `LoadsWhole` comes before
 else:
     _Model = object
 
-# The arguments of `forward` that hold images.
+# The arguments of `forward` for images.
 IMAGES = ("pixel_values", "image_sizes", "mm_encoder_outputs")
 
 
@@ -62,7 +62,7 @@ class Phi3VPreTrainedModel(Phi3PreTrainedModel):
 
 
 class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
-    """Phi-3's decoder with images in the place of negative input ids."""
+    """Phi-3's decoder with images in place of negative input ids."""
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__(config)
@@ -81,7 +81,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Unpack[TransformersKwargs],  # pyright: ignore[reportGeneralTypeIssues]  # as all have
     ) -> BaseModelOutputWithPast:
-        """As `Phi3VForCausalLM.forward`, without the head."""
+        """Compute hidden states as `Phi3VForCausalLM.forward`, without the head."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         encoded = (mm_encoder_outputs or {}).get("image")
@@ -109,11 +109,11 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         image_sizes: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
-        """The embeddings of each image, [tokens, hidden], as the list `pooler_output`.
+        """Return the embeddings of each image, [tokens, hidden], as the list `pooler_output`.
 
         The arguments are those of `Phi3VForCausalLM.forward`. With `output_hidden_states` or
-        `output_attentions`, here or in `vision_config`, also those of CLIP. There is no
-        `last_hidden_state`: CLIP's last layer is not run for images alone.
+        `output_attentions`, here or in `vision_config`, CLIP's are returned too. There is no
+        `last_hidden_state`, since CLIP's last layer is not computed for images alone.
         """
         features, counts = self.vision_embed_tokens(pixel_values, image_sizes)
         split: Any = list(features.split(counts.tolist()))  # no tensor: they differ in length
@@ -130,15 +130,16 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         inputs_embeds: torch.Tensor | None = None,
         image_features: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The positions of image tokens, bool [batch, length].
+        """Return the positions of image tokens, bool [batch, length].
 
         Args:
             input_ids: int [batch, length]; image tokens are `image_token_id` or negative.
-            inputs_embeds: [batch, length, hidden], where there are no ids; image tokens have the
-                embedding of `image_token_id`.
-            image_features: [tokens, hidden], to be checked against the positions.
+            inputs_embeds: [batch, length, hidden], instead of ids; image tokens have the embedding
+                of `image_token_id`.
+            image_features: [tokens, hidden], to compare with the positions.
 
-        Raises ValueError if tags are out of order, or positions and features do not fit.
+        Raises:
+            ValueError: If tags are out of order, or positions and features do not match.
         """
         if input_ids is None:
             assert inputs_embeds is not None
@@ -152,7 +153,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         return mask
 
     def embed_text(self, input_ids: torch.LongTensor) -> torch.Tensor:
-        """Embeddings of a prompt or of new tokens. Raises ValueError for image tags."""
+        """Return the embeddings of a prompt or of new tokens. Raises ValueError for image tags."""
         if input_ids.shape[1] > 1 and not input_ids.is_meta:  # new tokens are no image tags
             torch_compilable_check(
                 input_ids >= 0, "the prompt has image tags but there are no images"
@@ -167,9 +168,10 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         image_sizes: torch.LongTensor | None,
         encoded: BaseModelOutputWithPooling | None,
     ) -> torch.Tensor:
-        """Embeddings [batch, length, hidden] of text and of images, from pixels or encoded.
+        """Return the embeddings [batch, length, hidden] of text and of images, from pixels or
+        encoded.
 
-        No shape depends on the values of tensors, so that it can be compiled and exported whole.
+        No shape depends on the values of tensors, so that it can be compiled and exported.
         """
         mask = self.get_placeholder_mask(input_ids, inputs_embeds)
         if inputs_embeds is None:
@@ -177,7 +179,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
             embedded: torch.Tensor = self.embed_tokens(input_ids.masked_fill(mask, 0))
         else:
             embedded = inputs_embeds
-        # The image token at each position, counted over the batch; text goes with the last.
+        # Index over the batch of the image token at each position; text has that of the last one.
         numbers = (mask.flatten().cumsum(0) - 1).clamp(min=0)
         if encoded is None:
             features, counts = self.vision_embed_tokens(pixel_values, image_sizes, numbers)
@@ -192,13 +194,13 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
 
 
 def is_image_token(input_ids: torch.Tensor, image_token_id: int) -> torch.Tensor:
-    """Whether an id is the image token or a published tag, minus the number of an image."""
+    """Return whether an id is the image token or a published tag, minus the number of an image."""
     return (input_ids < 0) | (input_ids == image_token_id)
 
 
 def check_order(input_ids: torch.Tensor) -> None:
-    """Raise ValueError if tags, negative ids, count down in a row: images are attached in list
-    order, whatever their tags say."""
+    """Raise ValueError if tags, negative ids, decrease in number within a row: images are attached
+    in list order, whatever their tags."""
     tags = input_ids.clamp(max=0).neg()
     late = (tags > 0) & (tags < tags.cummax(1).values)
     torch_compilable_check(
@@ -212,7 +214,7 @@ def check_order(input_ids: torch.Tensor) -> None:
 
 
 def check_places(mask: torch.Tensor, tokens: int | torch.Tensor) -> None:
-    """Raise ValueError unless images of `tokens` tokens in all fill the positions of `mask`."""
+    """Raise ValueError unless the images' `tokens` in total fill the positions of `mask`."""
     found = mask.sum()
     torch_compilable_check(
         found == tokens,
@@ -221,7 +223,7 @@ def check_places(mask: torch.Tensor, tokens: int | torch.Tensor) -> None:
 
 
 class LoadsWhole(_Model):
-    """Comes before a model's other bases and refuses checkpoints that do not fit it."""
+    """Base class, before a model's other bases, that rejects incomplete checkpoints."""
 
     @classmethod
     def from_pretrained(
@@ -229,11 +231,9 @@ class LoadsWhole(_Model):
     ) -> Any:
         """Load a checkpoint, as every model of transformers does.
 
-        With `partial`, parameters that the checkpoint lacks are initialized and those that it has
-        too many are left out, with a warning, as transformers does; so too with
-        `output_loading_info`, which tells the caller.
-
-        Raises ValueError that names the parameters that the checkpoint lacks or has too many.
+        With `partial`, missing parameters are initialized and unexpected ones ignored, with a
+        warning, as in transformers; the same applies to `output_loading_info`, which returns them.
+        Otherwise raises ValueError with the names of missing and unexpected parameters.
         """
         pair: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, info = pair
@@ -274,19 +274,20 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
     ) -> CausalLMOutputWithPast:
         """Predict the next tokens.
 
+        The other arguments are those of transformers' `Phi3ForCausalLM`.
+
         Args:
-            input_ids: int [batch, length]; each token of an image takes a position, which holds
+            input_ids: int [batch, length]; each token of an image takes a position with
                 `image_token_id` or, as published, minus the number of the image in its row.
             pixel_values: float [images, tiles, 3, edge, edge] of all rows in order.
             image_sizes: int [images, 2], height and width in pixels of the grids of tiles.
             inputs_embeds: [batch, length, hidden], instead of ids; images may take the positions
-                that have the embedding of `image_token_id`.
-            labels: int [batch, length]; negative ids, so image positions too, take no loss.
-            mm_encoder_outputs: {"image": what `get_image_features` returned}, instead of pixels.
+                with the embedding of `image_token_id`.
+            labels: int [batch, length]; negative ids, and therefore image positions, have no loss.
+            mm_encoder_outputs: {"image": the result of `get_image_features`}, instead of pixels.
 
-        The other arguments are those of transformers' `Phi3ForCausalLM`.
-
-        Raises ValueError if image positions, their order and the images do not fit.
+        Raises:
+            ValueError: If image positions, their order and the images do not match.
         """
         if labels is not None:
             labels = labels.masked_fill(labels < 0, -100)
@@ -311,10 +312,10 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         image_sizes: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
-        """As `Phi3VModel.get_image_features`."""
+        """Return the result of `Phi3VModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, image_sizes, **kwargs)
 
-    # Phi-3's own runs over the whole prompt again at the RoPE switch.
+    # Phi-3's own computes the whole prompt again at the RoPE switch.
     prepare_inputs_for_generation = (
         GenerationMixin.prepare_inputs_for_generation  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
     )
@@ -325,10 +326,10 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         bos_token_id: torch.Tensor | None,
         model_kwargs: dict[str, Any],
     ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:
-        """What `generate` starts from, published image tags written as `image_token_id`.
+        """Return the start of `generate`, with published image tags replaced by `image_token_id`.
 
-        Streamers, logits processors and transformers' own handling of images then need to know
-        nothing of negative ids. Images that a kept cache has already seen are left out.
+        Streamers, logits processors and transformers' own image handling then need not support
+        negative ids. Images that a given cache already contains are excluded.
         """
         prepare: Any = super()._prepare_model_inputs  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
         inputs, name, model_kwargs = prepare(inputs, bos_token_id, model_kwargs)
@@ -350,10 +351,11 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
     def unseen_images(
         self, tokens: torch.Tensor, seen: int, images: dict[str, Any]
     ) -> dict[str, Any]:
-        """The arguments `images` of `forward`, of the images past the first `seen` positions.
+        """Return the arguments `images` of `forward` without the images in the first `seen`
+        positions.
 
-        All images are, unless `tokens`, the positions of image tokens, bool [batch, length], are
-        those of whole prompts with all their images.
+        All images are returned, unless `tokens`, the positions of image tokens, bool [batch,
+        length], are those of whole prompts with all their images.
         """
         encoded = images.get("mm_encoder_outputs", {}).get("image")
         if encoded is not None:

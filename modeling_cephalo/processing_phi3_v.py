@@ -1,4 +1,4 @@
-"""Prompts and images to what `phi3_v` reads, with the ids of the published processor."""
+"""Prepare prompts and images for `phi3_v`, with the ids of the published processor."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,11 @@ from .image_processing_phi3_v import Phi3VImageProcessorKwargs
 AUTO_MAP = {"AutoProcessor": "processing_phi3_v.Phi3VProcessor"}
 IMAGE_TOKEN = "<|image|>"
 IMAGE_TAG = re.compile(r"<\|image(?:_(\d+))?\|>")
-# The least an image takes are 313 tokens, so that a context of 131,072 holds no more than 418.
+# An image takes at least 313 tokens, so a context of 131,072 has at most 418.
 MOST_IMAGES = 418
 
-# The published template, which takes strings, and beside it contents made of parts: images are
-# numbered over the whole conversation. What the assistant says, to the end of its turn, is marked
-# for `return_assistant_tokens_mask`.
+# The published template, which supports strings, extended to contents of parts: images are numbered
+# over the conversation. The assistant's turns are marked for `return_assistant_tokens_mask`.
 CHAT_TEMPLATE = (
     "{% set seen = namespace(images=0) %}"
     "{% for message in messages %}"
@@ -61,11 +60,11 @@ CHAT_TEMPLATE = (
     "{% endif %}"
 )
 
-Token = tuple[int, int, int]  # an id, and where its characters begin and end in the prompt
+Token = tuple[int, int, int]  # an id, and the start and end of its characters in the prompt
 
 
 class Phi3VTextKwargs(TypedDict, total=False):
-    """What is followed of the options of tokenizers."""
+    """The supported options of tokenizers."""
 
     add_special_tokens: bool | None
     padding: bool | str | None
@@ -85,7 +84,7 @@ class Phi3VProcessorKwargs(ProcessingKwargs, total=False):
 
     text_kwargs: Phi3VTextKwargs
     images_kwargs: Phi3VImageProcessorKwargs
-    # Here and not in the processor, where transformers 5.20 does not look.
+    # Here, since transformers 5.20 does not look in the processor.
     _defaults = {"text_kwargs": {"padding_side": "left"}}  # noqa: RUF012  # pyright: ignore[reportGeneralTypeIssues]
 
 
@@ -93,12 +92,12 @@ OPTIONS: Any = Phi3VProcessorKwargs  # of which transformers' annotations ask fo
 
 
 class Phi3VProcessor(ProcessorMixin):
-    """An image processor and a tokenizer as one.
+    """An image processor and a tokenizer.
 
-    `<|image_i|>` in a prompt stands for image i of that prompt and becomes -i, as often as the
-    image has tokens; `<|image|>` stands for the next. The text between tags is tokenized apart, so
-    a beginning-of-sequence token follows every image, as in the published processor;
-    `add_special_tokens` is about the first one only.
+    `<|image_i|>` in a prompt is image i of that prompt and becomes -i, once per token of the image;
+    `<|image|>` is the next one. The text between tags is tokenized separately, so a
+    beginning-of-sequence token follows every image, as in the published processor;
+    `add_special_tokens` only affects the first one.
     """
 
     image_tag = IMAGE_TAG
@@ -112,7 +111,7 @@ class Phi3VProcessor(ProcessorMixin):
 
     @property
     def image_token_id(self) -> int | None:
-        """The id that models write for the published negative ones, if the tokenizer has it."""
+        """The id that replaces the published negative ones, if the tokenizer has it."""
         return self.tokenizer.get_added_vocab().get(self.image_token)
 
     @property
@@ -129,21 +128,21 @@ class Phi3VProcessor(ProcessorMixin):
         """Prepare one prompt or several.
 
         Args:
-            images: the images of a prompt, or of several in one list, or a list for each prompt.
-            text: prompts with `<|image_1|>`, `<|image_2|>`, ... where their images belong. The two
-                may come in the published order, text first.
-            kwargs: of the tokenizer (`padding`, `padding_side`, `max_length`, ...), of the image
+            images: Images of a prompt, or of several in one list, or a list for each prompt.
+            text: Prompts with `<|image_1|>`, `<|image_2|>`, ... at the places of their images. The
+                two arguments may be in the published order, text first.
+            kwargs: Of the tokenizer (`padding`, `padding_side`, `max_length`, ...), of the image
                 processor (`num_crops`, `device`, ...), and `return_tensors`, `"pt"` or `"np"`.
 
         Returns:
             input_ids and attention_mask, int [batch, length]; with images also pixel_values,
-            float32 [images, tiles, 3, edge, edge], and image_sizes, int [images, 2]. Without
-            text, only those of the images. If asked for, mm_token_type_ids, int [batch, length],
-            1 at images; offset_mapping, [batch, length, 2], the characters of each token in its
-            prompt, for an image those of its tag.
+            float32 [images, tiles, 3, edge, edge], and image_sizes, int [images, 2]. Without text,
+            only those of the images. If requested, mm_token_type_ids, int [batch, length], 1 at
+            images; offset_mapping, [batch, length, 2], the characters of each token, for an image
+            those of its tag.
 
-        Raises ValueError if tags and images do not match, and where truncation would cut an
-        image; TypeError for an option that is not known.
+        Raises ValueError if tags and images do not match, and if truncation would cut an image;
+        TypeError for an unknown option.
         """
         if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
             raise ValueError("phi3_v reads text and images only")
@@ -178,11 +177,13 @@ class Phi3VProcessor(ProcessorMixin):
         )
 
     def tokenizer_defaults(self) -> dict[str, Any]:
-        """Of the tokenizer, but for the side it pads on: nothing can be generated after padding."""
+        """The tokenizer's defaults, except for the padding side: generation needs padding on the
+        left."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
     def images_of_rows(self, images: Any, tags: list[list[int]], single: bool) -> list[list[Any]]:
-        """The images of each prompt. Raises ValueError if a flat list has another number."""
+        """Return the images of each prompt. Raises ValueError if the length of a flat list does not
+        match."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
         if isinstance(images, list | tuple):  # None for a prompt without images
@@ -209,10 +210,8 @@ class Phi3VProcessor(ProcessorMixin):
     def encode(
         self, text: str, tags: list[int], lengths: list[int], options: dict[str, Any]
     ) -> list[Token]:
-        """The tokens of one prompt whose image i becomes `lengths[i - 1]` tokens.
-
-        Raises ValueError if truncation would cut an image.
-        """
+        """Return the tokens of one prompt whose image i becomes `lengths[i - 1]` tokens. Raises
+        ValueError if truncation would cut an image."""
         tokens: list[Token] = []
         start, special = 0, options.get("add_special_tokens", True)
         for number, tag in zip(tags, IMAGE_TAG.finditer(text), strict=True):
@@ -233,7 +232,7 @@ class Phi3VProcessor(ProcessorMixin):
         return kept
 
     def encode_chunk(self, text: str, start: int, end: int, special: bool) -> list[Token]:
-        """The tokens of a part of a prompt."""
+        """Return the tokens of a part of a prompt."""
         found = self.tokenizer(
             text[start:end], add_special_tokens=special, return_offsets_mapping=True
         )
@@ -243,14 +242,14 @@ class Phi3VProcessor(ProcessorMixin):
         ]
 
     def longest(self, options: dict[str, Any]) -> int | None:
-        """To how many tokens prompts are cut, if at all."""
+        """Return the number of tokens to which prompts are truncated, or None."""
         if options.get("truncation") in (None, False, "do_not_truncate"):
             return None
         return options.get("max_length") or self.tokenizer.model_max_length
 
     def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
-        """What models read of prompts, and what was asked for besides, padded as asked for."""
-        texts = {**options, **options["text_kwargs"]}  # the last two below have been in either
+        """Return the model inputs of prompts and the requested extras, padded as requested."""
+        texts = {**options, **options["text_kwargs"]}  # the last two below may be in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
         chosen = {name: texts[name] for name in names if name in texts}
         ids = [[token for token, _, _ in row] for row in rows]
@@ -270,18 +269,20 @@ class Phi3VProcessor(ProcessorMixin):
         return batch
 
     def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:
-        """1 at the images of rows of ids, else 0."""
+        """Return 1 at the images of rows of ids, else 0."""
         image = self.image_token_id
         return [[int(token < 0 or token == image) for token in row] for row in as_lists(input_ids)]
 
     def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
-        """The tokens of an image of width x height pixels. The name is the published one."""
+        """Return the number of tokens of an image of width x height pixels, under the published
+        name."""
         return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
 
     def _get_num_multimodal_tokens(
         self, image_sizes: Sequence[Sequence[int]] | None = None, **kwargs: Any
     ) -> MultiModalData:
-        """The tokens of images of (height, width) pixels, for servers that plan with them."""
+        """Return the number of tokens of images of (height, width) pixels, for the planning of
+        servers."""
         if image_sizes is None:
             return MultiModalData()
         options = self._merge_kwargs(OPTIONS, **kwargs)["images_kwargs"]
@@ -290,15 +291,15 @@ class Phi3VProcessor(ProcessorMixin):
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
 
     def decode(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
-        """The tokenizer's `decode`, of published ids too."""
+        """Call the tokenizer's `decode`; published ids are supported."""
         return self.tokenizer.decode(self.as_vocabulary(token_ids), *args, **kwargs)
 
     def batch_decode(self, sequences: Any, *args: Any, **kwargs: Any) -> list[str]:
-        """The tokenizer's `batch_decode`, of published ids too."""
+        """Call the tokenizer's `batch_decode`; published ids are supported."""
         return self.tokenizer.batch_decode(self.as_vocabulary(sequences), *args, **kwargs)
 
     def as_vocabulary(self, token_ids: Any) -> Any:
-        """Ids with the image token for negative ones, which are left out if there is none."""
+        """Replace negative ids by the image token, or remove them if there is none."""
         image = self.image_token_id
 
         def written(ids: Any) -> Any:
@@ -311,18 +312,18 @@ class Phi3VProcessor(ProcessorMixin):
     def post_process_image_text_to_text(
         self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
     ) -> list[str]:
-        """The texts of generated ids, prompts with images included."""
+        """Return the texts of generated ids, including prompts with images."""
         return self.batch_decode(
             generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What processor_config.json holds; also where the class is, which loading would lose."""
+        """Return the content of processor_config.json, including the path of the class, which
+        loading would lose."""
         return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
 
     def to_json_file(self, json_file_path: Any) -> None:
-        """Write processor_config.json and, beside it, the preprocessor_config.json that vLLM and
-        mistral.rs read."""
+        """Write processor_config.json, and preprocessor_config.json for vLLM and mistral.rs."""
         super().to_json_file(json_file_path)
         self.image_processor.to_json_file(Path(json_file_path).with_name(IMAGE_PROCESSOR_NAME))
 
@@ -338,13 +339,13 @@ def check_tags(tags: list[int], images: int) -> None:
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Raise TypeError for options that would not be followed."""
+    """Raise TypeError for options that would be ignored."""
     known = {
         "text_kwargs": set(Phi3VTextKwargs.__annotations__),
         "images_kwargs": set(Phi3VImageProcessorKwargs.__annotations__),
     }
     every = known["text_kwargs"] | known["images_kwargs"]
-    # Chat templates give any processor these; there is nothing that they are about.
+    # Chat templates pass these to any processor; they have no effect here.
     others = {*VideosKwargs.__annotations__, *AudioKwargs.__annotations__}
     others -= set(ImagesKwargs.__annotations__)
     own = {name: set(given.get(name, {})) for name in ("text_kwargs", "images_kwargs")}
@@ -356,10 +357,8 @@ def check_options(given: Mapping[str, Any]) -> None:
 
 
 def number_tags(text: str) -> list[int]:
-    """The numbers of the image tags of a prompt in order; one without a number is the next image.
-
-    Raises ValueError if both kinds are mixed.
-    """
+    """Return the numbers of a prompt's image tags in order; one without a number is the next image.
+    Raises ValueError if both kinds are mixed."""
     tags = IMAGE_TAG.findall(text)
     if "" in tags and any(tags):
         raise ValueError("the prompt has image tags with numbers and without; use one kind")
@@ -367,7 +366,7 @@ def number_tags(text: str) -> list[int]:
 
 
 def is_text(given: Any) -> bool:
-    """Whether an argument is a prompt or prompts, and not images or where they are."""
+    """Return whether an argument is a prompt or prompts, as opposed to images or their paths."""
     given = [given] if isinstance(given, str) else given
     return (
         isinstance(given, list | tuple)
@@ -378,20 +377,20 @@ def is_text(given: Any) -> bool:
 
 
 def is_place(text: str) -> bool:
-    """Whether a string is the address or the file of an image."""
+    """Return whether a string is the address or the path of an image."""
     if text.startswith(("http://", "https://", "data:")):
         return True
     return isfile(text)  # noqa: PTH113 - pathlib raises where a prompt is too long for a name
 
 
 def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
-    """A row filled up to a length on the side that `options` names."""
+    """Pad a row to a length on the side in `options`."""
     rest = [filling] * (length - len(row))
     return rest + row if options["padding_side"] == "left" else row + rest
 
 
 def as_lists(ids: Any) -> Any:
-    """Arrays and tensors, also in a list, as lists of ids."""
+    """Convert arrays and tensors, also in a list, to lists of ids."""
     if hasattr(ids, "tolist"):
         return ids.tolist()
     return ids if isinstance(ids, int) else [as_lists(own) for own in ids]

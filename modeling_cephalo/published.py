@@ -1,4 +1,4 @@
-"""The configurations of the published base models, for work at real size without any weights.
+"""The configurations of the published base models, at full size without weights.
 
 The sizes are those of config.json in HuggingFaceM4/idefics2-8b-chatty,
 microsoft/Phi-3-vision-128k-instruct and llava-hf/llava-v1.6-mistral-7b-hf.
@@ -29,7 +29,7 @@ MISTRAL_7B = {
 
 
 def idefics2_8b(layers: int = 32) -> Idefics2Config:
-    """Idefics2 8b with `layers` decoder layers: 40 and 48 are the 10b and 12b."""
+    """Return Idefics2 8b with `layers` decoder layers: 40 and 48 are the 10b and 12b."""
     return Idefics2Config(
         text_config={
             **MISTRAL_7B,
@@ -51,7 +51,7 @@ def idefics2_8b(layers: int = 32) -> Idefics2Config:
 
 
 def phi3_vision_128k() -> Phi3VConfig:
-    """Phi-3-vision; the 48 factors of its long context, which no shape depends on, are ones."""
+    """Return Phi-3-vision; the 48 factors of its long context, which affect no shape, are ones."""
     return Phi3VConfig(
         vocab_size=32064,
         hidden_size=3072,
@@ -67,7 +67,7 @@ def phi3_vision_128k() -> Phi3VConfig:
 
 
 def llava_v16_mistral_7b() -> LlavaNextConfig:
-    """LLaVA-v1.6 on Mistral 7B."""
+    """Return LLaVA-v1.6 on Mistral 7B."""
     return LlavaNextConfig(
         text_config={**MISTRAL_7B, "vocab_size": 32064},
         vision_config={
@@ -87,7 +87,7 @@ def llava_v16_mistral_7b() -> LlavaNextConfig:
 
 
 def on_meta(config: PreTrainedConfig) -> PreTrainedModel:
-    """The model of `config` with shapes and names and no memory for its weights."""
+    """Create the model of `config` on the meta device, without memory for its weights."""
     register()
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(config)

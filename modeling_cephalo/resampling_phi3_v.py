@@ -1,4 +1,4 @@
-"""PIL's resampling of 8-bit images in torch: batched, on any device, the same bits."""
+"""PIL's resampling of 8-bit images in torch: batched, on any device, with the same bits."""
 
 import math
 from collections.abc import Callable
@@ -12,19 +12,19 @@ HALF = 1 << (PRECISION - 1)
 
 
 def triangle(x: float) -> float:
-    """The filter of bilinear resampling."""
+    """Evaluate the filter of bilinear resampling."""
     return max(0.0, 1.0 - abs(x))
 
 
 def cubic(x: float) -> float:
-    """The filter of bicubic resampling, Keys (1981) with a = -0.5."""
+    """Evaluate the filter of bicubic resampling, Keys (1981) with a = -0.5."""
     x = abs(x)
     if x < 1:
         return (1.5 * x - 2.5) * x * x + 1
     return ((-0.5 * x + 2.5) * x - 4) * x + 2 if x < 2 else 0.0
 
 
-# Each filter and how far it reaches, in pixels of the smaller of the two images.
+# Each filter and its support, in pixels of the smaller of the two images.
 FILTERS: dict[int, tuple[Callable[[float], float], float]] = {
     Image.Resampling.BILINEAR: (triangle, 1.0),
     Image.Resampling.BICUBIC: (cubic, 2.0),
@@ -36,13 +36,15 @@ def resize_as_pil(images: torch.Tensor, height: int, width: int, resample: int) 
 
     Args:
         images: uint8 [..., height, width].
-        height, width: of the result.
-        resample: of PIL, bilinear or bicubic.
+        height: Of the result.
+        width: Of the result.
+        resample: PIL's bilinear or bicubic filter.
 
     Returns:
         uint8 [..., height, width], on the device of the images.
 
-    Raises ValueError for another filter.
+    Raises:
+        ValueError: For another filter.
     """
     if resample not in FILTERS:
         raise ValueError(
@@ -53,15 +55,15 @@ def resize_as_pil(images: torch.Tensor, height: int, width: int, resample: int) 
         if images.shape[axis] != size:
             weights = fixed_point_weights(images.shape[axis], size, resample).to(images.device)
             pixels = images.transpose(axis, -1).double()
-            # Whole numbers below 2^53, so the sums are exact in any order.
+            # Integers below 2^53, so the sums are exact in any order.
             sums = (pixels @ weights.T + HALF).div_(1 << PRECISION).floor_()
             images = sums.clamp_(0, 255).to(torch.uint8).transpose(axis, -1)
     return images
 
 
 def fixed_point_weights(before: int, after: int, resample: int) -> torch.Tensor:
-    """How much each pixel of a line counts in each of the scaled line, float64 [after, before],
-    whole multiples of 2^-PRECISION, times 2^PRECISION."""
+    """Return the weight of each pixel of a line in each pixel of the scaled line, float64 [after,
+    before]: integers, in units of 2^-PRECISION."""
     kernel, reach = FILTERS[resample]
     scale = before / after
     spread = max(scale, 1.0)

@@ -1,7 +1,7 @@
-"""Tiny models with random weights and a real tokenizer, made on the spot in seconds.
+"""Create tiny models with random weights and a real tokenizer in seconds.
 
 They have every part of the real architecture at a size that two CPU cores train in minutes. They
-prove the way from data to answers, not the science.
+test the pipeline from data to answers, not the quality.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,12 +21,12 @@ from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2I
 from .checkpoint import keep_rope_theta
 
 VOCABULARY = 2048
-LATENTS = 16  # tokens an image becomes in the text
+LATENTS = 16  # tokens per image in the text
 IMAGE_EDGE = {"longest_edge": 112, "shortest_edge": 56}  # pixels
 IMAGE_TOKENS = ["<fake_token_around_image>", "<image>", "<end_of_utterance>"]
 
-# The form of HuggingFaceM4/idefics2-8b-chatty. The beginning-of-sequence token is part of it, so
-# training and inference see the same ids.
+# The format of HuggingFaceM4/idefics2-8b-chatty. It includes the beginning-of-sequence token, so
+# that training and inference have the same ids.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% for message in messages %}"
@@ -42,12 +42,11 @@ CHAT_TEMPLATE = (
 
 
 def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0, layers: int = 2) -> None:
-    """Write an Idefics2 checkpoint of under 10M parameters, with its processor, into `folder`.
+    """Write an Idefics2 checkpoint of under 10M parameters, with its processor, to `folder`.
 
-    `layers` are those of the decoder: 32 make one that the recipes of the 8b can merge.
-
-    The tokenizer is a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are
-    float32 and depend on `seed` alone for a given vocabulary size.
+    `layers` are those of the decoder: with 32, the recipes of the 8b can merge it. The tokenizer is
+    a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are float32 and depend
+    on `seed` only for a given vocabulary size.
     """
     processor = tiny_idefics2_processor(texts)
     with weights_of(seed):
@@ -64,14 +63,14 @@ def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0, layers
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
-    """The id of one token."""
+    """Return the id of one token."""
     number = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(number, int)
     return number
 
 
 def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast, layers: int = 2) -> Idefics2Config:
-    """Idefics2 at a hidden size of 128, with `layers` decoder and two vision layers."""
+    """Return Idefics2 at a hidden size of 128, with `layers` decoder and two vision layers."""
     return Idefics2Config(
         image_token_id=token_id(tokenizer, "<image>"),
         text_config={
@@ -109,7 +108,8 @@ def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast, layers: int = 2) ->
 
 
 def tiny_idefics2_processor(texts: Iterable[str]) -> Idefics2Processor:
-    """A byte-level BPE tokenizer trained on `texts`, and Idefics2's image processor at 112 px."""
+    """Create a byte-level BPE tokenizer trained on `texts`, and Idefics2's image processor at 112
+    px."""
     bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", *IMAGE_TOKENS])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
@@ -126,7 +126,7 @@ def tiny_idefics2_processor(texts: Iterable[str]) -> Idefics2Processor:
 
 
 def train_bpe(texts: Iterable[str], special_tokens: list[str]) -> Tokenizer:
-    """A byte-level BPE of at most 2,048 tokens, `special_tokens` first."""
+    """Train a byte-level BPE of at most 2,048 tokens, `special_tokens` first."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -144,7 +144,7 @@ def train_bpe(texts: Iterable[str], special_tokens: list[str]) -> Tokenizer:
 
 @contextmanager
 def weights_of(seed: int) -> Iterator[None]:
-    """Random weights made inside depend on `seed` alone; torch's generator stays as it was."""
+    """Make random weights within the block depend on `seed` only; torch's generator is restored."""
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:

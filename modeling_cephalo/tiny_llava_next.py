@@ -1,4 +1,4 @@
-"""A tiny LLaVA-NeXT with random weights and a real tokenizer, made on the spot in seconds."""
+"""Create a tiny LLaVA-NeXT with random weights and a real tokenizer in seconds."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +20,7 @@ from .tiny import token_id, train_bpe, weights_of
 EDGE, PATCH = 56, 14  # pixels
 GRIDS = [[56, 112], [112, 56], [112, 112]]
 
-# The form of llava-hf/llava-v1.6-mistral-7b-hf.
+# The format of llava-hf/llava-v1.6-mistral-7b-hf.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}"
@@ -37,10 +37,10 @@ CHAT_TEMPLATE = (
 
 
 def make_tiny_llava_next(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
-    """Write a LLaVA-NeXT checkpoint of under 2M parameters, with its processor, into `folder`.
+    """Write a LLaVA-NeXT checkpoint of under 2M parameters, with its processor, to `folder`.
 
     The tokenizer is a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are
-    float32 and depend on `seed` alone for a given vocabulary size.
+    float32 and depend on `seed` only for a given vocabulary size.
     """
     processor = tiny_llava_next_processor(texts)
     with weights_of(seed):
@@ -53,7 +53,7 @@ def make_tiny_llava_next(folder: Path, texts: Iterable[str], seed: int = 0) -> N
 
 
 def tiny_llava_next_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextConfig:
-    """LLaVA-NeXT at a hidden size of 128, with two Mistral and three CLIP layers."""
+    """Return LLaVA-NeXT at a hidden size of 128, with two Mistral and three CLIP layers."""
     return LlavaNextConfig(
         image_token_index=token_id(tokenizer, "<image>"),
         image_grid_pinpoints=GRIDS,
@@ -83,7 +83,7 @@ def tiny_llava_next_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextConfi
 
 
 def tiny_llava_next_processor(texts: Iterable[str]) -> LlavaNextProcessor:
-    """A byte-level BPE tokenizer trained on `texts`, and tiles of 56 px."""
+    """Create a byte-level BPE tokenizer trained on `texts`, and tiles of 56 px."""
     bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", "<image>"])
     bpe.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", bpe.token_to_id("<s>"))]

@@ -1,4 +1,4 @@
-"""A tiny `phi3_v` with random weights and a real tokenizer, made on the spot in seconds."""
+"""Create a tiny `phi3_v` with random weights and a real tokenizer in seconds."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,10 +23,10 @@ HEAD_DIM = 32
 
 
 def make_tiny_phi3_v(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
-    """Write a Phi-3-vision checkpoint of under 2M parameters, with its processor, into `folder`.
+    """Write a Phi-3-vision checkpoint of under 2M parameters, with its processor, to `folder`.
 
     The tokenizer is a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are
-    float32 and depend on `seed` alone for a given vocabulary size.
+    float32 and depend on `seed` only for a given vocabulary size.
     """
     register()  # so that the code is saved
     processor = tiny_phi3_v_processor(texts)
@@ -41,7 +41,7 @@ def make_tiny_phi3_v(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
 
 
 def tiny_phi3_v_config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
-    """Phi-3-vision at a hidden size of 128, with two decoder and three CLIP layers."""
+    """Return Phi-3-vision at a hidden size of 128, with two decoder and three CLIP layers."""
     pairs = HEAD_DIM // 2
     return Phi3VConfig(
         vocab_size=len(tokenizer),
@@ -80,7 +80,7 @@ def tiny_phi3_v_config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
 
 
 def tiny_phi3_v_processor(texts: Iterable[str]) -> Phi3VProcessor:
-    """A byte-level BPE tokenizer trained on `texts`, and tiles of 56 px, at most four."""
+    """Create a byte-level BPE tokenizer trained on `texts`, and tiles of 56 px, at most four."""
     bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", *ROLES, IMAGE_TOKEN])
     bpe.add_special_tokens([AddedToken("<|assistant|>", rstrip=True, normalized=False)])
     bpe.post_processor = processors.TemplateProcessing(

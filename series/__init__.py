@@ -1,4 +1,4 @@
-"""The models of the paper and later ones by its recipes.
+"""The models of the paper, and later ones by its recipes.
 
 A table, a script of commands for each, and runs at tiny scale.
 """

@@ -1,4 +1,4 @@
-"""Load a pushed model in a process of its own and ask it about a figure of a dataset.
+"""Load a pushed model in a separate process and ask it about a figure of a dataset.
 
 python -m cephalo.series.ask NAMESPACE/MODEL NAMESPACE/DATASET
 """

@@ -1,4 +1,4 @@
-"""A row at scale `check`: the real configuration, with shapes and names and no weights."""
+"""Check a row at scale `check`: the real configuration, with shapes and names and no weights."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ PUBLISHED = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}
 
 
 def real_config(row: Row) -> "PreTrainedConfig":
-    """The configuration of the published model."""
+    """Return the configuration of the published model."""
     if row.family == "idefics2":
         config = idefics2_8b(row.layers)
     elif row.family == "idefics3":
@@ -39,7 +39,7 @@ def check(row: Row) -> dict[str, int]:
     """Build the model on the meta device and count.
 
     Returns its layers, parameters, and the parameters that its config trains. Raises CephaloError
-    with both numbers where one is not that of series.yaml.
+    with both numbers if one differs from series.yaml.
     """
     model = on_meta(real_config(row))
     found = {
@@ -54,7 +54,7 @@ def check(row: Row) -> dict[str, int]:
 
 
 def trained_parameters(model: "PreTrainedModel", row: Row) -> int:
-    """How many parameters of `model` are trained: gates, a LoRA (which it then has), or layers."""
+    """Count the trained parameters of `model`: gates, a LoRA (which is added to it), or layers."""
     if row.config is None:
         return sum(p.numel() for name, p in model.named_parameters() if ".mlp.gate." in name)
     settings = train_settings(row)

@@ -3,18 +3,18 @@
 from cephalo.series.table import Row, train_settings
 
 CARD = "one A100 80 GB"
-CARD_FLOPS = 312e12  # a second, bfloat16 without sparsity: NVIDIA's data sheet of the A100
-# Assumed, not measured. 0.46 is what PaLM reached (arXiv 2204.02311, table 3), with large batches.
+CARD_FLOPS = 312e12  # per second, bfloat16 without sparsity: NVIDIA's data sheet of the A100
+# Assumed, not measured. PaLM reached 0.46 (arXiv 2204.02311, table 3), with large batches.
 UTILISATION = 0.3
 
 
 def flop_per_token(row: Row) -> float:
-    """Floating-point operations of training on one token, of text or of an image.
+    """Return the floating-point operations of training on one token, of text or of an image.
 
     Two for each parameter in the forward pass, two for the gradient of activations and two for that
-    of weights (arXiv 2001.08361, section 2.1), and two more where activation checkpointing repeats
-    the forward pass. LoRA takes no gradient of the base's weights, but passes through all of it;
-    where the last layers train alone, the backward pass ends at them.
+    of weights (arXiv 2001.08361, section 2.1), and two more if activation checkpointing repeats the
+    forward pass. LoRA has no gradient of the base's weights, but passes through all of it; if only
+    the last layers train, the backward pass ends at them.
     """
     if train_settings(row).get("use_peft"):
         return (2 + 2 + 2) * row.parameters
@@ -22,7 +22,7 @@ def flop_per_token(row: Row) -> float:
 
 
 def duration(row: Row) -> str:
-    """A sentence with the minutes that a million tokens take."""
+    """Format the minutes per million tokens as a sentence."""
     minutes = round(1e6 * flop_per_token(row) / (CARD_FLOPS * UTILISATION) / 60)
     epochs = train_settings(row)["num_train_epochs"]
     return (

@@ -1,9 +1,9 @@
 """Estimate memory and operations of training at scale `full`, from the model on the meta device.
 
-One sequence of `batch_tokens` tokens, of rows of equal length, goes forward and backward through
-decoder and head with the settings of the train config, and what torch would allocate and multiply
-is counted. Not in it: the frozen vision tower, whose images are read one row at a time before the
-decoder begins, and which needs less than the decoder's backward pass; and torch.compile.
+One sequence of `batch_tokens` tokens, of rows of equal length, passes decoder and head forward and
+backward with the settings of the train config, and the allocations and multiplications of torch are
+counted. Not included: the frozen vision tower, whose images are processed one row at a time before
+the decoder starts, and which needs less than the decoder's backward pass; and torch.compile.
 """
 
 import warnings
@@ -18,26 +18,26 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AttentionInterface, AttentionMaskInterface
 
-ROW_TOKENS = 1024  # assumed, of a conversation with its image
-ANSWER_SHARE = 0.25  # of tokens, assumed: logits are made for answers alone
-# Assumed: the CUDA context, about 0.5 GB, and what lies between blocks of torch's allocator.
+ROW_TOKENS = 1024  # assumed, for a conversation with its image
+ANSWER_SHARE = 0.25  # of tokens, assumed: logits are computed for answers only
+# Assumed: the CUDA context, about 0.5 GB, and fragmentation of torch's allocator.
 OVERHEAD_BYTES = 1.5e9
-# Of a weight in NF4 (arXiv 2305.14314): 4 bits, and for each block of 64 a scale, in 32 bits, or
-# where scales are quantized too in 8 bits with 32 for each 256 of them.
+# Per weight in NF4 (arXiv 2305.14314): 4 bits, and a scale per block of 64, in 32 bits or, if
+# scales are quantized too, in 8 bits with 32 per 256 of them.
 NF4_BYTES = {False: 0.5 + 4 / 64, True: 0.5 + (1 + 4 / 256) / 64}
-# States of an optimizer, in bytes a parameter. AdamW keeps two of the parameter's own type; in
-# 8 bits (arXiv 2110.02861) two bytes with a scale in 32 bits for each block of 256.
+# Optimizer states, in bytes per parameter. AdamW has two of the parameter's own type; in 8 bits
+# (arXiv 2110.02861) two bytes with a scale in 32 bits per block of 256.
 ADAMW_8BIT_BYTES = 2 * (1 + 4 / 256)
-LEAST_8BIT = 4096  # parameters of a tensor, or its states stay in 32 bits
+LEAST_8BIT = 4096  # parameters of a tensor; smaller ones have states in 32 bits
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Bytes at the peak of a step, and its operations.
 
-    `activations` are what the backward pass needs, its temporaries and gradients of activations,
-    at their peak. `forward` and `backward` are operations of a sequence of `tokens`; the latter
-    with those that activation checkpointing repeats.
+    `activations` are what the backward pass needs, its temporaries and gradients of activations, at
+    their peak. `forward` and `backward` are operations of a sequence of `tokens`; the latter with
+    those that activation checkpointing repeats.
     """
 
     tokens: int
@@ -52,7 +52,7 @@ class Estimate:
 
     @property
     def peak(self) -> float:
-        """Bytes at the peak, with what was assumed for CUDA."""
+        """Bytes at the peak, including the assumption for CUDA."""
         kept = self.weights + self.adapters + self.gradients + self.states
         return kept + self.activations + OVERHEAD_BYTES
 
@@ -62,7 +62,7 @@ class Estimate:
         return self.forward + self.backward
 
     def lines(self, settings: dict[str, Any]) -> list[str]:
-        """What it says, with where each term comes from."""
+        """Format the estimate, with the source of each term."""
         often = ", computed again layer by layer" * bool(settings.get("activation_checkpointing"))
         kind = "4-bit" if settings.get("load_in_4bit") else settings.get("dtype", "float32")
         terms = {
@@ -85,11 +85,11 @@ class Estimate:
 
 
 def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
-    """What a step of training takes.
+    """Estimate a training step.
 
     Args:
-        model: on the meta device; its own layers are prepared for training here.
-        settings: the fields of a train config.
+        model: On the meta device; its layers are prepared for training here.
+        settings: The fields of a train config.
     """
     base = model
     dtype = getattr(torch, settings.get("dtype", "float32"))
@@ -101,7 +101,7 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
         for parameter in last_layers(base, settings.get("train_last_layers")).parameters():
             parameter.requires_grad_(True)
     trained = [own for own in model.parameters() if own.requires_grad]
-    for own in trained:  # gradients are counted apart
+    for own in trained:  # gradients are counted separately
         own.register_post_accumulate_grad_hook(drop_gradient)
     base_bytes = weight_bytes(base, settings)
     adapters = sum(own.nbytes for own in trained) if settings.get("use_peft") else 0.0
@@ -133,8 +133,8 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
 
 
 def gates_estimate(model: Any) -> str:
-    """A sentence with what the gates of a mixture need: it runs without gradients, in bfloat16,
-    twice over each prompt, and of the experts a token meets those that it is sent to."""
+    """Format the requirements of training a mixture's gates: it runs without gradients, in
+    bfloat16, twice over each prompt, and a token only uses the experts to which it is routed."""
     text = model.config.get_text_config()
     total = sum(own.numel() for own in model.parameters())
     experts = sum(own.numel() for name, own in model.named_parameters() if ".experts." in name)
@@ -148,11 +148,12 @@ def gates_estimate(model: Any) -> str:
 
 
 def with_lora(model: Any, settings: dict[str, Any]) -> Any:
-    """The model with the adapters of `settings`, in 32 bits, or in 16 beside quantized weights."""
+    """Add the adapters of `settings` to the model, in 32 bits, or in 16 beside quantized
+    weights."""
     from peft import LoraConfig, get_peft_model
 
     [target] = settings["lora_target_modules"]
-    dropout = settings.get("lora_dropout", 0.0)  # whose inputs and masks are kept
+    dropout = settings.get("lora_dropout", 0.0)  # its inputs and masks are stored
     lora = LoraConfig(r=settings["lora_r"], lora_dropout=dropout, target_modules=target)
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's own code
         adapted = get_peft_model(model, lora)
@@ -164,22 +165,22 @@ def with_lora(model: Any, settings: dict[str, Any]) -> Any:
 
 
 def last_layers(model: Any, count: int | None) -> torch.nn.ModuleList:
-    """The last `count` layers of the decoder, or all."""
+    """Return the last `count` layers of the decoder, or all."""
     layers = model.get_decoder().layers
     return layers[len(layers) - count :] if count else layers
 
 
 def first_trained(model: Any) -> int:
-    """The first layer of the decoder that trains, in full or by an adapter."""
+    """Return the first layer of the decoder that trains, in full or by an adapter."""
     layers = model.get_decoder().layers
     return next(i for i, own in enumerate(layers) if any(p.requires_grad for p in own.parameters()))
 
 
 def attention_operations(model: Any, tokens: int, first: int) -> float:
-    """Operations of the forward pass of attention from layer `first` on.
+    """Return the operations of the forward pass of attention from layer `first` on.
 
-    Two products of a query with each token that it sees: those before it in its row, half of them
-    on average, and no more than a layer's window.
+    Two products of a query with each token that it attends to: the earlier ones of its row, half of
+    them on average, and no more than a layer's window.
     """
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -193,7 +194,8 @@ def attention_operations(model: Any, tokens: int, first: int) -> float:
 
 
 def weight_bytes(model: Any, settings: dict[str, Any]) -> float:
-    """Bytes of the model's own weights; in 4 bits, those of linear layers but the head."""
+    """Return the bytes of the model's own weights; in 4 bits, those of linear layers except the
+    head."""
     total = sum(own.nbytes for name, own in model.named_parameters() if "lora_" not in name)
     if settings.get("load_in_4bit"):
         nf4 = NF4_BYTES[bool(settings.get("use_bnb_nested_quant"))]
@@ -207,7 +209,7 @@ def weight_bytes(model: Any, settings: dict[str, Any]) -> float:
 
 
 def state_bytes(parameter: torch.Tensor, optimizer: str) -> float:
-    """Bytes of the states that an optimizer keeps of a parameter."""
+    """Return the bytes of a parameter's optimizer states."""
     if "8bit" in optimizer:
         own = ADAMW_8BIT_BYTES if parameter.numel() >= LEAST_8BIT else 2 * 4
         return own * parameter.numel()
@@ -215,7 +217,8 @@ def state_bytes(parameter: torch.Tensor, optimizer: str) -> float:
 
 
 def loss_of(model: Any, tokens: int, answers: int) -> torch.Tensor:
-    """The loss of one sequence, as `cephalo train` computes it: logits of answers alone."""
+    """Return the loss of one sequence, as `cephalo train` computes it, with logits of answers
+    only."""
     decoder, head = model.get_decoder(), model.get_output_embeddings()
     config = model.config.get_text_config()
     config._attn_implementation = ATTENTION
@@ -237,12 +240,13 @@ def loss_of(model: Any, tokens: int, answers: int) -> torch.Tensor:
 
 
 def drop_gradient(parameter: torch.Tensor) -> None:
-    """Forget a gradient."""
+    """Delete a gradient."""
     parameter.grad = None
 
 
 class PeakMemory(TorchDispatchMode):
-    """Counts the bytes of tensors that are made inside and not yet dropped, and their peak."""
+    """Counts the bytes of tensors that are created within the block and not yet freed, and their
+    peak."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,7 +256,7 @@ class PeakMemory(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation and count the storages that it made."""
+        """Run an operation and count the storages that it created."""
         given = {id(own.untyped_storage()) for own in tensors_of((args, kwargs))}
         made = function(*args, **(kwargs or {}))
         for own in tensors_of(made):
@@ -264,18 +268,18 @@ class PeakMemory(TorchDispatchMode):
         return made
 
     def change(self, size: int) -> None:
-        """Take notice of `size` bytes more, or less."""
+        """Add `size` bytes, or subtract them."""
         self.held += size
         self.peak = max(self.peak, self.held)
 
 
 def tensors_of(tree: Any) -> list[torch.Tensor]:
-    """The tensors in a tree of arguments or results."""
+    """Return the tensors in a tree of arguments or results."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
 class Attention(torch.autograd.Function):
-    """What FlashAttention keeps and makes: no scores, arXiv 2205.14135."""
+    """The memory of FlashAttention, which stores no scores, arXiv 2205.14135."""
 
     @staticmethod
     def forward(
@@ -299,7 +303,7 @@ def attention(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """An attention of transformers: shapes and memory alone."""
+    """Replace transformers' attention by one with the same shapes and memory."""
     output: Any = Attention.apply(query, key, value)
     return output.transpose(1, 2).contiguous(), None
 

@@ -1,7 +1,7 @@
-"""Families of models against what works with them, as the tests showed it.
+"""Model families and the features that the tests have shown for them.
 
-`families.json` is written by the tests (`pytest --write-families`), and a run of the tests fails
-where it says what one of them does not show.
+The tests write `families.json` (`pytest --write-families`), and a run of the tests fails if it
+lists a feature that they do not show.
 """
 
 import json
@@ -21,12 +21,13 @@ FEATURES = {
 
 
 def read_shown() -> dict[str, list[str]]:
-    """The features that the tests showed, by family."""
+    """Return the features that the tests showed, by family."""
     return json.loads(SHOWN.read_text(encoding="utf-8"))
 
 
 def families_table() -> str:
-    """A table for the terminal: a line a family, a column a feature; then what these are."""
+    """Return a table for the terminal: one line per family, one column per feature, and their
+    descriptions."""
     shown = read_shown()
     width = max(map(len, shown))
     lines = [" " * width + "".join(f"  {feature}" for feature in FEATURES)]

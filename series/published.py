@@ -1,8 +1,8 @@
-"""The configurations of the bases that came after the paper, at real size, without weights.
+"""The configurations of bases newer than the paper, at full size without weights.
 
 The sizes are those of config.json in the repositories that each function names. The numbers of
 parameters for Qwen3-VL (4,437,815,808 and 8,767,123,696) and Gemma 3 (4,300,079,472) are those
-published of the weights; those of SmolVLM (2,246,272,880 and 256,484,928) were not compared with
+published for the weights; those of SmolVLM (2,246,272,880 and 256,484,928) were not compared with
 the published files.
 """
 
@@ -146,7 +146,7 @@ def smolvlm(size: Literal["2b", "256m"], layers: int | None = None) -> Idefics3C
 
 
 def of_base(name: str) -> PreTrainedConfig:
-    """The configuration of a base by its name on the Hub."""
+    """Return the configuration of a base by its name on the Hub."""
     return {
         "Qwen/Qwen3-VL-4B-Instruct": lambda: qwen3_vl("4b"),
         "Qwen/Qwen3-VL-8B-Instruct": lambda: qwen3_vl("8b"),

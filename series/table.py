@@ -23,12 +23,12 @@ class Row(BaseModel):
     family: str  # a model_type of transformers or of modeling_cephalo
     layers: int  # of the decoder
     parameters: int
-    trains: int  # parameters that are trained, adapters and gates counted
+    trains: int  # trained parameters, including adapters and gates
     script: str  # in series/scripts
     config: str | None = None  # in train/configs
     experts: int = 1
     sources: tuple[str, ...] = ()
-    of_paper: bool = True  # or a later one; those stand at the end
+    of_paper: bool = True  # False for later models, which come last
     full: str = "not run"  # or where the result is
 
     @property
@@ -43,19 +43,19 @@ class Row(BaseModel):
 
     @property
     def script_path(self) -> Path:
-        """The script that makes the model at full scale."""
+        """The script that creates the model at full scale."""
         return HERE / "scripts" / self.script
 
 
 def train_settings(row: Row) -> dict[str, Any]:
-    """The train config of `row`, which must have one."""
+    """Return the train config of `row`, which must have one."""
     assert row.config is not None
     text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
     return yaml.safe_load(text)
 
 
 def stages(row: Row) -> str:
-    """What is done to the base, by the config of `row`."""
+    """Return the training stages of `row`, by its config."""
     if row.config is None:
         return "mix experts, train gates"
     settings = train_settings(row)
@@ -65,13 +65,13 @@ def stages(row: Row) -> str:
 
 
 def read_series() -> list[Row]:
-    """All rows, in the order of the table."""
+    """Return all rows, in the order of the table."""
     text = (HERE / "series.yaml").read_text(encoding="utf-8")
     return [Row.model_validate(entry) for entry in yaml.safe_load(text)]
 
 
 def find_row(name: str) -> Row:
-    """The row of a model, by its name with or without "Cephalo-", in any case.
+    """Return the row of a model, by its name with or without "Cephalo-", ignoring case.
 
     Raises CephaloError if there is none.
     """
@@ -84,12 +84,12 @@ def find_row(name: str) -> Row:
 
 
 def short(count: int) -> str:
-    """A number of parameters: "4.15 B", "7.9 M"."""
+    """Format a number of parameters: "4.15 B", "7.9 M"."""
     return f"{count / 1e9:.2f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"
 
 
 def terminal_table() -> str:
-    """The series in lines of at most 80 characters; a line sets later models apart."""
+    """Format the series in lines of at most 80 characters; a line separates later models."""
     rows = [("model", "layers", "weights", "trains", "made by")]
     for row in read_series():
         name = row.name.removeprefix("Cephalo-")
@@ -107,7 +107,7 @@ LATER = "not in the paper; they apply its recipes to later bases:"
 
 
 def markdown_tables() -> str:
-    """The models of the paper, and the later ones, as two Markdown tables for the README."""
+    """Format the models of the paper, and the later ones, as two Markdown tables for the README."""
     rows = read_series()
     paper, later = (
         markdown_table([row for row in rows if row.of_paper is kind]) for kind in (True, False)
@@ -116,9 +116,9 @@ def markdown_tables() -> str:
 
 
 def markdown_table(series: list[Row]) -> str:
-    """Some rows as a Markdown table.
+    """Format some rows as a Markdown table.
 
-    The test suite makes every model at the scales tiny and check, so these are always tested.
+    The test suite creates every model at the scales tiny and check, so these are always tested.
     """
     rows = [
         {

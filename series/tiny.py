@@ -1,4 +1,4 @@
-"""A row at scale `tiny`: its own script, on bases made on the spot, against a hub on loopback."""
+"""Run a row at scale `tiny`: its own script, on newly created bases, against a hub on loopback."""
 
 import io
 import json
@@ -30,7 +30,7 @@ FIGURES = "lamm-mit/tiny-figures"
 CORPUS = "lamm-mit/Cephalo-Bioinspired-Mechanics-Materials"
 ROWS = 8
 
-# What two CPU cores need instead of the settings for a GPU. All else is as at full scale.
+# Settings for two CPU cores instead of a GPU. Everything else is as at full scale.
 CPU = {
     "use_cpu": "true",
     "bf16": "false",
@@ -52,10 +52,10 @@ MATERIALS = ["nacre", "bone", "silk", "wood", "chitin", "coral", "keratin", "ena
 
 
 def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
-    """Run all stages of `row` in `folder`, then ask the pushed model in a fresh process.
+    """Run all stages of `row` in `folder`, then ask the pushed model in a new process.
 
-    Returns what that process found: `layers`, `parameters` and `answer`.
-    Raises CephaloError if a stage fails; its own error is on stderr then.
+    Returns the result of that process: `layers`, `parameters` and `answer`. Raises CephaloError if
+    a stage fails; its own error is on stderr then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with local_hub(folder / "hub", USERS) as hub:
@@ -65,7 +65,7 @@ def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
             "DATASET": FIGURES,
             "NAMESPACE": "lamm-mit",
             "OMP_NUM_THREADS": "1",  # tiny layers: threads would only wait for each other
-            # the script's `cephalo` is the one that runs here
+            # the script calls the `cephalo` that runs here
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
         flags = [part for name, value in CPU.items() for part in (f"--{name}", value)]
@@ -88,11 +88,11 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
 
 
 def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
-    """Make what the script of `row` starts from and push it under the published names.
+    """Create the bases of `row`'s script and push them under the published names.
 
-    Nothing is made again that is there from an earlier run.
+    Those of an earlier run are reused.
     """
-    for seed, name in enumerate(row.starts_from):  # the seeds make them differ
+    for seed, name in enumerate(row.starts_from):  # the seeds make them different
         base = folder / name.replace("/", "--")
         if not (base / "model.safetensors").exists():
             make_base(row, base, seed)
@@ -101,7 +101,8 @@ def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
 
 
 def make_base(row: Row, folder: Path, seed: int) -> None:
-    """A tiny checkpoint of the family of `row`, as deep as the base where layers are stacked."""
+    """Create a tiny checkpoint of the family of `row`, as deep as the base if layers are
+    stacked."""
     texts = [text for one in question_rows() for text in (one["query"], one["answer"])]
     if row.family not in MAKERS:
         make_tiny(row.family, folder, texts, seed, layers=24 if row.stacked else 2)
@@ -137,7 +138,7 @@ def push(hub: LocalHub, folder: Path, name: str, repo_type: str, files: list[str
 
 
 def question_rows() -> list[dict[str, str]]:
-    """A question and an answer for each material."""
+    """Return a question and an answer for each material."""
     return [
         {"query": f"What makes {name} tough?", "answer": f"In {name} cracks turn at interfaces."}
         for name in MATERIALS[:ROWS]
@@ -145,7 +146,7 @@ def question_rows() -> list[dict[str, str]]:
 
 
 def noise(seed: int) -> dict[str, Any]:
-    """A PNG of 96 x 64 pixels of noise, undecoded."""
+    """Return a PNG of 96 x 64 pixels of noise, undecoded."""
     pixels = np.random.default_rng(seed).integers(0, 255, (64, 96, 3), np.uint8)
     png = io.BytesIO()
     PILImage.fromarray(pixels).save(png, "PNG")

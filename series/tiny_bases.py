@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the bases that came after the paper, with random weights."""
+"""Create tiny checkpoints of the bases newer than the paper, with random weights."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ EDGE, PATCH = 56, 14  # pixels
 HEAD_DIM = 32
 VISION_HIDDEN = 64
 
-# The forms of the published templates, for images before the text of theirs.
+# The formats of the published templates, for images before their text.
 CHATML = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -62,13 +62,12 @@ SMOLVLM = (
 def make_tiny(
     family: str, folder: Path, texts: Iterable[str], seed: int = 0, layers: int = 2
 ) -> None:
-    """Write a checkpoint of a family, a key of FAMILIES, with its processor, into `folder`.
+    """Write a checkpoint of a family, a key of FAMILIES, with its processor, to `folder`.
 
-    It is the published model with all sizes and numbers of layers reduced. The tokenizer is
-    a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are float32 and depend
-    on `seed` alone for a given vocabulary size.
-
-    Raises CephaloError if its processor needs torchvision, which is not installed.
+    It is the published model with all sizes and numbers of layers reduced. The tokenizer is a
+    byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are float32 and depend on
+    `seed` only for a given vocabulary size. Raises CephaloError if its processor needs torchvision,
+    which is not installed.
     """
     make_config, make_processor = FAMILIES[family]
     config: PreTrainedConfig = make_config()
@@ -85,7 +84,8 @@ def make_tiny(
 
 
 def reduce_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, layers: int) -> None:
-    """Give a published configuration the sizes of a tiny model and the ids of its tokenizer."""
+    """Reduce a published configuration to the sizes of a tiny model, with the ids of its
+    tokenizer."""
     text: Any = config.get_text_config()
     vision: Any = config.vision_config
     set_all(
@@ -133,7 +133,8 @@ def set_all(config: Any, **values: Any) -> None:
 
 
 def make_tokenizer(texts: Iterable[str], turns: list[str], **named: str) -> PreTrainedTokenizerFast:
-    """A byte-level BPE with the tokens of turns, and those that a processor asks for by name."""
+    """Train a byte-level BPE with the tokens of turns, and those that a processor looks up by
+    name."""
     special = [*turns, *dict.fromkeys(named.values())]
     return PreTrainedTokenizerFast(
         tokenizer_object=train_bpe(texts, ["<unk>", "<s>", "</s>", *special]),
@@ -148,7 +149,8 @@ def make_tokenizer(texts: Iterable[str], turns: list[str], **named: str) -> PreT
 
 
 def qwen3_vl_processor(texts: Iterable[str]) -> tuple[Any, str]:
-    """Patches of 14 pixels, two by two of them a token; and the token that ends a turn."""
+    """Return a processor with patches of 14 pixels, two by two of them per token, and the token
+    that ends a turn."""
     videos = qwen3_vl_videos()
     tokenizer = make_tokenizer(
         texts,
@@ -169,7 +171,7 @@ def qwen3_vl_processor(texts: Iterable[str]) -> tuple[Any, str]:
 
 
 def qwen3_vl_videos() -> Any:
-    """The part for videos, without which there is no processor of Qwen3-VL.
+    """Return the video part, which the processor of Qwen3-VL requires.
 
     Raises CephaloError if torchvision is not installed.
     """
@@ -184,7 +186,8 @@ def qwen3_vl_videos() -> Any:
 
 
 def gemma3_processor(texts: Iterable[str]) -> tuple[Any, str]:
-    """Images of 56 pixels, four tokens each; and the token that ends a turn."""
+    """Return a processor for images of 56 pixels, four tokens each, and the token that ends a
+    turn."""
     tokenizer = make_tokenizer(
         texts,
         ["<start_of_turn>", "<end_of_turn>"],
@@ -200,13 +203,13 @@ def gemma3_processor(texts: Iterable[str]) -> tuple[Any, str]:
 def idefics3_processor(
     texts: Iterable[str], edge: int = EDGE, across: int = 2, tokens: int = 4
 ) -> tuple[Any, str]:
-    """The processor of Idefics3 and SmolVLM, and the token that ends a turn.
+    """Return the processor of Idefics3 and SmolVLM, and the token that ends a turn.
 
     Args:
-        texts: What the tokenizer is trained on.
-        edge: The edge of a tile, in pixels.
-        across: The most tiles in a row and in a column of an image.
-        tokens: The tokens of a tile.
+        texts: Texts to train the tokenizer on.
+        edge: Edge of a tile, in pixels.
+        across: Maximum number of tiles in a row and in a column of an image.
+        tokens: Tokens per tile.
     """
     places = range(1, across + 1)
     tokenizer = make_tokenizer(

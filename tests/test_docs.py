@@ -54,6 +54,7 @@ NEEDS = {
     "evaluate": ("train",),
     "publish": ("train",),
     "air-gapped": (),
+    "own-images": (),
 }
 # Configs for a GPU, for one step on the CPU; a hub for which any port will do.
 STEP = CPU | {
@@ -189,6 +190,16 @@ def test_papers_to_dataset(reader, api):
     files = api.list_repo_files("my-lab/nacre-figures", repo_type="dataset")
     assert {name.split("/")[0] for name in files} >= {"conversations", "figures", "text"}
     assert api.dataset_info("my-lab/nacre-figures").private
+
+
+def test_own_images(reader, api):
+    output = reader.follow("own-images")
+    assert "20 figures, 20 conversations, 1 rows left out" in output
+    files = api.list_repo_files("my-lab/grains", repo_type="dataset")
+    assert {name.split("/")[0] for name in files} >= {"conversations", "figures"}
+    assert (reader.folder / "runs" / "grains-tiny" / "model.safetensors").is_file()
+    exported = json.loads((reader.folder / "exported" / "llava" / "llava.json").read_text())
+    assert exported[3]["conversations"][1]["value"].startswith("7 particles were placed")
 
 
 def test_refine(reader):

@@ -17,7 +17,7 @@ class CephaloArguments(ScriptArguments):
     """Data, parts and names of one training stage."""
 
     if TYPE_CHECKING:
-        dataset_name: str = ""  # or a run is refused
+        dataset_name: str = ""  # empty is refused later
 
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
@@ -42,31 +42,31 @@ class CephaloArguments(ScriptArguments):
     split_images: bool | None = field(
         default=None,
         metadata={
-            "help": "Whether large images are cut into tiles, where the model's processor can; by "
-            "default as it says. Without, an image has far fewer tokens."
+            "help": "Whether to split large images into tiles, if the processor supports it; by "
+            "default as set in the processor. Without tiles, an image has far fewer tokens."
         },
     )
     batch_tokens: int | None = field(
         default=None,
         metadata={
-            "help": "The rows of a batch go through the model in sequences of at most this many "
-            "tokens, each row apart from the others; by default in one."
+            "help": "Maximum number of tokens of a packed sequence. The rows of a batch are packed "
+            "into such sequences and do not attend to each other; by default into one."
         },
     )
     batch_tiles: int | None = field(
         default=None,
-        metadata={"help": "The same limit for the pictures that the vision tower sees."},
+        metadata={"help": "The same limit for the images and tiles that enter the vision tower."},
     )
     feature_cache_gb: float = field(
         default=0.0,
         metadata={
-            "help": "Gigabytes of disk in output_dir for what a frozen vision tower and connector "
-            "make of images, and, if all fit, frozen first layers of rows: computed once."
+            "help": "Gigabytes of disk in output_dir to cache the features of images from a frozen "
+            "vision tower and connector, and, if all fit, the states of frozen first layers."
         },
     )
     max_broken_rows: int = field(
         default=10,
-        metadata={"help": "How many rows that cannot be read are left out before that is fatal."},
+        metadata={"help": "Maximum number of unreadable rows to skip before training stops."},
     )
     push_checkpoints: bool = field(
         default=False,
@@ -77,7 +77,7 @@ class CephaloArguments(ScriptArguments):
     )
     freeze_parts: list[str] = field(
         default_factory=list,
-        metadata={"help": "Parts that do not train: vision, connector, embeddings, text, head."},
+        metadata={"help": "Parts to freeze: vision, connector, embeddings, text, head."},
     )
     train_last_layers: int | None = field(
         default=None,
@@ -86,7 +86,8 @@ class CephaloArguments(ScriptArguments):
     epoch_models: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Repositories for the model after epoch 1, 2, ...; wants save_strategy: epoch."
+            "help": "Repositories for the model after epoch 1, 2, ...; requires save_strategy: "
+            "epoch."
         },
     )
     merge_adapter: bool = field(
@@ -96,7 +97,7 @@ class CephaloArguments(ScriptArguments):
     tiny_base: bool = field(
         default=False,
         metadata={
-            "help": "Make model_name_or_path on the spot if it is missing: a tiny Idefics2 "
+            "help": "Create model_name_or_path if it does not exist: a tiny Idefics2 "
             "with random weights and a tokenizer trained on the answers."
         },
     )
@@ -110,19 +111,22 @@ class CephaloArguments(ScriptArguments):
         for name in ("batch_tokens", "batch_tiles", "max_image_edge"):
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise ValueError(f"{name} {limit}: give a number above 0, or null for no limit")
+        for name in ("feature_cache_gb", "max_broken_rows"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"{name} {value}: give a number from 0")
 
 
 if TYPE_CHECKING:
 
     class TrainingSettings(SFTConfig):
-        """With a folder, which transformers fills in, and a repository: where a model is pushed,
-        its name was checked."""
+        """SFTConfig after parsing: transformers has filled in the folder, and the name of a
+        repository to push to is valid."""
 
         output_dir: str
         hub_model_id: str
 
     class BaseSettings(ModelConfig):
-        """With a model, without which a run is refused."""
+        """ModelConfig after parsing: a model is named."""
 
         model_name_or_path: str
 
@@ -130,30 +134,30 @@ if TYPE_CHECKING:
 def parse_arguments(
     config: Path, overrides: list[str]
 ) -> tuple[CephaloArguments, "TrainingSettings", "BaseSettings"]:
-    """The arguments of a YAML file, overridden by --field VALUE.
+    """Parse the arguments of a YAML file, overridden by --field VALUE.
 
-    Raises CephaloError for a file that is not a YAML mapping and for an unknown or wrong field.
+    Raises CephaloError if the file is not a YAML mapping, and for an unknown or invalid field.
     """
 
     class Parser(TrlParser):
         def error(self, message: str) -> NoReturn:
             raise CephaloError(f"{config}: {message}")
 
-    kinds: Any = (CephaloArguments, SFTConfig, ModelConfig)  # trl wants its own name for them
+    kinds: Any = (CephaloArguments, SFTConfig, ModelConfig)  # trl annotates them with its own type
     parser = Parser(kinds, prog="cephalo train")
     options = {option for action in parser._actions for option in action.option_strings}
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
     check_keys(config, overrides, known)
     try:
         parsed: Any = parser.parse_args_and_config(["--config", str(config), *overrides])
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, ImportError) as error:
         raise CephaloError(f"{config}: {error}") from error
     check_values(*parsed[1:])
     return parsed
 
 
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
-    """Raise CephaloError that names the first unknown field and the nearest one there is.
+    """Raise CephaloError that names the first unknown field and the most similar known one.
 
     TRL reports unknown fields only after validating the values of the others.
     """
@@ -162,7 +166,9 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{config} is not valid YAML: {error}") from error
     if not isinstance(settings, dict):
-        raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
+        raise CephaloError(
+            f"{config} contains no fields; write lines such as learning_rate: 1.0e-5"
+        )
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]
     for place, keys in ((str(config), settings), ("the command", given)):
         for key in keys:

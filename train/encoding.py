@@ -14,8 +14,8 @@ from cephalo.inference.images import open_image, shrunk
 
 logger = logging.getLogger(__name__)
 
-IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
-ROWS_A_WORKER = 100  # at least: reading fewer takes less time than another process takes to start
+IGNORED = -100  # label of a token without loss, as in torch's cross-entropy
+ROWS_A_WORKER = 100  # at least: reading fewer takes less time than starting another process
 
 Message = dict[str, Any]
 
@@ -29,22 +29,25 @@ def encode_rows(
     max_broken_rows: int = 0,
     workers: int | None = None,
 ) -> Any:
-    """Rows with model inputs in place of their messages.
+    """Replace the messages of rows by model inputs.
 
     Args:
-        rows: a Dataset or IterableDataset of `COLUMNS` and `row`. max_length: rows with more tokens
-        are left out: a cut could lose image tokens. max_image_edge: images are shrunk to it first,
-        in pixels. max_broken_rows: how many rows that cannot be read are left out before that is an
-        error. workers: number of processes, if the rows are not a stream and there are enough for
-        each.
+        rows: A Dataset or IterableDataset of `COLUMNS` and `row`.
+        processor: The model's processor.
+        max_length: Maximum tokens of a row. Longer rows are excluded, since truncation could lose
+            image tokens.
+        max_image_edge: Images are first resized to it, in pixels.
+        max_broken_rows: Number of unreadable rows that are excluded before it is an error.
+        workers: Number of processes, if the rows are not a stream and there are enough for each.
 
     Returns:
         The rows with `images` (not decoded), `row`, `input_ids` and `labels` (of equal length),
-        `tokens` (their number), `tiles` (pictures that the vision tower sees), `grids` (patches
-        of each image along time, height and width, of models that read images at their own
-        size) and `image_key` (hash of the pixels).
+        `tokens` (their number), `tiles` (number of inputs of the vision tower), `grids` (patches of
+        each image along time, height and width, for models that read images at their original size)
+        and `image_key` (hash of the pixels).
 
-    Raises CephaloError if too many rows are broken or none is left.
+    Raises:
+        CephaloError: If too many rows are broken or none is left.
     """
     from datasets import IterableDataset
 
@@ -69,12 +72,12 @@ def encode_rows(
     kept = [index for index, fact in enumerate(facts) if left_out.keep(*fact)]
     left_out.tell()
     if not kept:
-        raise CephaloError("no row is left to train on; check the rows that were left out")
+        raise CephaloError("no row is left to train on; check the excluded rows")
     return encoded if len(kept) == len(encoded) else encoded.select(kept)
 
 
 class LeftOut:
-    """The rows that are left out."""
+    """The excluded rows."""
 
     def __init__(self, max_length: int | None, max_broken_rows: int) -> None:
         self.max_length, self.max_broken_rows = max_length, max_broken_rows
@@ -82,12 +85,12 @@ class LeftOut:
         self.long: list[str] = []
 
     def keep(self, row: str, tokens: int, problem: str) -> bool:
-        """Whether a row can be trained on. Raises CephaloError past `max_broken_rows`."""
+        """Return whether a row can be trained on. Raises CephaloError beyond `max_broken_rows`."""
         if problem:
             self.broken.append(f"{row} ({problem})")
             if len(self.broken) > self.max_broken_rows:
                 raise CephaloError(
-                    f"{len(self.broken)} rows cannot be read: {some(self.broken)}; mend the "
+                    f"{len(self.broken)} rows cannot be read: {some(self.broken)}; fix the "
                     f"dataset, or raise max_broken_rows, {self.max_broken_rows} now, to "
                     "continue without them"
                 )
@@ -96,7 +99,7 @@ class LeftOut:
         return not problem and (self.max_length is None or tokens <= self.max_length)
 
     def keep_aloud(self, row: str, tokens: int, problem: str) -> bool:
-        """As `keep`, but report at once, since a stream has no end."""
+        """Do as `keep`, but report at once, since a stream may not end."""
         if kept := self.keep(row, tokens, problem):
             return kept
         why = problem or f"{tokens} tokens, above {self.max_length}"
@@ -104,7 +107,7 @@ class LeftOut:
         return False
 
     def tell(self) -> None:
-        """Report the rows that were left out and what to do."""
+        """Report the excluded rows and what to do."""
         if self.broken:
             logger.warning(
                 "left out %d rows that cannot be read: %s", len(self.broken), some(self.broken)
@@ -118,9 +121,9 @@ class LeftOut:
 
 
 def tell_oversized(rows: Any, batch_tokens: int | None) -> None:
-    """Report the rows of a dataset that have more tokens than a packed sequence may have.
+    """Report the rows of a dataset with more tokens than a packed sequence may have.
 
-    They are trained on, each as a sequence of its own, and take the memory of their length.
+    They are trained on, each as a separate sequence with the memory of its length.
     """
     from datasets import IterableDataset
 
@@ -136,12 +139,12 @@ def tell_oversized(rows: Any, batch_tokens: int | None) -> None:
 
 
 def some(names: list[str]) -> str:
-    """The first names of a list that may be long."""
+    """Format the first names of a long list."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
 
 
 def encoded_features() -> Any:
-    """The columns of encoded rows."""
+    """Return the features of encoded rows."""
     from datasets import Features, Image, List, Value
 
     return Features(
@@ -162,36 +165,37 @@ def encoded_features() -> Any:
 def encode_or_say_why(
     row: dict[str, Any], processor: Any, max_image_edge: int | None
 ) -> dict[str, Any]:
-    """The columns of an encoded row, or the `problem` that it has."""
+    """Return the columns of an encoded row, or its `problem`."""
     nothing = {"input_ids": [], "labels": [], "tokens": 0, "tiles": 0, "grids": [], "image_key": ""}
     try:
         images = open_images(row["images"], max_image_edge)
         return {**encode_row(images, row["prompt"], row["completion"], processor), "problem": ""}
-    except TemplateUnboundedError:  # as every other row would cost as much
+    except TemplateUnboundedError:  # every other row would take as much time
         raise
     except CephaloError as error:
         return {**nothing, "problem": str(error)}
-    except Exception as error:  # of a tokenizer or template, on texts that may be anything
+    # Any error of a tokenizer or template, whose input is arbitrary text.
+    except Exception as error:
         return {**nothing, "problem": " ".join(f"{type(error).__name__}: {error}".split())}
 
 
 def encode_row(
     images: list[Image.Image], prompt: list[Message], completion: list[Message], processor: Any
 ) -> dict[str, Any]:
-    """Token ids and labels of one conversation.
+    """Return token ids and labels of one conversation.
 
-    Labels are the ids of every assistant turn of `completion`, with the end-of-turn tokens that
-    the chat template gives it, and IGNORED elsewhere. The whole conversation is tokenized as one
-    text with the processor's defaults, as each prompt is at inference.
+    Labels are the ids of every assistant turn of `completion`, with the end-of-turn tokens of the
+    chat template, and IGNORED elsewhere. The whole conversation is tokenized as one text with the
+    processor's defaults, as each prompt is at inference.
 
-    Raises ValueError if the template or tokenizer makes that impossible.
+    Raises ValueError if the template or tokenizer does not allow that.
     """
     if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
         raise ValueError(f"{places} places for {len(images)} images")
     text, spans = render(prompt, completion, processor)
     batch = processor(text=[text], images=[images] if images else None, return_tensors="pt")
     ids = batch["input_ids"][0].tolist()
-    # Images lie before the first answer. From there on, the ids are those of the plain text.
+    # Images precede the first answer. From there on, the ids are those of the plain text.
     plain = processor.tokenizer(text, return_offsets_mapping=True)
     offsets = plain["offset_mapping"]
     first = next(
@@ -218,10 +222,10 @@ def encode_row(
 def render(
     prompt: list[Message], completion: list[Message], processor: Any
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The text of a conversation, and where its answers are in it, as character ranges.
+    """Return the text of a conversation, and the character ranges of its answers.
 
-    Raises ValueError for a conversation without an answer, with an image after the prompt, or
-    whose template does not write turn after turn.
+    Raises ValueError for a conversation without an answer, with an image after the prompt, or whose
+    template does not render turn by turn.
     """
     messages = [*prompt, *completion]
     if any(part["type"] == "image" for part in parts(completion)):
@@ -244,19 +248,19 @@ def render(
 
 
 def parts(messages: list[Message]) -> list[dict[str, Any]]:
-    """The texts and places of images of all messages."""
+    """Return the texts and image placeholders of all messages."""
     return [part for message in messages for part in message["content"]]
 
 
 def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
-    """RGB images of a row, none longer than `max_edge` pixels: the pixels that models are asked
-    about. Raises CephaloError if one is not an image."""
+    """Return the RGB images of a row, resized to at most `max_edge` pixels, as in inference. Raises
+    CephaloError if one is not an image."""
     opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 
 
 def open_encoded(image: Any) -> Image.Image:
-    """Open an image that `datasets` left undecoded; its file is in the row or beside it."""
+    """Open an image that `datasets` did not decode, from its bytes or its path."""
     from datasets import Image as ImageFeature
 
     if isinstance(image, dict) and image["bytes"] is not None:
@@ -265,16 +269,16 @@ def open_encoded(image: Any) -> Image.Image:
 
 
 def count_tiles(inputs: Any) -> int:
-    """The pictures that the vision tower sees: images where it reads them at their own size, and
-    otherwise the tiles in `pixel_values` [..., 3, height, width] that are no padding."""
-    for places in ("image_grid_thw", "image_position_ids"):  # an entry an image
+    """Count the inputs of the vision tower: images if it reads them at their original size, and
+    otherwise the tiles in `pixel_values` [..., 3, height, width] without padding."""
+    for places in ("image_grid_thw", "image_position_ids"):  # one entry per image
         if places in inputs:
             return len(inputs[places])
     return int((inputs["pixel_values"].flatten(-3) != 0).any(-1).sum())
 
 
 def image_key(images: list[Image.Image]) -> str:
-    """sha256 of the pixels of a row's images; "" for none."""
+    """Return the SHA-256 of the pixels of a row's images; "" without images."""
     if not images:
         return ""
     digest = hashlib.sha256()
@@ -285,6 +289,6 @@ def image_key(images: list[Image.Image]) -> str:
 
 
 def state_key(row: dict[str, Any]) -> str:
-    """The name under which the hidden states of an encoded row are stored."""
+    """Return the key under which the hidden states of an encoded row are stored."""
     ids = json.dumps(row["input_ids"]).encode()
     return hashlib.sha256(row["image_key"].encode() + b" states " + ids).hexdigest()

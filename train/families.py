@@ -1,6 +1,6 @@
-"""What differs between families of models where several conversations share one sequence.
+"""Differences between model families when several conversations share one sequence.
 
-A model type that is not in `FAMILIES` trains too, with one conversation in each sequence.
+Model types that are not in `FAMILIES` train too, with one conversation per sequence.
 """
 
 import inspect
@@ -15,23 +15,22 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class Family:
-    """How the rows of a sequence, and their images, come together.
+    """How a family combines the rows of a sequence and their images.
 
     Attributes:
-        stacked: `get_image_features` gives tiles of equal size as one tensor [tiles, tokens,
-            hidden], and the model expects them so; otherwise a list with a tensor an image.
-        rows_of_images: the image processor treats the only image of a row otherwise than one of
-            several, so it is given the images row by row.
-        mrope: positions have three axes (time, height, width), arXiv 2409.12191; they count the
-            rows and columns of an image and not its tokens.
-        image_blocks: the kinds of layers in which tokens of an image see each other, those before
-            and those after. Masks that say so are ours: those that transformers 5.23 makes of
-            packed rows look the image of a token up at its position in the row, not in the
-            sequence.
-        some_see_later: models of the family have `image_blocks` where their text configuration's
-            `use_bidirectional_attention` is "vision", and otherwise none.
-        linear_attention: some layers carry a state from token to token, which must not go on from
-            row to row, see `read_rows_apart`.
+        stacked: `get_image_features` returns tiles of equal size as one tensor [tiles, tokens,
+            hidden], as the model expects; otherwise a list with one tensor per image.
+        rows_of_images: The image processor treats a single image of a row differently from several,
+            so it is called row by row.
+        mrope: Positions have three axes (time, height, width), arXiv 2409.12191, which count the
+            rows and columns of an image instead of its tokens.
+        image_blocks: The kinds of layers in which tokens of an image attend to each other in both
+            directions. We create these masks: those that transformers 5.23 creates for packed rows
+            look up the image of a token at its position in the row instead of the sequence.
+        some_see_later: The model has `image_blocks` only if its text configuration's
+            `use_bidirectional_attention` is "vision".
+        linear_attention: Some layers carry a state from token to token, which must be reset between
+            rows, see `read_rows_apart`.
     """
 
     stacked: bool = False
@@ -61,7 +60,7 @@ FAMILIES = {
     "mistral3": PLAIN,
 }
 
-# Outputs of image processors that are inputs of models; the others describe the text to write.
+# Outputs of image processors that are inputs of models; the others are used for the text.
 VISION_INPUTS = (
     "pixel_values",
     "pixel_attention_mask",
@@ -70,17 +69,17 @@ VISION_INPUTS = (
     "image_position_ids",
     "batch_num_images",
 )
-# Inputs of models that are 1 where a token is an image's, and 0 elsewhere.
+# Inputs of models that are 1 for image tokens, and 0 elsewhere.
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 
 
 def family_of(config: Any) -> Family | None:
-    """The family of a model, or of the models that a mixture of experts was made of."""
+    """Return the family of a model, or of the models in a mixture of experts."""
     return FAMILIES.get(config.model_type.removeprefix("cephalo_moe_"))
 
 
 def why_unpacked(config: Any) -> str | None:
-    """Why conversations of this model do not share sequences, or None if they do."""
+    """Return why conversations of this model cannot share sequences, or None if they can."""
     if family_of(config):
         return None
     return (
@@ -90,7 +89,7 @@ def why_unpacked(config: Any) -> str | None:
 
 
 def image_layers(config: Any) -> tuple[str, ...]:
-    """The kinds of layers in which tokens of an image see each other."""
+    """Return the kinds of layers in which tokens of an image attend to each other."""
     family = family_of(config) or PLAIN
     if family.some_see_later:
         seen = getattr(config.get_text_config(), "use_bidirectional_attention", None)
@@ -99,10 +98,10 @@ def image_layers(config: Any) -> tuple[str, ...]:
 
 
 def read_rows_apart(model: Any) -> None:
-    """Have the layers of linear attention read each row of a packed sequence by itself.
+    """Make the layers of linear attention process each row of a packed sequence separately.
 
-    transformers gives the bounds of rows to the scan alone, and to a kernel that only some
-    machines have; the convolution before it looks back over them.
+    transformers passes the bounds of rows to the scan only, and to a kernel that only some machines
+    have; the convolution before it would mix rows.
     """
     for layer in model.get_decoder().layers:
         if hasattr(layer, "linear_attn"):
@@ -110,7 +109,7 @@ def read_rows_apart(model: Any) -> None:
 
 
 def row_by_row(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """`forward` on each row of [1, tokens, hidden], without the bounds that it was given."""
+    """Apply `forward` to each row of [1, tokens, hidden], without passing on the bounds."""
 
     def on_rows(
         hidden_states: torch.Tensor, cu_seq_lens_q: torch.Tensor | None = None, **kwargs: Any
@@ -124,22 +123,23 @@ def row_by_row(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
 
 
 def image_settings(processor: Any) -> dict[str, Any]:
-    """What a processor sets for its image processor, beyond the settings of that."""
+    """Return the settings that a processor passes to its image processor, beyond those of the
+    latter."""
     settings = dict(getattr(processor, "images_kwargs", {}))
     settings.pop("return_tensors", None)
-    if hasattr(processor, "image_break_token"):  # Pixtral's rounds the size to whole tokens
+    if hasattr(processor, "image_break_token"):  # Pixtral rounds the size to whole tokens
         settings["patch_size"] = processor.patch_size * processor.spatial_merge_size
     return settings
 
 
 def token_types_of(model: Any) -> str | None:
-    """The input of a model that says which tokens are an image's, if it has one."""
+    """Return the name of the input that marks image tokens, or None."""
     known = inspect.signature(model.forward).parameters
     return next((name for name in TOKEN_TYPES if name in known), None)
 
 
 def image_token_of(config: Any) -> int | None:
-    """The id of an image's token; None for phi3_v, whose images have ids below 0."""
+    """Return the id of an image token; None for phi3_v, whose image ids are negative."""
     return next(
         (
             getattr(config, name)
@@ -151,17 +151,16 @@ def image_token_of(config: Any) -> int | None:
 
 
 def positions_of_rows(model: Any, sequence: dict[str, Any], types: torch.Tensor) -> torch.Tensor:
-    """Positions of a packed sequence with multimodal RoPE, each row's from 0.
+    """Compute the positions of a packed sequence with multimodal RoPE, from 0 in each row.
 
     Args:
-        model: the model whose `get_rope_index` gives the positions of one row.
-        sequence: `input_ids` [1, tokens], `cu_seq_lens_q` [rows + 1] and, where it has images,
+        model: The model, whose `get_rope_index` computes the positions of one row.
+        sequence: `input_ids` [1, tokens], `cu_seq_lens_q` [rows + 1] and, if it has images,
             `image_grid_thw` [images, 3], in patches.
-        types: int [1, tokens], 1 where a token is an image's.
+        types: int [1, tokens], 1 for image tokens.
 
     Returns:
-        int64 [4, 1, tokens]: those of the text, by which rows are told apart, then time, height
-        and width.
+        int64 [4, 1, tokens]: text positions, which separate the rows, then time, height and width.
     """
     grids: Any = sequence.get("image_grid_thw")
     first, parts = 0, []
@@ -181,20 +180,20 @@ def positions_of_rows(model: Any, sequence: dict[str, Any], types: torch.Tensor)
 def masks_of_rows(
     bounds: torch.Tensor, types: torch.Tensor, window: int, image_blocks: tuple[str, ...]
 ) -> dict[str, torch.Tensor]:
-    """What tokens of a packed sequence see in layers of full and of sliding attention.
+    """Compute the attention masks of a packed sequence for layers of full and of sliding attention.
 
     Args:
-        bounds: int [rows + 1], where rows begin and end.
-        types: int [1, tokens], 1 where a token is an image's.
-        window: tokens before its own that a token sees in sliding attention, itself counted.
-        image_blocks: the kinds of layers in which tokens of an image see each other.
+        bounds: int [rows + 1], the bounds of the rows.
+        types: int [1, tokens], 1 for image tokens.
+        window: Number of tokens in the sliding window, including the token itself.
+        image_blocks: The kinds of layers in which tokens of an image attend to each other.
 
     Returns:
-        bool [1, 1, tokens, tokens] by kind of layer, true where a token sees another.
+        bool [1, 1, tokens, tokens] by kind of layer, true if a token attends to another.
     """
     is_image = types[0] > 0
     starts = is_image & ~pad(is_image, (1, 0))[:-1]
-    image = torch.where(is_image, starts.cumsum(0), 0)  # the number of a token's image, 0 for none
+    image = torch.where(is_image, starts.cumsum(0), 0)  # index of a token's image, 0 without
     place = torch.arange(len(image), device=image.device)
     row = torch.bucketize(place, bounds[1:].to(image.device), right=True)
     causal = place[:, None] >= place

@@ -1,8 +1,8 @@
-"""Outputs of frozen parts, computed once and then read from disk.
+"""Cache the outputs of frozen parts on disk.
 
-A frozen vision tower and connector give each image the same features in every epoch. Where the
-first layers of the decoder are frozen too, as in the published notebook that trains the last ones,
-each row leaves them as the same hidden states, and no epoch but the first computes them.
+A frozen vision tower and connector give each image the same features in every epoch. If the first
+layers of the decoder are frozen too, as in the published notebook that trains the last ones, each
+row has the same hidden states after them, which only the first epoch computes.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ IMAGE_PARTS = ("vision", "connector")
 
 
 class FeatureStore:
-    """Features of a row's images, and a row's hidden states, in files up to a total size.
+    """Features of images and hidden states of rows, in files up to a total size.
 
-    A folder belongs to one state of the weights. Once it is full, further features are recomputed
+    A folder belongs to one state of the weights. When it is full, further features are recomputed
     each time.
     """
 
@@ -38,7 +38,7 @@ class FeatureStore:
         self.used = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
     def read(self, key: str) -> list[torch.Tensor] | None:
-        """The tensors under a key, [tokens, hidden] each, or None if they are not stored."""
+        """Return the tensors of a key, [tokens, hidden] each, or None if they are not stored."""
         try:
             tensors = load_file(self.path(key))
         except (FileNotFoundError, SafetensorError):
@@ -56,15 +56,15 @@ class FeatureStore:
         self.used += self.path(key).stat().st_size
 
     def path(self, key: str) -> Path:
-        """The file of one key."""
+        """Return the file of a key."""
         return self.folder / f"{key}.safetensors"
 
 
 def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> FeatureStore:
-    """The store below `folder` for the weights of the model's vision tower and connector, and of
-    its embeddings and first `layers` layers.
+    """Open the store below `folder` for the weights of the model's vision tower and connector, and
+    of its embeddings and first `layers` layers.
 
-    Raises CephaloError if vision tower or connector train.
+    Raises CephaloError if the vision tower or the connector trains.
     """
     digest = hashlib.sha256(f"{model.dtype} {layers}".encode())
     for name, parameter in model.named_parameters():
@@ -82,10 +82,10 @@ def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> Fe
 
 
 def frozen_layers(model: Any) -> int:
-    """How many of the decoder's first layers give a row the same states in every epoch.
+    """Return how many of the decoder's first layers give a row the same states in every epoch.
 
-    0 where anything before them trains, where they have dropout, for mixtures of experts, whose
-    balancing loss asks every layer, and where later layers read more than the states: the tokens
+    It is 0 if anything before them trains, if they have dropout, for mixtures of experts, whose
+    balancing loss needs every layer, and if later layers read more than the states: the tokens
     (Gemma 4's embeddings for each layer), or keys of earlier layers.
     """
     config = model.config.get_text_config()
@@ -101,20 +101,21 @@ def frozen_layers(model: Any) -> int:
         return 0
     first = first_trained(model)
     layers = sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))
-    # The first layers of Qwen3-VL add features of images to their output (DeepStack, arXiv
-    # 2406.04334): all of these, or none.
+    # The first layers of Qwen3-VL add image features to their output (DeepStack, arXiv 2406.04334):
+    # all or none of these.
     adding = len(getattr(vision, "deepstack_visual_indexes", ()))
     return layers if layers >= adding else 0
 
 
 @contextlib.contextmanager
 def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
-    """The decoder with its layers from `first` up to `last`; without `last` also with its norm."""
+    """Restrict the decoder to its layers from `first` up to `last`; without `last`, the norm is
+    included."""
     decoder = model.get_decoder()
     layers, norm = decoder.layers, decoder.norm
     types = getattr(decoder.config, "layer_types", None)
     decoder.layers = layers[first:last]
-    if types:  # decoders look a layer's kind of attention up by its number
+    if types:  # decoders look up a layer's kind of attention by its index
         decoder.config.layer_types = types[first:last]
     if last is not None:
         decoder.norm = torch.nn.Identity()
@@ -128,9 +129,9 @@ def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
 
 @torch.no_grad()
 def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The output of the first `layers` layers for one row, [tokens, hidden].
+    """Compute the output of the first `layers` layers for one row, [tokens, hidden].
 
-    One row at a time, so that it does not depend on which rows come together.
+    One row at a time, so that the result does not depend on the batch.
     """
     with some_layers(model, 0, layers):
         return model.base_model(**inputs, use_cache=False).last_hidden_state[0]
@@ -138,10 +139,10 @@ def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> t
 
 @torch.no_grad()
 def image_features(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """The embeddings of the images of one row, [tokens, hidden] each or all in one; those that
-    later layers add to theirs follow along the last axis.
+    """Compute the embeddings of the images of one row, [tokens, hidden] each or concatenated; those
+    that later layers add follow along the last axis.
 
-    One row at a time, so that they do not depend on which rows come together.
+    One row at a time, so that the result does not depend on the batch.
     """
     output = model.base_model.get_image_features(**inputs, return_dict=True)
     added = getattr(output, "deepstack_features", [])
@@ -149,7 +150,7 @@ def image_features(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Te
 
 
 def encoder_output(model: Any, features: list[torch.Tensor]) -> SimpleNamespace:
-    """What `get_image_features` returned, from what `image_features` made of it."""
+    """Rebuild the output of `get_image_features` from that of `image_features`."""
     family = family_of(model.config)
     width = model.get_input_embeddings().weight.shape[1]
     first, *added = zip(*(own.split(width, dim=-1) for own in features), strict=True)

@@ -1,4 +1,4 @@
-"""The record of a run in its folder: model, data and settings, and whether it finished."""
+"""Record a run in its folder: model, data and settings, and whether it is finished."""
 
 import json
 from dataclasses import asdict
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
 
 
-# Where a model is kept and sent, how fast it is read and what is told meanwhile: not what it is.
+# Settings of storage, speed and logging, which do not affect the resulting model.
 IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name")
 IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_models", "feature_cache")
 
@@ -23,16 +23,17 @@ IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_model
 def settings_of(
     script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
 ) -> dict[str, Any]:
-    """The arguments that decide which model a run ends with, as JSON has them."""
+    """Return the arguments that determine the resulting model, as JSON."""
     given = asdict(script_args) | asdict(model_args) | training_args.to_dict()
     deciding = {name: value for name, value in given.items() if not name.startswith(IMMATERIAL)}
     return json.loads(json.dumps(deciding, default=str))
 
 
 def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSettings") -> None:
-    """Record the model, data and settings in `folder`, so that another run does not resume there. A
-    failed run that left no checkpoint and no model does not block others. An existing record is
-    kept: all processes of a run call this at once. Raises CephaloError if `folder` holds the
+    """Record the model, data and settings in `folder`, so that another run does not resume there.
+
+    The record of a failed run without a checkpoint or model is replaced, any other is unchanged:
+    all processes of a run call this at once. Raises CephaloError if `folder` contains the
     checkpoints of another model or dataset.
     """
     run = {
@@ -53,7 +54,7 @@ def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSet
         if last_whole_checkpoint(str(folder)) or any(model.exists() for model in models):
             key = changed[0]
             raise CephaloError(
-                f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
+                f"{folder} contains a run with {key} {earlier.get(key)}, this one has {run[key]}; "
                 "give another --output_dir"
             )
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,14 +62,14 @@ def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSet
 
 
 def keep_finished(folder: Path, settings: dict[str, Any]) -> None:
-    """Add to what `keep_run` wrote that a run with these settings came to its end."""
+    """Record that a run with these settings is finished."""
     path = folder / "run.json"
     run = read_object(path, "run again")
     write_whole(path, json.dumps(run | {"finished": settings}, indent=2))
 
 
 def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
-    """Whether a run with these settings came to its end in `folder`, and its model is there."""
+    """Return whether a run with these settings is finished in `folder`, and its model exists."""
     try:
         run = read_object(folder / "run.json", "remove it to train again")
     except FileNotFoundError:
@@ -77,7 +78,7 @@ def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
 
 
 def last_whole_checkpoint(output_dir: str) -> str | None:
-    """The newest checkpoint that was written to its end; the trainer's state is written last."""
+    """Return the newest complete checkpoint; the trainer's state is written last."""
     for path in newest_checkpoints(output_dir):
         if unreadable(path) is None:
             return str(path)
@@ -85,7 +86,8 @@ def last_whole_checkpoint(output_dir: str) -> str | None:
 
 
 def passed_over(output_dir: str) -> list[str]:
-    """A line for each checkpoint newer than the last complete one: its name and its problem."""
+    """Return one line for each checkpoint newer than the last complete one: its name and its
+    problem."""
     lines = []
     for path in newest_checkpoints(output_dir):
         if (problem := unreadable(path)) is None:
@@ -95,7 +97,7 @@ def passed_over(output_dir: str) -> list[str]:
 
 
 def newest_checkpoints(output_dir: str) -> list[Path]:
-    """The folders of checkpoints, the newest first."""
+    """Return the folders of checkpoints, the newest first."""
     named = {
         int(name): path
         for path in Path(output_dir).glob("checkpoint-*")
@@ -105,7 +107,7 @@ def newest_checkpoints(output_dir: str) -> list[Path]:
 
 
 def unreadable(checkpoint: Path) -> str | None:
-    """Why training cannot resume from a checkpoint; None if it can."""
+    """Return why training cannot resume from a checkpoint, or None if it can."""
     try:
         read_state(checkpoint)
     except FileNotFoundError:
@@ -116,7 +118,8 @@ def unreadable(checkpoint: Path) -> str | None:
 
 
 def read_state(checkpoint: Path) -> "TrainerState":
-    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is incomplete."""
+    """Read the state of a checkpoint. Raises OSError or ValueError if the checkpoint is
+    incomplete."""
     from transformers import TrainerState
 
     try:

@@ -6,8 +6,8 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 
-# The first pattern that a parameter's name holds says its part; the names are those of the families
-# of `families.py`. What matches none is the text decoder.
+# The first pattern in a parameter's name determines its part, for the names of the families of
+# `families.py`. All other parameters are the text decoder.
 PARTS = {
     "vision": r"vision_model\.|vision_tower\.|audio_tower\.|img_processor\."
     r"|visual\.(?!merger|deepstack_merger)",
@@ -21,15 +21,16 @@ LAYER = re.compile(r"\blayers\.(\d+)\.")
 
 
 def part_of(name: str) -> str:
-    """The part that a parameter belongs to, a key of PARTS."""
+    """Return the part of a parameter, a key of PARTS."""
     return next(part for part, pattern in PARTS.items() if re.search(pattern, name))
 
 
 def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
-    """Freeze `parts` of the model; with `last_layers`, all but that many last decoder layers.
+    """Freeze `parts` of the model; with `last_layers`, everything except so many last decoder
+    layers.
 
-    Parameters that are frozen already, as PEFT leaves them, stay so.
-    Raises CephaloError for an unknown part and for more layers than there are.
+    Parameters that are already frozen, for instance by PEFT, stay so. Raises CephaloError for an
+    unknown part and for more layers than there are.
     """
     if unknown := set(parts) - set(PARTS):
         raise CephaloError(
@@ -50,7 +51,7 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
 
 
 def trained_parts(model: Any) -> str:
-    """A line that says which parts train, and how many parameters they have.
+    """Format which parts train, and how many parameters they have, in one line.
 
     Raises CephaloError if nothing trains.
     """
@@ -76,7 +77,7 @@ def trained_parts(model: Any) -> str:
 
 
 def ranges(numbers: set[int]) -> str:
-    """Whole numbers as ranges: {0, 1, 2, 5} is "0-2, 5"."""
+    """Format integers as ranges: {0, 1, 2, 5} is "0-2, 5"."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:

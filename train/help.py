@@ -1,4 +1,4 @@
-"""The epilog of `cephalo train --help`: the shipped configs, and the most used fields."""
+"""The epilog of `cephalo train --help`: the packaged configs, and the most common fields."""
 
 from pathlib import Path
 
@@ -69,12 +69,12 @@ GROUPS = {
 
 
 def shipped() -> list[str]:
-    """The names of the shipped configs."""
+    """Return the names of the packaged configs."""
     return sorted(path.name for path in CONFIGS.glob("*.yaml"))
 
 
 def epilog() -> str:
-    """The end of the help, with lines that stay as they are."""
+    """Return the end of the help, with fixed line breaks."""
     parts = [["Shipped configs:", *(f"  {name}" for name in shipped())]]
     for group, fields in GROUPS.items():
         lines = [f"  --{name:30} {words}" for name, words in fields.items()]

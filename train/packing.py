@@ -25,41 +25,41 @@ PACKED_SDPA = "packed_sdpa"
 class PackingCollator:
     """Packs the encoded rows of one batch into as few sequences as the limits allow.
 
-    A row is never cut: one above a limit is a sequence of its own. Without a `family` each is.
-    `long_after` is the length in tokens at which phi3_v changes the RoPE factors of a whole
-    forward: rows on either side of it do not meet.
+    A row is never split: one above a limit is a separate sequence, as is every row without a
+    `family`. `long_after` is the length in tokens at which phi3_v changes the RoPE factors of a
+    whole forward pass: rows on either side of it do not share a sequence.
     """
 
     image_processor: Any  # of several types, whose images are lists or lists of lists
     family: Family | None = PLAIN
-    image_settings: dict[str, Any] = field(default_factory=dict)  # of the processor for its images
+    image_settings: dict[str, Any] = field(default_factory=dict)  # passed by the processor
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None
     long_after: int | None = None
-    features: "FeatureStore | None" = None  # where vision tower and connector are frozen
-    keep_states: bool = False  # and if the decoder's first layers are
+    features: "FeatureStore | None" = None  # if vision tower and connector are frozen
+    keep_states: bool = False  # if the decoder's first layers are frozen too
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """One batch.
+        """Collate one batch.
 
         Returns:
-            `sequences`: a list of what `pack_rows` returns, with the images' model inputs and
-            `rows`, the names of the rows; `labels`: int [1, tokens], those of all sequences.
+            `sequences`: a list of results of `pack_rows`, with the images' model inputs and `rows`,
+            the names of the rows; `labels`: int [1, tokens], those of all sequences.
         """
         sequences = []
         long_after = float("inf") if self.long_after is None else self.long_after
         for is_long in (False, True):
             own = [row for row in rows if (row["tokens"] > long_after) == is_long]
             sizes = [(row["tokens"], row["tiles"]) for row in own]
-            max_tokens = self.max_tokens if self.family else 0  # a limit that keeps each row alone
+            max_tokens = self.max_tokens if self.family else 0  # a limit that separates all rows
             for members in fill(sizes, max_tokens, self.max_tiles):
                 sequences.append(self.sequence([own[index] for index in members]))
         labels = torch.cat([sequence["labels"] for sequence in sequences], dim=1)
         return {"sequences": sequences, "labels": labels}
 
     def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """The model's inputs for `rows` as one sequence."""
+        """Return the model's inputs for `rows` as one sequence."""
         packed = laid_out(rows)
         if self.keep_states:
             packed["states"] = [self.read_or_prepare(row) for row in rows]
@@ -68,7 +68,7 @@ class PackingCollator:
         return {**packed, "rows": [row["row"] for row in rows]}
 
     def read_or_prepare(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The stored hidden states of a row, or what they are made from and kept under."""
+        """Return the stored hidden states of a row, or the inputs for them and their key."""
         assert self.features is not None
         key = state_key(row)
         if (stored := self.features.read(key)) is not None:
@@ -76,14 +76,14 @@ class PackingCollator:
         return {"state_key": key, **laid_out([row]), **self.images_of([row])}
 
     def images_of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """What the model, or the store of features, is given of the images of `rows`."""
+        """Return the inputs of the model, or of the feature store, for the images of `rows`."""
         pictured = [row for row in rows if row["images"]]
         if self.features is not None:
             return {"images": [self.read_or_process(row) for row in pictured]}
         return self.process([row["images"] for row in pictured]) if pictured else {}
 
     def process(self, images: list[list[Any]]) -> dict[str, Any]:
-        """What the vision tower reads of the images of some rows, as those of one sequence."""
+        """Return the inputs of the vision tower for the images of some rows, as one sequence."""
         opened = [open_images(own, self.max_image_edge) for own in images]
         if self.family and not self.family.rows_of_images:
             opened = [[image for own in opened for image in own]]
@@ -92,7 +92,7 @@ class PackingCollator:
         return read | {"tiles": count_tiles(inputs)}
 
     def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The stored features of a row's images, or what they are made from and kept under."""
+        """Return the stored features of a row's images, or the inputs for them and their key."""
         assert self.features is not None
         key = row["image_key"]
         if (features := self.features.read(key)) is not None:
@@ -101,8 +101,8 @@ class PackingCollator:
 
 
 def long_context(config: "PreTrainedConfig") -> int | None:
-    """The length in tokens above which LongRoPE (arXiv 2402.13753) uses its long factors for a
-    whole forward; None for a model without."""
+    """Return the length in tokens above which LongRoPE (arXiv 2402.13753) uses its long factors for
+    a whole forward pass; None for other models."""
     rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
     return (
         rope.get("original_max_position_embeddings")
@@ -114,9 +114,9 @@ def long_context(config: "PreTrainedConfig") -> int | None:
 def fill(
     sizes: list[tuple[int, int]], max_tokens: int | None, max_tiles: int | None
 ) -> list[list[int]]:
-    """Indices of rows of (tokens, tiles), put together within the limits: first-fit decreasing.
+    """Group indices of rows of (tokens, tiles) within the limits, by first-fit decreasing.
 
-    What does not fit alone is alone.
+    A row above a limit is a group by itself.
     """
     bins: list[list[int]] = []
     filled: list[list[int]] = []
@@ -136,7 +136,7 @@ def fill(
 
 
 def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What `pack_rows` makes of encoded rows, and where they have them the grids of their images,
+    """Return `pack_rows` of encoded rows and, if they have them, the grids of their images,
     `image_grid_thw`, int64 [images, 3]."""
     packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
     grids = [grid for row in rows for grid in row["grids"]]
@@ -144,11 +144,11 @@ def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
-    """Rows one after the other as one sequence, in the form that transformers keeps apart.
+    """Concatenate rows to one sequence in the form that transformers processes separately.
 
     Returns:
         input_ids, labels, position_ids: int64 [1, tokens], positions from 0 in each row;
-        cu_seq_lens_q and _k: int32 [rows + 1], where rows begin and end; max_length_q and _k.
+        cu_seq_lens_q and _k: int32 [rows + 1], the bounds of the rows; max_length_q and _k.
     """
     lengths = [len(row) for row in ids]
     ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
@@ -164,7 +164,7 @@ def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
 
 
 def number_images(ids: torch.Tensor) -> torch.Tensor:
-    """phi3_v's negative ids, which count the images of a row, counted on over all rows.
+    """Renumber phi3_v's negative ids, which count the images of a row, over all rows.
 
     Args:
         ids: int [tokens]; those of other families are not negative and stay.
@@ -175,7 +175,8 @@ def number_images(ids: torch.Tensor) -> torch.Tensor:
 
 
 def answer_positions(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where next tokens are to be predicted, int [answers], and which, int [answers].
+    """Return the positions at which next tokens are predicted, int [answers], and these tokens, int
+    [answers].
 
     Args:
         labels: int [1, tokens]. The first token of a row has none, so no row predicts the next.
@@ -192,11 +193,11 @@ def packed_sdpa(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention, one row of a packed sequence after the other.
+    """Compute torch's attention for one row of a packed sequence after the other.
 
-    What FlashAttention does on a GPU; attention over the whole sequence would cost its square.
-    Query, key and value are [1, heads, tokens, head size], the mask, if any, [1, 1, tokens,
-    tokens]; the output [1, tokens, heads, size].
+    FlashAttention does the same on a GPU; attention over the whole sequence would have quadratic
+    cost. Query, key and value are [1, heads, tokens, head size], the mask, if any, [1, 1, tokens,
+    tokens]; the output is [1, tokens, heads, size].
     """
     bounds = kwargs.get("cu_seq_lens_q")
     if bounds is None:
@@ -215,7 +216,8 @@ def packed_sdpa(
 
 
 def banded_mask(length: int, window: int) -> torch.Tensor:
-    """bool [1, 1, length, length]: a token sees itself and the `window` - 1 before it."""
+    """Return bool [1, 1, length, length]: a token attends to itself and the `window` - 1 before
+    it."""
     distance = torch.arange(length)[:, None] - torch.arange(length)
     return ((distance >= 0) & (distance < window))[None, None]
 

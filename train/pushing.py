@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BRANCH = "checkpoints"
-NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
+NEVER_PUSHED = {"training_args.bin"}  # a pickle with local paths
 
 
 class CheckpointPusher(TrainerCallback):
@@ -42,7 +42,7 @@ class CheckpointPusher(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Push the checkpoint of this step, unless the one before is still on its way."""
+        """Push the checkpoint of this step, unless another push is in progress."""
         if not state.is_world_process_zero:
             return
         self.newest = self.output_dir / f"checkpoint-{state.global_step}"
@@ -50,7 +50,7 @@ class CheckpointPusher(TrainerCallback):
             self.start(self.newest)
 
     def start(self, folder: Path) -> None:
-        """Push the files of `folder` as they are now: the trainer may delete them meanwhile."""
+        """Push a copy of the files of `folder`, which the trainer may delete meanwhile."""
         aside = self.output_dir / f".push-{folder.name}"
         shutil.rmtree(aside, ignore_errors=True)
         try:
@@ -84,7 +84,7 @@ class CheckpointPusher(TrainerCallback):
             shutil.rmtree(aside, ignore_errors=True)
 
     def finish(self) -> None:
-        """Wait for what is on its way; push the newest checkpoint if it has not arrived."""
+        """Wait for the push in progress; push the newest checkpoint if it is missing on the Hub."""
         if self.running:
             self.running.result()
         if self.newest and self.newest != self.arrived and self.newest.exists():

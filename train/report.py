@@ -1,4 +1,4 @@
-"""The report of a training run: the card, the loss plot, and the push of the final model."""
+"""Report a training run: the card, the loss plot, and the push of the final model."""
 
 from collections.abc import Sized
 from contextlib import suppress
@@ -45,7 +45,7 @@ def model_facts(
     script_args: "CephaloArguments",
     model_args: "BaseSettings",
 ) -> ModelFacts:
-    """The facts about this run for the model card.
+    """Return the facts about this run for the model card.
 
     The training loss is the last one logged: unlike the trainer's mean it is the same for a resumed
     run.
@@ -87,23 +87,23 @@ def model_facts(
 
 
 def bases_of(model_args: "BaseSettings", adapter: bool) -> tuple[list[str], str | None]:
-    """The Hub ids of the base, and the name of its folder if it is not on the Hub.
+    """Return the Hub ids of the base, and the name of its folder if it is not on the Hub.
 
-    The bases of a local folder, such as the sources of a merge, are those that its card names. An
-    adapter does not fit them, so it has none.
+    For a local folder, such as a merge, these are the bases in its card. An adapter does not fit
+    them, so it has none.
     """
     name = model_args.model_name_or_path
     if base := hub_id(name):
         return [base], None
     bases: list[str] = []
     if Path(name).is_dir() and not adapter:
-        with suppress(CephaloError):  # a damaged card, which is no reason to lose a finished run
+        with suppress(CephaloError):  # a damaged card must not lose a finished run
             bases = read_facts(Path(name)).base_models
     return bases, Path(name).resolve().name
 
 
 def cached_commit(model_args: "BaseSettings") -> str | None:
-    """The commit of the base, as the Hub's cache has it; None for a folder."""
+    """Return the commit of the base in the Hub's cache, or None for a folder."""
     name, revision = model_args.model_name_or_path, model_args.model_revision
     if Path(name).is_dir() or hub_id(name) is None:
         return None
@@ -112,7 +112,7 @@ def cached_commit(model_args: "BaseSettings") -> str | None:
 
 
 def hardware(processes: int) -> str:
-    """What each of the processes of a run has computed on, such as "2 x NVIDIA H200"."""
+    """Return the hardware of a run's processes, such as "2 x NVIDIA H200"."""
     import torch
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {machine()}"
@@ -120,7 +120,8 @@ def hardware(processes: int) -> str:
 
 
 def changed_settings(arguments: Any) -> dict[str, Any]:
-    """The plain settings of an SFTConfig that differ from its defaults; no paths, no tokens."""
+    """Return the plain settings of an SFTConfig that differ from its defaults; no paths, no
+    tokens."""
     hidden = {"output_dir", "logging_dir", "hub_token", "hub_model_id", "push_to_hub"}
     hidden |= {"gradient_checkpointing", "ddp_find_unused_parameters"}  # set by TRL itself
     defaults = type(arguments)(output_dir="defaults", use_cpu=arguments.use_cpu)
@@ -137,7 +138,7 @@ def changed_settings(arguments: Any) -> dict[str, Any]:
 
 
 def plot_losses(history: list[dict[str, float]], path: Path) -> None:
-    """Draw the losses that were logged, of training and validation, over the steps."""
+    """Plot the logged training and validation losses over the steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -161,9 +162,9 @@ def push_model(
     training_args: "TrainingSettings",
     revision: str | None = None,
 ) -> str:
-    """Push the model, processor and card of `folder`; return a line that says where.
+    """Push the model, processor and card of `folder`; return a line with the address.
 
-    `revision` names a branch, made if it is missing.
+    `revision` names a branch, created if it is missing.
     """
     sha = push.push_model(
         api,
@@ -179,10 +180,10 @@ def push_model(
 def push_epoch(
     api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training_args: "TrainingSettings"
 ) -> str:
-    """Push the model as it was after `epoch`: as the repository `repo_id`, and as the branch
-    epoch-N of the run's own repository. Returns a line that says where.
+    """Push the model after `epoch` as the repository `repo_id`, and as the branch epoch-N of the
+    run's own repository. Returns a line with the addresses.
 
-    Raises CephaloError if that epoch left no checkpoint.
+    Raises CephaloError if there is no checkpoint of that epoch.
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
@@ -199,7 +200,7 @@ def push_epoch(
 
 
 def epoch_checkpoint(output_dir: Path, epoch: int) -> "tuple[Path, TrainerState]":
-    """The checkpoint that was written at the end of `epoch`, and its trainer state.
+    """Return the checkpoint written at the end of `epoch`, and its trainer state.
 
     Raises CephaloError if there is none.
     """

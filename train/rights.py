@@ -1,4 +1,4 @@
-"""Whether a model may be made public: licences and visibility of its datasets."""
+"""Decide whether a model may be made public, by the licences and visibility of its datasets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from cephalo.train.arguments import CephaloArguments, TrainingSettings
 
 
-OWN = "apache-2.0"  # the licence of a model whose data asks for no other
+OWN = "apache-2.0"  # the licence of a model whose data requires no other
 
 
 @dataclass(frozen=True)
 class Rights:
-    """Licences and visibility of a dataset; `licenses` are Hub identifiers, empty if it has
-    none."""
+    """Licences and visibility of a dataset; `licenses` are Hub identifiers, empty without any."""
 
     name: str
     private: bool
@@ -37,7 +36,8 @@ class Rights:
 
 
 def read_rights(script_args: "CephaloArguments") -> list[Rights]:
-    """The rights to the datasets of a run. Raises CephaloError if the Hub does not answer."""
+    """Return the rights of the datasets of a run. Raises CephaloError if the Hub does not
+    answer."""
     return [
         rights_of(name)
         for name in (script_args.dataset_name, script_args.text_dataset_name)
@@ -46,13 +46,13 @@ def read_rights(script_args: "CephaloArguments") -> list[Rights]:
 
 
 def rights_of(name: str) -> Rights:
-    """What the card of a dataset says, of the Hub or in a folder."""
+    """Read the rights in the card of a dataset, on the Hub or in a folder."""
     folder = Path(name)
     if folder.exists():
         card = folder / "README.md"
         try:
             data = DatasetCard.load(card).data if card.is_file() else None
-        except (ValueError, yaml.YAMLError):  # no card that the Hub would take
+        except (ValueError, yaml.YAMLError):  # not a card that the Hub would accept
             data = None
         return Rights(folder.resolve().name, False, as_licenses(data))
     info = resolve(name, repo_type="dataset")
@@ -60,7 +60,7 @@ def rights_of(name: str) -> Rights:
 
 
 def as_licenses(data: Any) -> tuple[str, ...]:
-    """The licences in the front matter of a card, which names one or several."""
+    """Return the licences in the front matter of a card, which names one or several."""
     found = getattr(data, "license", None) or ()
     return (found,) if isinstance(found, str) else tuple(map(str, found))
 
@@ -68,7 +68,7 @@ def as_licenses(data: Any) -> tuple[str, ...]:
 def check_publishable(
     api: HfApi, rights: Sequence[Rights], training_args: "TrainingSettings"
 ) -> None:
-    """Raise CephaloError if a public model would be made of data that is private or has unknown
+    """Raise CephaloError if a public model would be made from data that is private or has unknown
     licences, unless `hub_private_repo` is set."""
     name = training_args.hub_model_id
     if training_args.hub_private_repo is not None or is_private(api, name):
@@ -83,7 +83,7 @@ def check_publishable(
 
 
 def is_private(api: HfApi, name: str) -> bool:
-    """Whether a model is on the Hub already, and private."""
+    """Return whether a model is already on the Hub, and private."""
     try:
         return bool(api.model_info(name).private)
     except RepositoryNotFoundError:
@@ -93,7 +93,7 @@ def is_private(api: HfApi, name: str) -> bool:
 
 
 def model_license(rights: Sequence[Rights]) -> str:
-    """The licence that the card of a model names: "unknown" if that of a dataset is, else that of
+    """Return the licence for the model card: "unknown" if that of a dataset is, else that of
     non-commercial data, else the project's own."""
     if not all(one.known for one in rights):
         return "unknown"

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ["images", "prompt", "completion"]
+MOST_NAMED = 12  # columns of a dataset that an error names
 
 
 def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
-    """The train split, and the validation split if there is one, with `COLUMNS` and `row`, the
-    row's name. With `dataset_streaming` they are streams.
+    """Load the train split, and the validation split if there is one, with `COLUMNS` and `row`, the
+    row's name.
 
-    With `text_share`, that share of the train split are rows of the text dataset: a shuffled part
-    of them, or all of them several times. Raises CephaloError if a dataset, its config, split or
-    columns cannot be loaded.
+    With `dataset_streaming` they are streams. With `text_share`, that share of the train split are
+    rows of the text dataset: a shuffled subset of them, or all of them several times. Raises
+    CephaloError if a dataset, its config, split or columns cannot be loaded.
     """
     data = load_splits(
         script_args.dataset_name,
@@ -37,7 +38,7 @@ def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
         script_args.where,
     )
     if script_args.text_share:
-        assert script_args.text_dataset_name  # they go together
+        assert script_args.text_dataset_name  # validated together
         text = load_splits(
             script_args.text_dataset_name,
             script_args.text_dataset_config,
@@ -55,8 +56,8 @@ def load_splits(
     streaming: bool = False,
     where: str | None = None,
 ) -> dict[str, Any]:
-    """The splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
-    `row`; with `where`, the rows for which that condition holds.
+    """Load the splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
+    `row`; with `where`, only rows for which that condition holds.
 
     Raises CephaloError if it cannot be loaded.
     """
@@ -80,9 +81,9 @@ def load_splits(
 
 
 def chosen(rows: Any, where: str | None, name: str) -> Any:
-    """The rows of a split for which a condition holds; all without one.
+    """Return the rows of a split for which a condition holds; all without one.
 
-    Raises CephaloError if it cannot be evaluated, or holds for none.
+    Raises CephaloError if it is invalid, or holds for none.
     """
     if where is None:
         return rows
@@ -98,7 +99,8 @@ def chosen(rows: Any, where: str | None, name: str) -> Any:
         return condition(dict(zip(condition.columns, values, strict=True)))
 
     if isinstance(rows, IterableDataset):
-        rows = rows.decode(False)  # as `named` wants images, and as a condition needs none
+        # `named` needs images undecoded, and a condition does not need them.
+        rows = rows.decode(False)
     kept = rows.filter(holds, input_columns=condition.columns)
     if isinstance(kept, Dataset):
         logger.info("--where takes %d of %d rows of %s", len(kept), len(rows), name)
@@ -108,7 +110,7 @@ def chosen(rows: Any, where: str | None, name: str) -> Any:
 
 
 def to_conversations(rows: Any, name: str) -> Any:
-    """`rows` as `COLUMNS`: as they are, or from the columns of the original Cephalo datasets
+    """Return `rows` as `COLUMNS`: unchanged, or from the columns of the original Cephalo datasets
     (query, answer, and an image or none).
 
     Raises CephaloError if they are neither.
@@ -124,13 +126,14 @@ def to_conversations(rows: Any, name: str) -> Any:
         return rows.map(conversation, remove_columns=rows.column_names, features=row_features())
     raise CephaloError(
         f"dataset {name} has no column {', '.join(sorted(set(COLUMNS) - columns))}; train on the "
-        "config `conversations` of a dataset that `cephalo publish` made"
+        f"config `conversations` of a dataset that `cephalo publish` made; it has "
+        f"{', '.join(sorted(columns)[:MOST_NAMED])}: as a table of image files with captions, or "
+        "questions and answers, `cephalo import` reads it"
     )
 
 
 def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableDataset":
-    """`rows` with `row`, a name for each to be found by: "lab/nacre train[17]"; images stay
-    undecoded."""
+    """Add `row`, a name for each row: "lab/nacre train[17]"; images stay undecoded."""
     from datasets import Features, Image, IterableDataset, List, Value
 
     rows = rows.cast_column("images", List(Image(decode=False)))
@@ -140,13 +143,13 @@ def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableD
     def with_name(row: dict[str, Any], index: int) -> dict[str, Any]:
         return {**row, "row": f"{split}[{index}]"}
 
-    assert rows.features is not None  # after the cast
+    assert rows.features is not None  # set by the cast
     features = Features(rows.features | {"row": Value("string")})
     return rows.map(with_name, with_indices=True, features=features)
 
 
 def row_features() -> Any:
-    """The features of `COLUMNS`, as `cephalo publish` writes them."""
+    """Return the features of `COLUMNS`, as `cephalo publish` writes them."""
     from datasets import Features, Image, List, Value
 
     line = {"type": Value("string"), "text": Value("string")}
@@ -155,7 +158,7 @@ def row_features() -> Any:
 
 
 def conversation(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `COLUMNS` from one with query, answer and maybe an image."""
+    """Build a row of `COLUMNS` from one with query, answer and optionally an image."""
     images = [row["image"]] if row.get("image") else []
     lines = [{"type": "image", "text": None} for _ in images]
     lines.append({"type": "text", "text": row["query"]})
@@ -168,9 +171,9 @@ def conversation(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def mix(rows: Any, text: Any, share: float) -> Any:
-    """`rows` and as many rows of `text` as make up `share` of all, shuffled with a fixed seed.
+    """Mix `rows` with rows of `text` that make up `share` of the total, shuffled with a fixed seed.
 
-    Of streams, a row of `text` comes with the probability `share`, until `rows` end.
+    In streams, a row of `text` has the probability `share`, until `rows` end.
     """
     from datasets import IterableDataset, concatenate_datasets, interleave_datasets
 
@@ -185,7 +188,7 @@ def mix(rows: Any, text: Any, share: float) -> Any:
 
 
 def dataset_revision(script_args: "CephaloArguments") -> str | None:
-    """The commit to train on, for a dataset of the Hub; None for a folder.
+    """Return the commit to train on for a dataset on the Hub, or None for a folder.
 
     Raises CephaloError if the Hub has no such dataset or revision, or does not answer.
     """
@@ -201,13 +204,13 @@ def dataset_revision(script_args: "CephaloArguments") -> str | None:
 
 
 def message_texts(messages: list[dict[str, Any]]) -> list[str]:
-    """The texts of a list of messages, images left out."""
+    """Return the texts of a list of messages, without images."""
     return [line["text"] for message in messages for line in message["content"] if line["text"]]
 
 
 def without_special_tokens(rows: Any, processor: Any) -> Any:
-    """`rows` without those whose text holds a special token or an image tag of the processor, as
-    an untrusted caption can.
+    """Exclude rows whose text contains a special token or an image tag of the processor, as an
+    untrusted caption can.
 
     Such a text would break the count of images or end the answer early.
     """
@@ -215,7 +218,7 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
 
     added = processor.tokenizer.added_tokens_decoder.values()
     forbidden = [re.compile(re.escape(token.content)) for token in added if token.special]
-    if tag := getattr(processor, "image_tag", None):  # phi3_v's tags are no tokens
+    if tag := getattr(processor, "image_tag", None):  # phi3_v's tags are not tokens
         forbidden.append(tag)
 
     def clean(prompt: list[dict[str, Any]], completion: list[dict[str, Any]]) -> bool:
@@ -223,13 +226,14 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
         return not any(pattern.search(text) for text in texts for pattern in forbidden)
 
     if isinstance(rows, IterableDataset):
-        rows = rows.decode(False)  # as `named` wants images, and as a condition needs none
+        # `named` needs images undecoded, and a condition does not need them.
+        rows = rows.decode(False)
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
     if isinstance(rows, IterableDataset):
         return kept
     if dropped := len(rows) - len(kept):
         logger.warning(
-            "left out %d rows whose text holds a special token of the tokenizer", dropped
+            "excluded %d rows whose text contains a special token of the tokenizer", dropped
         )
     if not len(kept):
         raise CephaloError("the dataset has no rows to train on; publish more figures first")
@@ -237,22 +241,23 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
 
 
 def answers_apart(rows: Any, processor: Any) -> Any:
-    """`rows`, or, where the chat template rewrites earlier turns, a row for each of their answers.
+    """Split rows into one per answer if the chat template rewrites earlier turns; otherwise return
+    `rows`.
 
-    Templates of models that think leave thoughts out of all turns but the last: what stands before
-    an answer is not what stands there before the next one.
+    Templates of reasoning models omit the thoughts of all turns but the last: the context of an
+    answer differs from its rendering in the next turn.
     """
     if not rewrites_turns(processor):
         return rows
     logger.warning(
-        "the chat template rewrites earlier turns, so each answer of a conversation trains in a "
+        "the chat template rewrites earlier turns, so each answer of a conversation trains as a "
         "row of its own, as it is asked for; training is slower"
     )
     return rows.map(split_answers, batched=True, features=rows.features)
 
 
 def rewrites_turns(processor: Any) -> bool:
-    """Whether the chat template writes a turn otherwise once others follow."""
+    """Return whether the chat template renders a turn differently if others follow."""
     talk = [
         {"role": role, "content": [{"type": "text", "text": "nacre"}]}
         for role in ("user", "assistant") * 2
@@ -261,7 +266,8 @@ def rewrites_turns(processor: Any) -> bool:
 
 
 def split_answers(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Rows with one answer each, what was before it in the prompt; named by row and answer."""
+    """Return rows with one answer each and the preceding turns in the prompt, named by row and
+    answer."""
     split: dict[str, list[Any]] = {name: [] for name in batch}
     for images, prompt, completion, row in zip(
         *(batch[name] for name in (*COLUMNS, "row")), strict=True

@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-# What safetensors and torch's writer say where a write fails.
+# Messages of safetensors and torch's writer about a failed write.
 FULL_DISK = ("No space left", "failed writing file", "inline_container", "iostream error")
 
 
@@ -77,24 +77,24 @@ def train(
         train --config idefics2-10b.yaml --dataset_name my-lab/figures --feature_cache_gb 0
     """
     path = find_config(config)
-    from cephalo.train.arguments import parse_arguments  # imports torch: seconds
+    from cephalo.train.arguments import parse_arguments  # imports torch, which takes seconds
 
     script_args, training_args, model_args = parse_arguments(path, context.args)
     try:
         run_training(script_args, training_args, model_args)
     except (SafetensorError, RuntimeError) as error:
-        # Weights and optimizer states are written by native code, whose errors are no OSError.
+        # Native code writes weights and optimizer states; its errors are not OSErrors.
         if not any(words in str(error) for words in FULL_DISK):
             raise
         folder = Path(training_args.output_dir)
         raise CephaloError(
-            f"the disk of {folder} is full; free some space, then the same command resumes "
+            f"the disk of {folder} is full; free disk space, then the same command resumes "
             f"from the last complete checkpoint{checkpoint_size(folder)}"
         ) from error
 
 
 def checkpoint_size(folder: Path) -> str:
-    """How much a checkpoint in `folder` takes, and how much is free; "" if there is none."""
+    """Format the size of a checkpoint in `folder`, and the free space; "" without one."""
     if (last := last_whole_checkpoint(str(folder))) is None:
         return ""
     size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
@@ -103,7 +103,7 @@ def checkpoint_size(folder: Path) -> str:
 
 
 def find_config(config: str) -> Path:
-    """The file `config`, or the shipped one of that name.
+    """Return the file `config`, or the packaged one of that name.
 
     Raises CephaloError if there is neither.
     """
@@ -116,24 +116,23 @@ def find_config(config: str) -> Path:
 def run_training(
     script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
 ) -> None:
-    """Train, save with a card, and push if `push_to_hub` is set; skip what is done.
+    """Train, save with a card, and push if `push_to_hub` is set; skip what is finished.
 
-    The arguments are left as they are.
-
-    Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
+    The arguments are not changed. Raises CephaloError before any work if the push could not succeed
+    or the dataset cannot be trained on.
     """
     api = writing_api(script_args, training_args, model_args)
     check_arguments(script_args, training_args, model_args)
     script_args = changed(script_args, dataset_revision=dataset_revision(script_args))
-    # The trainer would push every checkpoint, optimizer state included; what is pushed is the
-    # final model alone, in one commit.
+    # The trainer would push every checkpoint with its optimizer state; only the final model is
+    # pushed, in one commit.
     training_args = changed(training_args, push_to_hub=False)
     rights = read_rights(script_args)
     if api:
         check_publishable(api, rights, training_args)
     settings = settings_of(script_args, training_args, model_args)
     folder = Path(training_args.output_dir)
-    # One process holds the folder for all of them.
+    # One process locks the folder for all of them.
     main_process = training_args.process_index == 0
     with locked(folder) if main_process else nullcontext():
         if is_finished(folder, settings):
@@ -151,7 +150,7 @@ def run_training(
 
 
 def changed(arguments: Any, **values: Any) -> Any:
-    """A copy of an argument object with other values, which are not checked again."""
+    """Copy an argument object with other values, which are not validated again."""
     copied = copy(arguments)
     for name, value in values.items():
         setattr(copied, name, value)
@@ -159,10 +158,10 @@ def changed(arguments: Any, **values: Any) -> Any:
 
 
 def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi | None":
-    """The client that pushes; None if nothing is to be pushed.
+    """Return the client for pushes, or None if nothing is pushed.
 
-    Raises CephaloError for names that the Hub does not take, a base that it does not have, and
-    without a token.
+    Raises CephaloError for names that the Hub does not accept, for a base that it does not have,
+    and without a token.
     """
     if not training_args.push_to_hub:
         return None
@@ -173,7 +172,7 @@ def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi
 
 
 def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Raise CephaloError for what is not installed, and for folders that cannot go together."""
+    """Raise CephaloError for missing packages, and for folders that conflict."""
     check_installed(training_args, model_args)
     read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
     check_outside(Path(training_args.output_dir), filter(None, read), "output_dir")
@@ -191,10 +190,10 @@ def train_model(
     api: "HfApi | None",
     license: str,
 ) -> None:
-    """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
-    are pushed meanwhile.
+    """Train, and save the model with its card, which states `license`; `api` pushes checkpoints
+    meanwhile.
 
-    Raises CephaloError if the dataset cannot train.
+    Raises CephaloError if the dataset cannot be trained on.
     """
     from modeling_cephalo.checkpoint import (
         check_values,
@@ -205,7 +204,7 @@ def train_model(
     )
 
     folder = Path(training_args.output_dir)
-    # What one process writes, the others read.
+    # The other processes read what one process writes.
     with training_args.main_process_first(desc="reading rows"):
         data = load_rows(script_args)
         keep_run(folder, script_args, model_args)
@@ -254,7 +253,8 @@ def train_model(
 
 
 def length_limit(training_args: "TrainingSettings", config: "PreTrainedConfig") -> int:
-    """The longest row that is trained on, in tokens: max_length, and what the model can read."""
+    """Return the maximum length of a row in tokens: the smaller of max_length and the model's
+    limit."""
     readable = config.get_text_config().max_position_embeddings
     return min(training_args.max_length or readable, readable)
 
@@ -267,7 +267,7 @@ def make_trainer(
     processor: Any,
     data: dict[str, Any],
 ) -> "PackedTrainer":
-    """The trainer of a run, with the parts frozen that do not train.
+    """Create the trainer of a run, with frozen parts.
 
     Raises CephaloError if nothing trains.
     """
@@ -276,7 +276,6 @@ def make_trainer(
     from cephalo.train.families import family_of, image_settings, why_unpacked
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
-    from modeling_cephalo.generation import answering_settings
 
     collator = PackingCollator(
         processor.image_processor,
@@ -287,7 +286,7 @@ def make_trainer(
         max_tiles=script_args.batch_tiles,
         long_after=long_context(config),
     )
-    others: Any = training_args.model_init_kwargs  # a mapping: the text of one was read by trl
+    others: Any = training_args.model_init_kwargs  # a mapping; trl has parsed strings
     loading = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
@@ -296,13 +295,13 @@ def make_trainer(
         "config": config,
         **(others or {}),
     }
-    adapter: Any = get_peft_config(model_args)
-    if adapter and str(adapter.target_modules).isidentifier():
-        adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern of all
     try:
+        adapter: Any = get_peft_config(model_args)
+        if adapter and str(adapter.target_modules).isidentifier():
+            adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
-            # Columns that the model does not know are the collator's.
+            # The collator uses the columns that the model does not know.
             args=changed(training_args, remove_unused_columns=False, model_init_kwargs=loading),
             train_dataset=data["train"],
             eval_dataset=data.get("validation"),
@@ -311,17 +310,17 @@ def make_trainer(
             quantization_config=get_quantization_config(model_args),
             peft_config=adapter,
         )
-    except ValueError as error:
-        if "arget modules" not in str(error):  # what peft says where it finds none of them
-            raise
+        trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)  # its name and arguments
+    except (ValueError, ImportError) as error:  # of settings
+        said = " ".join(str(error).split())
+        if "arget modules" not in said:  # peft's message if it finds none
+            raise CephaloError(f"these settings cannot train: {said}") from error
         raise CephaloError(
             f"lora_target_modules {model_args.lora_target_modules}: the model has no such parts; "
             "give names of its linear layers, such as q_proj v_proj"
         ) from error
-    del loading["config"]  # reports of the trainer write the rest as JSON
-    generation = trainer.plain_model.generation_config
-    answering_settings(generation, trainer.plain_model.config.get_text_config().vocab_size)
-    make_savable(generation)
+    del loading["config"]  # the trainer's reports write the rest as JSON
+    make_savable(trainer.plain_model.generation_config)
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
@@ -336,9 +335,9 @@ def make_trainer(
 
 
 def set_splitting(image_processor: Any, split: bool | None) -> None:
-    """Have images cut into tiles or not, which is saved with the model; None leaves it as it is.
+    """Set whether images are split into tiles, which is saved with the model; None changes nothing.
 
-    Raises CephaloError for a processor that knows no such choice.
+    Raises CephaloError for a processor without this setting.
     """
     if split is None:
         return
@@ -353,8 +352,8 @@ def set_splitting(image_processor: Any, split: bool | None) -> None:
 def make_savable(generation: "GenerationConfig") -> None:
     """Fix the generation settings of a base that transformers loads but would not save.
 
-    Bases such as Vicuna set a temperature and not `do_sample`: they sample from here on. Raises
-    CephaloError for what stays wrong, which would end the run at its first checkpoint.
+    Bases such as Vicuna set a temperature without `do_sample`, which is set here. Raises
+    CephaloError for other errors, which would end the run at its first checkpoint.
     """
     try:
         generation.validate(strict=True)
@@ -370,7 +369,7 @@ def make_savable(generation: "GenerationConfig") -> None:
 
 
 def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
-    """Save the final model and its processor into output_dir, the adapter alone or merged."""
+    """Save the final model and its processor to output_dir, with the adapter alone or merged."""
     if not merge_adapter:
         trainer.save_model(trainer.args.output_dir)
     elif trainer.accelerator.is_main_process:
@@ -381,7 +380,7 @@ def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
 
 
 def make_base(folder: Path, rows: Any) -> None:
-    """Make the tiny base in `folder` unless it is complete already."""
+    """Create the tiny base in `folder` unless it is complete."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
     texts = (
@@ -389,7 +388,7 @@ def make_base(folder: Path, rows: Any) -> None:
         for row in rows.select_columns(["prompt", "completion"])
         for text in message_texts(row["prompt"]) + message_texts(row["completion"])
     )
-    # Several runs may begin with the same base: the first makes it.
+    # Several runs may start with the same base: the first creates it.
     with locked_name(folder, wait=True):
         if not (folder / "config.json").exists():
             with written_aside(folder) as aside:

@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer on packed sequences, with loss and logits on answers alone."""
+"""TRL's SFTTrainer on packed sequences, with loss and logits for answers only."""
 
 import contextlib
 import time
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     from cephalo.train.arguments import TrainingSettings
 
 
-ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for the model
-# Where rows begin: not for a model that reads one row at a time.
+ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not inputs of the model
+# Bounds of rows: not for a model that processes one row at a time.
 PACKING = ("position_ids", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
 class PackedTrainer(SFTTrainer):
     """Trains on batches of PackingCollator.
 
-    Rows of a step, their order, mean loss and checkpoints are those of SFTTrainer; packing changes
-    none of them.
+    Rows per step, their order, mean loss and checkpoints are those of SFTTrainer; packing does not
+    change them.
     """
 
     args: "TrainingSettings"
@@ -63,12 +63,12 @@ class PackedTrainer(SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # `compute_loss` divides by the tokens of a whole step, whatever the model's own loss does;
-        # for a model whose loss does not, Trainer would divide once more.
+        # `compute_loss` divides by the tokens of a whole step, independent of the model's own loss;
+        # for a model whose loss does not, Trainer would divide again.
         self.model_accepts_loss_kwargs = True
-        self.features: FeatureStore | None = None  # set where images are read from disk
-        self.steps_before = 0  # those of the checkpoint that it resumes from
-        self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
+        self.features: FeatureStore | None = None  # set if features are read from disk
+        self.steps_before = 0  # of the checkpoint that it resumes from
+        self.frozen_layers = 0  # first ones of the decoder, whose states are read from disk
         config = self.plain_model.config
         text = config.get_text_config()
         self.family = family_of(config)
@@ -95,11 +95,11 @@ class PackedTrainer(SFTTrainer):
         return model.get_base_model() if hasattr(model, "get_base_model") else model
 
     def keep_features(self, folder: Path, gigabytes: float) -> None:
-        """Compute the features of images once and keep them below `folder`; also the hidden
-        states of rows after frozen first layers, where another epoch needs them and all fit.
+        """Cache the features of images below `folder`, and the hidden states of rows after frozen
+        first layers if there is another epoch and all fit.
 
-        Raises CephaloError if vision tower or connector train, or their weights are spread
-        over processes.
+        Raises CephaloError if the vision tower or the connector trains, or if their weights are
+        sharded.
         """
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise CephaloError("feature_cache_gb: not with FSDP or DeepSpeed; leave it out")
@@ -113,8 +113,8 @@ class PackedTrainer(SFTTrainer):
         self.data_collator.keep_states = layers > 0
 
     def bytes_of_states(self) -> float:
-        """The size of the hidden states of all rows at one layer; infinite for a stream and for
-        a single epoch, which would write what it never reads."""
+        """Return the size of the hidden states of all rows at one layer, in bytes; infinite for a
+        stream and for a single epoch, which would never read them."""
         single = self.args.max_steps <= 0 and self.args.num_train_epochs <= 1
         if single or isinstance(self.train_dataset, IterableDataset):
             return float("inf")
@@ -126,8 +126,8 @@ class PackedTrainer(SFTTrainer):
     def set_initial_training_values(
         self, args: TrainingArguments, dataloader: DataLoader
     ) -> tuple[int, int, int, int, int, int | None, int]:
-        """As Trainer; without epochs if the checkpoint has all steps. Trainer would take one
-        more of them, since it looks at the number after a step."""
+        """Do as Trainer, but without epochs if the checkpoint has all steps. Trainer would take one
+        more, since it checks the number after a step."""
         found = super().set_initial_training_values(args, dataloader)
         steps = found[-1]
         return (0, *found[1:]) if self.steps_before >= steps else found
@@ -135,10 +135,10 @@ class PackedTrainer(SFTTrainer):
     def train(
         self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
     ) -> TrainOutput:
-        """As Trainer, after measuring the machine's matrix-multiply rate."""
+        """Train as Trainer does, after measuring the machine's matrix-multiply rate."""
         if isinstance(resume_from_checkpoint, str):
             self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
-        self.work = Work(self.model)  # which parameters train is known now
+        self.work = Work(self.model)  # now it is known which parameters train
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
         self.log_time = time.perf_counter()
         return super().train(resume_from_checkpoint, *args, **kwargs)
@@ -146,11 +146,12 @@ class PackedTrainer(SFTTrainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
     ) -> None:
-        """As Trainer; a whole model's weights are read as `from_pretrained` reads them.
+        """Load as Trainer does, but read the weights of a whole model as `from_pretrained` reads
+        them.
 
         transformers saves many families under the names of their published checkpoints. Trainer
-        5.23 compares these with the model's own and goes on with the weights that it has where
-        they differ, which a warning alone tells.
+        5.23 compares these with the model's own names and, if they differ, continues with its
+        current weights after a warning.
         """
         folder = Path(resume_from_checkpoint)
         whole = (folder / SAFE_WEIGHTS_NAME).exists() or (folder / SAFE_WEIGHTS_INDEX_NAME).exists()
@@ -167,7 +168,7 @@ class PackedTrainer(SFTTrainer):
         inputs: dict[str, Any],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Forward and backward of each sequence of a batch; the sum of their losses.
+        """Run forward and backward for each sequence of a batch; return the sum of their losses.
 
         Raises CephaloError with the names of the rows if the loss is not finite.
         """
@@ -175,7 +176,8 @@ class PackedTrainer(SFTTrainer):
         if items is None:
             items = answer_positions(inputs["labels"])[0].numel()
         elif self.args.average_tokens_across_devices:
-            items = items / self.accelerator.num_processes  # which add up to the mean of gradients
+            # The gradients of processes are averaged.
+            items = items / self.accelerator.num_processes
         sequences = self.as_many_as_others(inputs["sequences"])
         gradients, step_ends = self.accelerator.gradient_state, self.accelerator.sync_gradients
         total = torch.zeros((), device=self.args.device)
@@ -193,9 +195,9 @@ class PackedTrainer(SFTTrainer):
         return total
 
     def as_many_as_others(self, sequences: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The sequences, and spare ones without labels where another process has more.
+        """Return the sequences, padded by copies without labels if another process has more.
 
-        A sharded model is gathered by all processes together, forward by forward.
+        All processes gather a sharded model together in each forward pass.
         """
         if self.accelerator.num_processes == 1:
             return sequences
@@ -214,8 +216,11 @@ class PackedTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | float | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
-        """The cross-entropy of the answers of one sequence, summed and divided by
-        `num_items_in_batch`; logits are computed only at labels."""
+        """Return the cross-entropy of the answers of one sequence, summed and divided by
+        `num_items_in_batch`.
+
+        Logits are only computed at labels.
+        """
         positions, targets = answer_positions(inputs["labels"])
         inputs = self.model_inputs(inputs)
         layers = contextlib.nullcontext()
@@ -237,7 +242,7 @@ class PackedTrainer(SFTTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def model_inputs(self, sequence: dict[str, Any]) -> dict[str, Any]:
-        """What the model is given of a sequence of the collator."""
+        """Return the model's inputs from a sequence of the collator."""
         inputs = {name: value for name, value in sequence.items() if name not in ROW_FACTS}
         if self.token_types:
             types = (inputs["input_ids"] == image_token_of(self.plain_model.config)).int()
@@ -257,7 +262,8 @@ class PackedTrainer(SFTTrainer):
         return inputs
 
     def stored_states(self, rows: list[dict[str, Any]]) -> torch.Tensor:
-        """The hidden states, [1, tokens, hidden], of rows whose own are stored, or are now."""
+        """Return the hidden states, [1, tokens, hidden], of rows; missing ones are computed and
+        stored."""
         assert self.features is not None
         states = []
         for row in rows:
@@ -271,12 +277,13 @@ class PackedTrainer(SFTTrainer):
         return torch.cat(states)[None]
 
     def stored_images(self, images: list[dict[str, Any]]) -> dict[str, Any]:
-        """The model's input for images whose features are stored, or are now."""
+        """Return the model's input for images by their features; missing ones are computed and
+        stored."""
         assert self.features is not None
         features = []
         for image in images:
             own = image.get("features")
-            if own is None:  # or it was stored since a worker looked
+            if own is None:  # or stored since a worker looked
                 own = self.features.read(image["key"])
             if own is None:
                 pixels = {name: image[name] for name in VISION_INPUTS if name in image}
@@ -291,19 +298,20 @@ class PackedTrainer(SFTTrainer):
     def prediction_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, None, None]:
-        """The mean loss of a batch's answers; no logits are kept."""
+        """Return the mean loss of a batch's answers, without logits."""
         items = answer_positions(inputs["labels"])[0].numel()
         total = torch.zeros((), device=self.args.device)
         with torch.no_grad(), self.compute_loss_context_manager():
             for sequence in inputs["sequences"]:
                 own = self._prepare_inputs(sequence)
                 loss = self.compute_loss(model, own, num_items_in_batch=items)
-                assert isinstance(loss, torch.Tensor)  # no outputs were asked for
+                assert isinstance(loss, torch.Tensor)  # no outputs were requested
                 total += loss
         return total, None, None
 
     def get_train_dataloader(self) -> DataLoader:
-        """As Trainer; of a stream each process reads its own part, again and again."""
+        """Create the data loader as Trainer does; each process reads its own part of a stream,
+        repeatedly."""
         from datasets.distributed import split_dataset_by_node
 
         if not isinstance(self.train_dataset, IterableDataset):
@@ -322,12 +330,12 @@ class PackedTrainer(SFTTrainer):
     def floating_point_ops(  # pyright: ignore[reportIncompatibleMethodOverride]  # only summed
         self, inputs: dict[str, Any]
     ) -> float:
-        """The operations of a batch, forward and backward; see `utilisation.Work`."""
+        """Return the operations of a batch, forward and backward; see `utilisation.Work`."""
         return sum(self.work.of_sequence(sequence) for sequence in inputs["sequences"])
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As SFTTrainer, and with a loss also tokens a second and the utilisation, the share of
-        the measured matrix-multiply rate that went into the model; both by process."""
+        """Log as SFTTrainer does, and with each loss tokens per second and the utilisation, the
+        share of the measured matrix-multiply rate used by the model; both per process."""
         if "loss" in logs:
             now = time.perf_counter()
             seconds, self.log_time = now - self.log_time, now

@@ -1,15 +1,16 @@
-"""Model FLOPs utilisation: the operations that training needs, over what the machine can do.
+"""Model FLOPs utilisation: the operations that training requires, over the machine's rate.
 
-The operations of a batch are counted as in PaLM (arXiv 2204.02311, appendix B), for what runs:
+The operations of a batch are counted as in PaLM (arXiv 2204.02311, appendix B), for what is
+executed:
 
-- 2 for each parameter of a matrix and each token that goes through it, forward; 2 more where the
-  gradient of its input is needed, and 2 more where the matrix itself trains;
-- for attention, over rows of L tokens, 2 L^2 x hidden size x layers forward (half of 4 L^2, as
-  tokens see only those before them), and twice that backward where a gradient is needed.
+- 2 for each parameter of a matrix and each token that passes it, forward; 2 more if the gradient of
+  its input is needed, and 2 more if the matrix itself trains;
+- for attention, over rows of L tokens, 2 L^2 x hidden size x layers forward (half of 4 L^2, since
+  attention is causal), and twice that backward if a gradient is needed.
 
-Tokens of the head are the answers' alone, those of the vision tower the patches of the tiles that
-are encoded; `cephalo_stem`'s convolutions count once a patch, which is too little. What gradient
-checkpointing computes again does not count.
+Tokens of the head are those of the answers only, tokens of the vision tower are the patches of the
+encoded tiles; the convolutions of `cephalo_stem` count once per patch, which is too little.
+Recomputation by gradient checkpointing does not count.
 """
 
 import time
@@ -46,7 +47,7 @@ class Work:
         self.operations, self.tokens = 0.0, 0
 
     def of_sequence(self, sequence: dict[str, Any]) -> float:
-        """The operations of one packed sequence, which are added to the count."""
+        """Return the operations of one packed sequence, and add them to the count."""
         operations = self.of_layers("text", sequence)
         operations += self.per_token["head"] * len(answer_positions(sequence["labels"])[0])
         for rows in sequence.get("states", [sequence]):
@@ -59,18 +60,19 @@ class Work:
         return operations
 
     def of_layers(self, part: str, rows: dict[str, Any]) -> float:
-        """The operations of the decoder's frozen layers, or of the others, on packed rows."""
+        """Return the operations of the decoder's frozen layers, or of the others, on packed
+        rows."""
         lengths = rows["cu_seq_lens_q"].diff().double()
         pairs = float(lengths.square().sum())
         return self.per_token[part] * float(lengths.sum()) + self.per_pair[part] * pairs
 
     def of_images(self, images: dict[str, Any]) -> float:
-        """The operations of vision tower and connector on the tiles of some images."""
+        """Return the operations of vision tower and connector on the tiles of some images."""
         if "pixel_values" not in images:
             return 0.0
-        if "image_grid_thw" in images:  # one line of pixels a patch
+        if "image_grid_thw" in images:  # one row of pixels per patch
             patches = len(images["pixel_values"])
-        elif "image_position_ids" in images:  # below 0 for padding
+        elif "image_position_ids" in images:  # negative for padding
             patches = int((images["image_position_ids"] >= 0).all(-1).sum())
         else:
             height, width = images["pixel_values"].shape[-2:]
@@ -78,20 +80,20 @@ class Work:
         return (self.per_token["vision"] + self.per_token["connector"]) * patches
 
     def taken(self) -> tuple[float, int]:
-        """Operations and tokens since the last call."""
+        """Return operations and tokens since the last call."""
         counted = self.operations, self.tokens
         self.operations, self.tokens = 0.0, 0
         return counted
 
 
 def patch_size(model: Any) -> int:
-    """Pixels along the edge of a patch of the vision tower."""
+    """Return the edge of a patch of the vision tower, in pixels."""
     size = model.config.vision_config.patch_size
-    return size if isinstance(size, int) else size[0]  # InternVL gives height and width
+    return size if isinstance(size, int) else size[0]  # InternVL has height and width
 
 
 def used_share(name: str, model: Any) -> float:
-    """The share of a parameter that one token meets: k experts of n, or all."""
+    """Return the share of a parameter that one token uses: k experts of n, or all."""
     if ".experts." not in name:
         return 1.0
     text = model.config.get_text_config()
@@ -100,7 +102,7 @@ def used_share(name: str, model: Any) -> float:
 
 
 def depth(name: str) -> float:
-    """The position of a parameter's matrix in the forward pass."""
+    """Return the position of a parameter's matrix in the forward pass."""
     part = part_of(name)
     if part == "text" and (layer := LAYER.search(name)):
         return depth_of_layer(int(layer[1]))
@@ -108,18 +110,19 @@ def depth(name: str) -> float:
 
 
 def depth_of_layer(layer: int) -> int:
-    """The depth of a decoder layer; see `depth`."""
+    """Return the depth of a decoder layer; see `depth`."""
     return 3 + layer
 
 
 def first_trained(model: Any) -> float:
-    """The least depth of what trains: from there on, gradients flow."""
+    """Return the smallest depth of a trained parameter, from which gradients flow."""
     trained = [depth(name) for name, own in model.named_parameters() if own.requires_grad]
     return min(trained, default=float("inf"))
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large matrix product, the best of several, in `dtype`."""
+    """Measure the operations per second of a large matrix product in `dtype`, the best of
+    several."""
     size = 1024 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = float("inf")

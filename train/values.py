@@ -1,4 +1,4 @@
-"""Values that TRL accepts but with which training cannot work."""
+"""Check for values that TRL accepts but that cannot train."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Range(NamedTuple):
-    """From `least` to `most`; `words` say so."""
+    """From `least` to `most`, described by `words`."""
 
     least: float
     most: float
@@ -21,20 +21,30 @@ class Range(NamedTuple):
 COUNT = Range(1, 2**31, "a whole number from 1")
 FROM_ZERO = Range(0, 2**31, "a number from 0")
 ABOVE_ZERO = Range(5e-324, 1e9, "a number above 0")
-SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # what NumPy takes
+SHARE = Range(0, 0.9999, "a number from 0 to 0.9999")
+PROCESSES = Range(0, 1024, "a number from 0 to 1024")
+SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # NumPy's range
 
 TRAINING = {
     "learning_rate": ABOVE_ZERO,
     "per_device_train_batch_size": COUNT,
     "per_device_eval_batch_size": COUNT,
     "gradient_accumulation_steps": COUNT,
-    "dataloader_num_workers": FROM_ZERO,
+    "dataloader_num_workers": PROCESSES,
+    "dataloader_prefetch_factor": COUNT,
     "max_length": COUNT,
     "logging_steps": ABOVE_ZERO,
     "save_steps": ABOVE_ZERO,
     "save_total_limit": COUNT,
+    "eval_steps": ABOVE_ZERO,
     "weight_decay": FROM_ZERO,
     "max_grad_norm": FROM_ZERO,
+    "adam_beta1": SHARE,
+    "adam_beta2": SHARE,
+    "adam_epsilon": FROM_ZERO,
+    "warmup_steps": FROM_ZERO,
+    "label_smoothing_factor": SHARE,
+    "neftune_noise_alpha": FROM_ZERO,
     "seed": SEED,
     "data_seed": SEED,
 }
@@ -64,7 +74,7 @@ def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") 
 
     known = {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}
     attention = model_args.attn_implementation
-    # Kernels of the Hub, NAMESPACE/NAME, are left to transformers.
+    # Kernels on the Hub, NAMESPACE/NAME, are left to transformers.
     if attention is not None and "/" not in attention and attention not in known:
         raise CephaloError(
             f"attn_implementation {attention}: give one of {', '.join(sorted(known))}"
@@ -75,8 +85,8 @@ def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") 
 
 
 def check_length(epochs: float, steps: int) -> None:
-    """Raise CephaloError for a run without a step, which would save an untrained model, or
-    without an end."""
+    """Raise CephaloError for a run without a step, which would save an untrained model, or without
+    an end."""
     if not math.isfinite(epochs):
         raise CephaloError(f"num_train_epochs {epochs}: give a number")
     if steps <= 0 and epochs <= 0:
@@ -86,7 +96,7 @@ def check_length(epochs: float, steps: int) -> None:
 
 
 def trackers(training_args: "TrainingSettings") -> list[str]:
-    """The names of what a run is reported to, as they were given."""
+    """Return the names in report_to."""
     names = training_args.report_to or []
     names = [names] if isinstance(names, str) else names
     return [name for name in names if name not in ("none", "all")]
@@ -96,13 +106,15 @@ def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings
     """Raise CephaloError if the run needs a package that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
     from transformers.training_args import OptimizerNames
-    from transformers.utils import is_flash_attn_2_available
+    from transformers.utils import is_flash_attn_2_available, is_liger_kernel_available
 
     if model_args.attn_implementation == FLASH and not is_flash_attn_2_available():
         raise CephaloError(
             f"attn_implementation {FLASH} needs flash-attn and a GPU, which are not here; give "
             "--attn_implementation sdpa"
         )
+    if training_args.use_liger_kernel and not is_liger_kernel_available():
+        raise CephaloError("use_liger_kernel needs liger-kernel; run: pip install liger-kernel")
     if missing := sorted({*trackers(training_args)} - {*get_available_reporting_integrations()}):
         raise CephaloError(
             f"report_to {missing[0]}: it is not installed; install it, or give --report_to none"

@@ -1,1 +1,1 @@
-"""A page to try a model on: talk, browse figures, make parts."""
+"""A web page to try a model: chat, browse figures, make parts."""

@@ -1,4 +1,4 @@
-"""`cephalo demo`: a page in the browser to try a model on."""
+"""`cephalo demo`: a web page to try a model."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 LARGEST_UPLOAD = 32 * 2**20  # bytes
-# The page and everything on it come from this server: no address in an answer is ever loaded.
+# The page only loads content from this server; addresses in an answer are never loaded.
 POLICY = (
     "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'; "
     "form-action 'self'; base-uri 'self'; object-src 'none'"
@@ -98,7 +98,7 @@ def demo(
 
 
 def run_server(talk: "Talk", figures: "Figures | None", folder: Path, host: str, port: int) -> None:
-    """Serve the page until it is stopped; temporary files go to `folder`."""
+    """Serve the page until it is stopped; temporary files are written to `folder`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     from starlette.middleware import Middleware
@@ -127,7 +127,7 @@ def run_server(talk: "Talk", figures: "Figures | None", folder: Path, host: str,
 
 
 class WithPolicy:
-    """An ASGI application whose answers carry `POLICY`."""
+    """An ASGI application that adds `POLICY` to its answers."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Figures of a dataset, with captions and answers, to look through."""
+"""Browse the figures of a dataset, with captions and answers."""
 
 import io
 from pathlib import Path
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 PAGE = 12  # figures
 THUMBNAIL = 320  # pixels
-# Conversations first: they hold the figures again, with answers.
+# Conversations first: they contain the figures too, with answers.
 CONFIGS = ("conversations", "figures")
 
 
 class Figure(NamedTuple):
-    """One row; a text is empty if the dataset has none. `source` names the document."""
+    """One row; a text is empty if the dataset lacks it. `source` names the document."""
 
     image: Image.Image
     label: str
@@ -32,7 +32,7 @@ class Figure(NamedTuple):
 
 
 class Figures:
-    """The rows of a dataset that have an image."""
+    """The rows of a dataset with an image."""
 
     def __init__(self, rows: "Dataset") -> None:
         self.rows = rows
@@ -42,11 +42,11 @@ class Figures:
 
     @property
     def pages(self) -> int:
-        """How many pages of `PAGE` figures there are."""
+        """The number of pages of `PAGE` figures."""
         return -(-len(self) // PAGE)
 
     def page(self, number: int) -> list[tuple[Image.Image, str]]:
-        """Thumbnails with labels; pages count from 1."""
+        """Return thumbnails with labels; pages count from 1."""
         first = (min(max(number, 1), self.pages) - 1) * PAGE
         found = [self.figure(index) for index in range(first, min(first + PAGE, len(self)))]
         for figure in found:
@@ -54,14 +54,15 @@ class Figures:
         return [(figure.image, figure.label) for figure in found]
 
     def figure(self, index: int) -> Figure:
-        """The figure of a row; a grey one, with the reason as its caption, for a broken image."""
+        """Return the figure of a row; for a broken image, a grey one with the reason as its
+        caption."""
         row = self.rows[index]
         caption = text(row, "caption") or text(row, "orig_caption")
         try:
             image = image_of(row)
         except CephaloError as error:
             image, caption = Image.new("RGB", (90, 60), "gray"), f"{error}. {caption}"
-        printed = (row.get("figures") or [row])[0]  # conversations keep label and page in a list
+        printed = (row.get("figures") or [row])[0]  # conversations have label and page in a list
         place = f"page {printed['page'] + 1}" if printed.get("page") is not None else ""
         return Figure(
             image,
@@ -74,10 +75,10 @@ class Figures:
 
 
 def load_figures(name: str) -> Figures:
-    """A dataset of `cephalo extract`, `refine` or `publish`, or one like Cephalo's original ones.
+    """Load a dataset of `cephalo extract`, `refine` or `publish`, or one like Cephalo's original
+    ones.
 
-    `name` is a folder or one of the Hub. Raises CephaloError if it cannot be loaded or has no
-    images.
+    `name` is a folder or a Hub name. Raises CephaloError if it cannot be loaded or has no images.
     """
     from datasets import Image as Undecoded
     from datasets import List, get_dataset_config_names, load_dataset
@@ -105,18 +106,18 @@ def load_figures(name: str) -> Figures:
 
 
 def shards_of(folder: Path) -> list[str]:
-    """The Parquet files of the first of `CONFIGS` that the folder has."""
+    """Return the Parquet files of the first of `CONFIGS` that the folder has."""
     found = (sorted(map(str, (folder / config).glob("*.parquet"))) for config in CONFIGS)
     return next(filter(None, found), [])
 
 
 def rows_with_image(column: "pa.ChunkedArray") -> list[int]:
-    """Indices of the non-empty rows of an Arrow column of images or lists of images."""
+    """Return the indices of the non-empty rows of an Arrow column of images or lists of images."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    compute: Any = pc  # its functions are made at import
+    compute: Any = pc  # its functions are created at import
     filled = (
         compute.greater(compute.list_value_length(column), 0) if lists else compute.is_valid(column)
     )
@@ -124,7 +125,7 @@ def rows_with_image(column: "pa.ChunkedArray") -> list[int]:
 
 
 def image_of(row: dict[str, Any]) -> Image.Image:
-    """The first image of a row, from its bytes: a path in a row is not to be trusted.
+    """Return the first image of a row, from its bytes, since a path in a row is untrusted.
 
     Raises CephaloError if it is broken or missing.
     """
@@ -135,6 +136,6 @@ def image_of(row: dict[str, Any]) -> Image.Image:
 
 
 def text(row: dict[str, Any], column: str) -> str:
-    """The text of a column; empty if it is missing."""
+    """Return the text of a column; empty if it is missing."""
     value = row.get(column)
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The demo's page: tabs for a talk, for figures and for parts."""
+"""The page of the demo: tabs for chat, figures and parts."""
 
 import inspect
 from collections.abc import Iterator
@@ -24,18 +24,18 @@ QUESTIONS = (
     "Which structures do you see, and how would they carry a load?",
     "How would you make a material like this?",
 )
-WAITING = 16  # questions; more are refused
+WAITING = 16  # questions in the queue; more are rejected
 SYSTEM_FONT, SYSTEM_MONOSPACED = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
 
 
 def theme() -> gr.Theme:
-    """Gradio's own look with the fonts of the user's system; nothing comes from the network."""
+    """Return Gradio's default theme with system fonts, which needs no network."""
     return gr.themes.Default(font=SYSTEM_FONT, font_mono=SYSTEM_MONOSPACED)
 
 
 def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
-    """The whole page. `folder` is for temporary files."""
-    # Uploads and made files are deleted when they are a day old.
+    """Build the whole page. `folder` is for temporary files."""
+    # Uploads and created files are deleted after one day.
     with gr.Blocks(
         title="Cephalo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)
     ) as page:
@@ -52,7 +52,7 @@ def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
 
 
 def examples(figures: Figures | None, folder: Path) -> "list[ExampleMessage]":
-    """Questions about the first figures, or about a drawn section of a gyroid."""
+    """Return questions about the first figures, or about a section of a gyroid."""
     count = min(len(QUESTIONS), len(figures)) if figures else 0
     shown = [figures.figure(index).image for index in range(count)] if figures else []
     pictures = shown or [gyroid_section()]
@@ -65,7 +65,7 @@ def examples(figures: Figures | None, folder: Path) -> "list[ExampleMessage]":
 
 
 def gyroid_section() -> Image.Image:
-    """A plane section of the two labyrinths that the gyroid parts, 240 x 240 pixels."""
+    """Draw a plane section of the two labyrinths that the gyroid separates, 240 x 240 pixels."""
     x, y = np.mgrid[0 : 4 * np.pi : 240j, 0 : 4 * np.pi : 240j]
     z = (x + y) / 3  # an oblique plane
     level = np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
@@ -73,7 +73,7 @@ def gyroid_section() -> Image.Image:
 
 
 def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.MultimodalTextbox:
-    """A chat with each model and one input box, which is returned."""
+    """Build a chat with each model and one input box, which is returned."""
     turns = gr.State([])
     with gr.Row():
         chats = [
@@ -95,7 +95,7 @@ def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.Multimoda
         emptied = None
         try:
             for now, words in talk.ask(asked["text"], asked["files"], past):
-                # An answer that breaks off leaves no turn behind.
+                # An interrupted answer leaves no turn.
                 yield *chats_of(now), past if words else now, emptied, words
                 emptied = gr.update()  # the next question may be typed meanwhile
         except CephaloError as error:
@@ -125,12 +125,12 @@ def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.Multimoda
 
 
 def take_example(chosen: gr.SelectData) -> dict[str, Any]:
-    """The example that was clicked, for the box of questions."""
+    """Return the clicked example, for the input box."""
     return {"text": chosen.value["text"], "files": [f["path"] for f in chosen.value["files"]]}
 
 
 def chat_of(turns: list[Turn], number: int) -> list[dict[str, Any]]:
-    """The talk with the model of this number, as `gr.Chatbot` wants it."""
+    """Return the conversation with a model, in the format of `gr.Chatbot`."""
     found = []
     for turn in turns:
         parts = [{"path": path} for path in turn.images] + [turn.question]
@@ -141,7 +141,7 @@ def chat_of(turns: list[Turn], number: int) -> list[dict[str, Any]]:
 
 
 def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs: gr.Tabs) -> None:
-    """Pages of figures; a chosen one is shown with its texts and can be asked about."""
+    """Build pages of figures; a selected one is shown with its texts and can be asked about."""
     number, chosen = gr.State(1), gr.State(0)  # of the page and of the figure shown
     page = gr.Number(
         1, precision=0, minimum=1, maximum=figures.pages, label=f"Page (1 to {figures.pages})"
@@ -193,7 +193,7 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
 
 
 def parts_tab(folder: Path) -> None:
-    """A form for each design, and the latest part to rotate and download."""
+    """Build a form for each design, and a viewer for the latest part with downloads."""
     with gr.Row():
         with gr.Column(min_width=440), gr.Tabs():
             forms = [design_form(design) for design in MAKERS]
@@ -215,13 +215,14 @@ def parts_tab(folder: Path) -> None:
 
 
 def design_form(design: type[Design]) -> tuple[type[Design], gr.Button, dict[str, gr.Slider]]:
-    """A tab with a slider for every value of a design."""
+    """Build a tab with a slider for every parameter of a design."""
     with gr.Tab(design.model_fields["name"].default):
         gr.Markdown(inspect.getdoc(design))
         fields = {}
         for name, value in defaults(design).items():
             least, greatest = bounds(design, name)
-            assert least is not None and greatest is not None  # of every value of a design
+            # Every parameter of a design has both.
+            assert least is not None and greatest is not None
             whole = design.model_fields[name].annotation is int
             fields[name] = gr.Slider(
                 least,
@@ -237,7 +238,7 @@ def design_form(design: type[Design]) -> tuple[type[Design], gr.Button, dict[str
 def shown_part(
     folder: Path, design: type[Design], *values: float
 ) -> tuple[str | None, str, list[str] | None]:
-    """The part of a form, for the viewer, in words and as files."""
+    """Return the part of a form for the viewer, its description and its files."""
     try:
         part, words = make_part(folder, design, dict(zip(defaults(design), values, strict=True)))
     except CephaloError as error:

@@ -1,4 +1,4 @@
-"""Printable parts from parameters, as `cephalo make-mesh` makes them."""
+"""Make printable parts from parameters, as `cephalo make-mesh` does."""
 
 import inspect
 import shutil
@@ -20,7 +20,7 @@ FILES = ("part.stl", "part.3mf", "part.glb")
 
 
 def defaults(design: type[Design]) -> dict[str, Any]:
-    """The values that the command of a design starts from."""
+    """Return the default parameters of a design's command."""
     parameters = inspect.signature(MAKERS[design]).parameters.values()
     return {
         parameter.name: parameter.default
@@ -30,11 +30,9 @@ def defaults(design: type[Design]) -> dict[str, Any]:
 
 
 def make_part(folder: Path, design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
-    """A new folder in `folder` with the files of a part, and its measures for people.
+    """Write the files of a part to a new folder in `folder`; return it and a description.
 
-    The `KEPT` folders of the latest parts stay.
-
-    Raises CephaloError for values that the design rejects.
+    The folders of the latest `KEPT` parts are retained. Raises CephaloError for invalid parameters.
     """
     from cephalo.apps.make_mesh.fields import solid_of
     from cephalo.apps.make_mesh.files import write_part

@@ -1,4 +1,4 @@
-"""The files of a Gradio Space with the demo."""
+"""Write the files of a Gradio Space with the demo."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,16 +18,16 @@ main({arguments})
 
 
 def write_space(folder: Path, models: Sequence[str], dataset: str | None) -> None:
-    """Write app.py, requirements.txt and README.md of a Gradio Space into `folder`.
+    """Write app.py, requirements.txt and README.md of a Gradio Space to `folder`.
 
-    Raises CephaloError for a model or dataset that is not NAMESPACE/NAME: a Space cannot read local
-    folders.
+    Raises CephaloError for a model or dataset that is not NAMESPACE/NAME, since a Space cannot read
+    local folders.
     """
     for name in filter(None, (*models, dataset)):
         if Path(name).exists() or name.count("/") != 1:
             raise CephaloError(f"{name} is not on the Hub; push it, and give its NAMESPACE/NAME")
     arguments = ["demo", *models, *(["--dataset", dataset] if dataset else [])]
-    arguments += ["--host", "0.0.0.0", "--port", "7860"]  # where a Space is looked for
+    arguments += ["--host", "0.0.0.0", "--port", "7860"]  # required by Spaces
     card = {
         "title": f"Talk with {models[0].partition('/')[2]}",
         "sdk": "gradio",

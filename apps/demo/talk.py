@@ -1,4 +1,4 @@
-"""A chat about images with one or two models, within limits."""
+"""Chat about images with one or two models, within limits."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ BUSY = "The model is busy with another question; yours waits."
 
 
 class Turn(NamedTuple):
-    """A question, its images as paths, and the answers so far, one a model."""
+    """A question, its images as paths, and the answers so far, one per model."""
 
     question: str
     images: tuple[str, ...]
@@ -30,7 +30,7 @@ class Turn(NamedTuple):
 class Talk:
     """Models that answer one question at a time.
 
-    `models` are loaded ones by their names; `settings` are those of `Cephalo.ask`.
+    `models` are loaded models by name; `settings` are those of `Cephalo.ask`.
     """
 
     def __init__(self, models: dict[str, Cephalo], settings: dict[str, Any]) -> None:
@@ -41,8 +41,7 @@ class Talk:
     def ask(
         self, question: str, images: Sequence[str], turns: Sequence[Turn]
     ) -> Iterator[tuple[list[Turn], str]]:
-        """The turns with the answers as they grow, and a line about what is going on, empty at the
-        end.
+        """Yield the turns with the growing answers, and a status line, empty at the end.
 
         Raises CephaloError if a question or an image is rejected.
         """
@@ -67,14 +66,14 @@ class Talk:
 
 
 def with_answer(turn: Turn, answer: str) -> Turn:
-    """`turn` with one answer more."""
+    """Return `turn` with another answer."""
     return turn._replace(answers=(*turn.answers, answer))
 
 
 def stream(
     cephalo: Cephalo, turn: Turn, history: list[Message], settings: dict[str, Any]
 ) -> Iterator[str]:
-    """A model's answer, piece by piece. Raises CephaloError for what it cannot read."""
+    """Yield a model's answer, piece by piece. Raises CephaloError for invalid input."""
     pictures = [picture(path) for path in turn.images]
     try:
         yield from cephalo.stream(turn.question, pictures, history, **settings)
@@ -83,13 +82,13 @@ def stream(
 
 
 def messages(turn: Turn, number: int) -> list[Message]:
-    """A past turn as the model of this number saw it."""
+    """Return a past turn as messages for a model."""
     asked = user_message(turn.question, [picture(path) for path in turn.images])
     return [asked, text_message("assistant", turn.answers[number])]
 
 
 def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) -> None:
-    """Raise CephaloError if a question exceeds the limits of a chat or an image is bad."""
+    """Raise CephaloError if a question exceeds the limits of a chat or an image is invalid."""
     if not question.strip():
         raise CephaloError("the question is empty; enter one")
     if len(question) > LONGEST_QUESTION:
@@ -106,9 +105,9 @@ def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) 
 
 
 def picture(path: str) -> Image.Image:
-    """An uploaded image, scaled down to `MOST_EDGE`.
+    """Return an uploaded image, scaled down to `MOST_EDGE`.
 
-    Raises CephaloError for what is not an image or too large; it names the file as the user does.
+    Raises CephaloError if it is not an image or too large, with the file name of the user.
     """
     try:
         with Path(path).open("rb") as file:

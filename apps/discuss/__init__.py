@@ -1,1 +1,1 @@
-"""Models that discuss images: a panel of roles, and Cephalo for smolagents."""
+"""Discussions of images between models: a panel of roles, and Cephalo for smolagents."""

@@ -1,4 +1,4 @@
-"""`cephalo discuss`: a panel of models talks about images and reports."""
+"""`cephalo discuss`: a panel of models discusses images and writes a report."""
 
 import logging
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.cli.logs import no_bars
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.packages import need_packages
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,12 @@ def discuss(
         typer.Option(min=1, max=10, help="Number of rounds; by default that of the panel."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Random seed; the same seed and models give the same discussion.")
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_SEED,
+            help="Random seed; the same seed and models give the same discussion.",
+        ),
     ] = 0,
 ) -> None:
     """Let a panel of models discuss images, and report with each claim tied to a turn.
@@ -81,7 +87,7 @@ def discuss(
 
 
 def run(panel: "Panel", images: list[Path], question: str, out: Path, seed: int) -> None:
-    """Discuss, with progress, and write the transcript and its page into `out`.
+    """Run the discussion, with progress, and write the transcript and its page to `out`.
 
     Raises CephaloError if an input is not an image, and at the end if no model replied.
     """

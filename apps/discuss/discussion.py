@@ -1,7 +1,7 @@
-"""A round table: the roles of a panel speak in turn, then the moderator reports.
+"""A discussion: the roles of a panel speak in turn, then the moderator reports.
 
-smolagents has agents that call each other, and nothing for voices that take turns; so this is
-plain Python, and smolagents serves the roles that ask about the images with a tool.
+smolagents has agents that call each other, but no turn-taking; so this is plain Python, and
+smolagents serves the roles that ask about the images with a tool.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
 
 LONGEST_HISTORY = 16_000  # characters of earlier turns in a prompt
-LEAST_OF_TURN = 200  # characters of a turn that stay however long the discussion is
+LEAST_OF_TURN = 200  # characters of each turn that are kept in a long discussion
 
 SPEAK = """Round {round} of {rounds}. Speak as {role}: add what is missing, answer what was said, \
 and name earlier turns by their number, such as [1]. Do not repeat and do not speak for others."""
@@ -41,10 +41,10 @@ def hold_discussion(
     seed: int = 0,
     advance: Callable[[], object] = lambda: None,
 ) -> Transcript:
-    """The transcript of a discussion of `question` about `pictures`, which are called `names`.
+    """Return the transcript of a discussion of `question` about `pictures` with the names `names`.
 
-    A role whose model fails has a turn with the error, and the others go on. `advance` is called
-    after each turn.
+    If the model of a role fails, its turn has the error, and the others continue. `advance` is
+    called after each turn.
     """
     transcript = Transcript(
         question=clean(question),
@@ -81,7 +81,7 @@ def speak(
     pictures: Sequence[Picture],
     seed: int,
 ) -> None:
-    """Fill `turn` with what its role says. Raises NoAnswerError and CephaloError."""
+    """Fill `turn` with the answer of its role. Raises NoAnswerError and CephaloError."""
     sampling = Sampling(role.temperature, panel.max_tokens, seed)
     if role.image_tool:
         from cephalo.apps.discuss.smolagents_parts import ask_with_tool
@@ -123,7 +123,7 @@ def asked(
     pictures: Sequence[Picture],
     schema: type[Minutes] | None = None,
 ) -> Question:
-    """What a role is asked: the images it sees, the question, the turns so far, and `task`."""
+    """Build the question for a role: its images, the question, the turns so far, and `task`."""
     others = ", ".join(other.name for other in panel.roles if other.name != role.name)
     system = f"You are {role.name} in a discussion with {others or 'nobody else'}. {role.prompt}"
     seen = tuple(pictures) if role.sees_images else ()
@@ -132,7 +132,8 @@ def asked(
 
 
 def history(turns: Sequence[Turn]) -> str:
-    """The turns so far, each line marked as quoted, so that no text can pass for another turn.
+    """Return the turns so far, each line marked as quoted, so that no text can imitate another
+    turn.
 
     Long discussions are shortened evenly: every turn keeps its number and its beginning.
     """
@@ -143,5 +144,5 @@ def history(turns: Sequence[Turn]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Every line of `text` behind a mark."""
+    """Prefix every line of `text` with a quotation mark."""
     return "\n".join(f"> {line}" for line in text.splitlines())

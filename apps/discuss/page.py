@@ -1,4 +1,4 @@
-"""Discussions as one HTML file: everything escaped, images inside, no script and no address."""
+"""Discussions as one HTML file: escaped, with embedded images, without scripts and addresses."""
 
 import base64
 import io
@@ -16,19 +16,19 @@ SHOWN_EDGE = 800  # pixels of the longer edge
 
 
 def transcript_page(transcript: Transcript, pictures: Sequence[Picture]) -> str:
-    """The page of a transcript with its images."""
+    """Return the page of a transcript with its images."""
     shown = list(zip(transcript.images, map(embedded, pictures), strict=True))
     return render(HERE / "transcript.html.jinja", transcript=transcript, shown=shown)
 
 
 def render(template: Path, **values: object) -> str:
-    """The page of a template with `values`, all of them escaped."""
+    """Render a template with `values`, which are escaped."""
     environment = Environment(loader=FileSystemLoader([template.parent, HERE]), autoescape=True)
     return environment.get_template(template.name).render(values)
 
 
 def embedded(picture: Picture) -> str:
-    """An image as the data URL of a small JPEG."""
+    """Return an image as the data URL of a small JPEG."""
     image = shrunk(open_image(io.BytesIO(picture.data)), SHOWN_EDGE)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)

@@ -1,4 +1,4 @@
-"""Who takes part in a discussion: roles with their prompts and models, from a YAML file."""
+"""The participants of a discussion: roles with their prompts and models, from a YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -30,10 +30,10 @@ class Strict(BaseModel):
 
 
 class Role(Strict):
-    """One voice. `model` names one of the panel's models.
+    """A participant. `model` names one of the panel's models.
 
-    A role sees the images itself (`sees_images`), or asks another of the panel's models about
-    them as a tool of smolagents (`image_tool` names it), or knows only what the others say.
+    A role sees the images itself (`sees_images`), asks another of the panel's models about them
+    through a tool of smolagents (`image_tool` names it), or only knows what the others say.
     """
 
     name: Name
@@ -47,7 +47,7 @@ class Role(Strict):
 class Panel(Strict):
     """The roles speak in turn for some rounds; then the moderator writes the report.
 
-    `max_tokens` bounds one answer, `max_report_tokens` the report, `timeout` one request to a
+    `max_tokens` limits one answer, `max_report_tokens` the report, `timeout` one request to a
     server and `max_seconds` the whole discussion, in seconds; `max_image_edge` is in pixels.
     """
 
@@ -63,7 +63,7 @@ class Panel(Strict):
 
     @model_validator(mode="after")
     def fits_together(self) -> Self:
-        """Refuse unknown models and two roles of one name."""
+        """Reject unknown models and two roles of one name."""
         everyone = (*self.roles, self.moderator)
         for role in everyone:
             for model in filter(None, (role.model, role.image_tool)):
@@ -75,15 +75,15 @@ class Panel(Strict):
             raise ValueError("two roles have the same name")
         if self.moderator.image_tool:
             raise ValueError(
-                "the moderator writes the report from the turns; take its image_tool away"
+                "the moderator writes the report from the turns; remove its image_tool"
             )
         return self
 
 
 def read_panel(path: Path) -> Panel:
-    """The panel of a YAML file.
+    """Read the panel of a YAML file.
 
-    Raises CephaloError for a missing file, broken YAML, an unknown key and a wrong value.
+    Raises CephaloError for a missing file, invalid YAML, an unknown key and an invalid value.
     """
     try:
         with path.open("rb") as file:

@@ -23,8 +23,8 @@ from cephalo.apps.model_sources import Models, as_picture, clean, in_one_line
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
 
-MOST_STEPS = 4  # calls of a tool in one turn
-LONGEST_QUESTION = 2000  # characters that go to the image tool
+MOST_STEPS = 4  # tool calls in one turn
+LONGEST_QUESTION = 2000  # characters of a question to the image tool
 
 # Shorter than smolagents' own, which fills the context of a small model.
 STEPS = """{{custom_instructions}}
@@ -61,7 +61,7 @@ class CephaloModel(Model):
         tools_to_call_from: list[Tool] | None = None,
         **kwargs: Any,
     ) -> smolagents.ChatMessage:
-        """The next message. Raises NoAnswerError and CephaloError."""
+        """Return the next message. Raises NoAnswerError and CephaloError."""
         try:
             reply = self.models.ask(self.name, as_question(messages), self.sampling).reply
         except (NoAnswerError, CephaloError) as error:
@@ -74,7 +74,8 @@ class CephaloModel(Model):
         )
 
     def parse_tool_calls(self, message: smolagents.ChatMessage) -> smolagents.ChatMessage:
-        """As smolagents does it, with numbers for its random ids: they stand in later prompts."""
+        """Parse tool calls as smolagents does, with numbers instead of random ids, which are part
+        of later prompts."""
         message = super().parse_tool_calls(message)
         for call in message.tool_calls or ():
             self.calls += 1
@@ -83,7 +84,8 @@ class CephaloModel(Model):
 
 
 def as_question(messages: Sequence[Any]) -> Question:
-    """Messages of smolagents as one question: not every family's template has all their roles."""
+    """Convert messages of smolagents to one question, since not every family's template has all
+    their roles."""
     system, parts = [], []
     for message in messages:
         content = message.content or ""
@@ -125,7 +127,7 @@ class ImageTool(Tool):
         self.looks: list[Look] = []
 
     def forward(self, question: str) -> str:
-        """The answer, or the reason for its absence, so that the agent can rephrase."""
+        """Return the answer, or the reason for its absence, so that the agent can rephrase."""
         question = clean(str(question))[:LONGEST_QUESTION]
         asked = Question("You read images of materials.", (*self.pictures, question))
         try:
@@ -145,8 +147,11 @@ def ask_with_tool(
     pictures: Sequence[Picture],
     sampling: Sampling,
 ) -> tuple[str, list[Look]]:
-    """The answer of the model `mind`, which may ask the model `eye` about the pictures, and what
-    it asked. Raises NoAnswerError and CephaloError."""
+    """Return the answer of the model `mind`, which may ask the model `eye` about the images, and
+    these questions.
+
+    Raises NoAnswerError and CephaloError.
+    """
     tool = ImageTool(models, eye, pictures, sampling)
     model = CephaloModel(models, mind, sampling)
     agent = ToolCallingAgent(
@@ -163,6 +168,6 @@ def ask_with_tool(
         text = str(agent.run(task))
     except smolagents.AgentError as error:
         raise model.failure or NoAnswerError(in_one_line(error)) from error
-    if model.failure:  # smolagents turns one in the last step into an answer
+    if model.failure:  # smolagents turns an error in the last step into an answer
         raise model.failure
     return text, tool.looks

@@ -1,4 +1,4 @@
-"""What was said in a discussion: numbered turns, and a report whose claims name their turns."""
+"""The transcript of a discussion: numbered turns, and a report whose claims refer to turns."""
 
 import io
 from typing import Annotated
@@ -9,11 +9,12 @@ from pydantic import AfterValidator, BaseModel, Field
 from cephalo.apps.model_sources import clean
 from cephalo.inference.questions import Picture
 
-LONGEST_TURN = 20_000  # characters that are kept of what a model says
+LONGEST_TURN = 20_000  # characters of an answer that are stored
 
 
 def with_words(text: str) -> str:
-    """`text`. Raises ValueError if it holds no letters, as in the template that models copy."""
+    """Return `text`. Raises ValueError if it has no letters, as in the template that models
+    copy."""
     if not any(map(str.isalnum, text)):
         raise ValueError("it has no words")
     return text
@@ -96,11 +97,11 @@ class Transcript(BaseModel):
     report_error: str | None = None
 
     def said(self) -> list[Turn]:
-        """The turns in which something was said."""
+        """Return the turns without an error."""
         return [turn for turn in self.turns if turn.error is None]
 
     def failed_models(self) -> dict[str, str]:
-        """The models that failed, each with its first error."""
+        """Return the models that failed, each with its first error."""
         failed: dict[str, str] = {}
         for turn in self.turns:
             if turn.error is not None:
@@ -108,7 +109,7 @@ class Transcript(BaseModel):
         return failed
 
     def summary(self) -> str:
-        """The outcome of the discussion, in one line."""
+        """Format the outcome of the discussion in one line."""
         said = f"{len(self.said())} of {len(self.turns)} turns"
         if self.report is None:
             return f"{said}, no report: {self.report_error}"
@@ -120,7 +121,7 @@ class Transcript(BaseModel):
 
 
 def seen_image(name: str, picture: Picture) -> SeenImage:
-    """What the transcript keeps of an image."""
+    """Return the record of an image for the transcript."""
     with Image.open(io.BytesIO(picture.data)) as image:
         return SeenImage(
             name=clean(name), width=image.width, height=image.height, sha256=picture.sha256
@@ -128,7 +129,8 @@ def seen_image(name: str, picture: Picture) -> SeenImage:
 
 
 def checked(minutes: Minutes, turns: list[Turn]) -> Report:
-    """The report of the moderator's minutes, with the claims that name one of `turns`."""
+    """Build the report from the moderator's minutes, with the claims that refer to one of
+    `turns`."""
     texts = {turn.number: folded(turn.text) for turn in turns}
     claims = [
         checked_claim(claim, texts[claim.turn]) for claim in minutes.claims if claim.turn in texts
@@ -142,12 +144,12 @@ def checked(minutes: Minutes, turns: list[Turn]) -> Report:
 
 
 def checked_claim(claim: Claim, text: str) -> CheckedClaim:
-    """A claim, with whether its quote is in the folded `text` of its turn."""
+    """Check whether the quote of a claim is in the folded `text` of its turn."""
     quote = clean(claim.quote)
     found = bool(quote.strip()) and folded(quote) in text
     return CheckedClaim(text=clean(claim.text), turn=claim.turn, quote=quote, quote_found=found)
 
 
 def folded(text: str) -> str:
-    """`text` without what a model changes when it copies: case, and how lines are broken."""
+    """Return `text` without what a model changes when it copies: case and line breaks."""
     return " ".join(text.split()).casefold()

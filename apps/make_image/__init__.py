@@ -1,1 +1,1 @@
-"""From images to a new one: Cephalo designs, a generator of diffusers draws, Cephalo judges."""
+"""Generate a new image from images: Cephalo designs, a diffusers pipeline draws, Cephalo judges."""

@@ -1,4 +1,4 @@
-"""The chain from images to a new one: describe, design, prompt, draw, judge, and draw again."""
+"""The steps from images to a new one: describe, design, prompt, draw, judge, and draw again."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampli
 
 GOOD_ENOUGH = 4  # of 5
 MAX_TOKENS = 400
-LONGEST_TEXT = 4000  # characters that are kept of an answer
-LONGEST_PROMPT = 1000  # characters; most text encoders read less
+LONGEST_TEXT = 4000  # characters of an answer that are stored
+LONGEST_PROMPT = 1000  # characters; most text encoders accept fewer
 
 SYSTEM = "You are a materials scientist who reads images and designs new materials from them."
 DESCRIBE = """Describe the structure that these images show: its elements, how they are arranged, \
@@ -75,13 +75,13 @@ class Chain(BaseModel):
     tries: list[Try] = []
 
     def best(self) -> Try:
-        """The try with the highest score, of equal ones the last."""
+        """Return the try with the highest score, the last of equal ones."""
         return max(
             self.tries, key=lambda one: (one.verdict.score if one.verdict else 0, one.number)
         )
 
     def met(self) -> bool:
-        """Whether the last image was found good enough."""
+        """Whether the last image reached the required score."""
         last = self.tries[-1].verdict if self.tries else None
         return last is not None and last.score >= GOOD_ENOUGH
 
@@ -94,7 +94,7 @@ def make_chain(
     most_tries: int,
     keep: Callable[[Chain, Image.Image | None], None],
 ) -> None:
-    """Fill `chain` from `pictures`; the model is called "cephalo" among `models`.
+    """Fill `chain` from `pictures`; the model is "cephalo" in `models`.
 
     `keep` is called after each step, with the new image if there is one. A judgement that cannot be
     parsed is recorded, and the same prompt is tried with another seed. Raises CephaloError if the
@@ -124,14 +124,14 @@ def make_chain(
 
 
 def say(models: Models, seed: int, parts: tuple[str | Picture, ...]) -> str:
-    """Free text of the model. Raises NoAnswerError and CephaloError."""
+    """Return free text of the model. Raises NoAnswerError and CephaloError."""
     sampling = Sampling(max_tokens=MAX_TOKENS, seed=seed)
     reply = models.ask("cephalo", Question(SYSTEM, parts), sampling).reply
     return clean(reply.text).strip()[:LONGEST_TEXT]
 
 
 def judge(one: Try, chain: Chain, models: Models, image: Image.Image) -> None:
-    """Add the verdict on `image`, or why there is none, to its try."""
+    """Add the verdict on `image`, or the reason for its absence, to its try."""
     task = JUDGE.format(goal=chain.goal, design=chain.design, prompt=one.prompt)
     question = Question(SYSTEM, (as_picture(image), task), Verdict)
     sampling = Sampling(temperature=0.0, max_tokens=MAX_TOKENS, seed=one.seed)
@@ -147,5 +147,5 @@ def judge(one: Try, chain: Chain, models: Models, image: Image.Image) -> None:
 
 
 def one_line(text: str) -> str:
-    """A prompt without line breaks and of bounded length."""
+    """Return a prompt without line breaks and of bounded length."""
     return " ".join(text.split())[:LONGEST_PROMPT]

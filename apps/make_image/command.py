@@ -1,4 +1,4 @@
-"""`cephalo make-image`: from images and a goal to a new image, drawn and judged."""
+"""`cephalo make-image`: generate and judge a new image from images and a goal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +8,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, replacing, write_whole
 from cephalo.cli.logs import no_bars
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.packages import need_packages
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def make_image(
     ] = None,
     tries: Annotated[int, typer.Option(min=1, max=20, help="Maximum number of images.")] = 3,
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of the texts and of the first image.")
+        int,
+        typer.Option(min=0, max=MOST_SEED, help="Random seed of the texts and of the first image."),
     ] = 0,
     strength: Annotated[
         float | None,

@@ -1,4 +1,4 @@
-"""Any text-to-image or image-to-image pipeline of diffusers, with fixed seeds."""
+"""Run any text-to-image or image-to-image pipeline of diffusers with fixed seeds."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from cephalo.inference.images import open_image
 
 
 class GeneratorSettings(BaseModel):
-    """How a pipeline draws; None leaves it to the pipeline. Sizes are in pixels.
+    """The settings of a pipeline; None uses its default. Sizes are in pixels.
 
-    With `strength` (0 keeps the first image, 1 forgets it) the pipeline is image-to-image.
+    With `strength` (0 keeps the first image, 1 ignores it) the pipeline is image-to-image.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,9 +37,9 @@ class Generator:
         self.pipeline: Any = load_pipeline(kind, settings.model)
 
     def draw(self, prompt: str, seed: int, start: Image.Image) -> Image.Image:
-        """An RGB image for `prompt`; `start` is where image-to-image begins.
+        """Generate an RGB image for `prompt`; image-to-image begins at `start`.
 
-        The noise is drawn on the CPU, so a seed means the same on every device. Raises CephaloError
+        The noise is drawn on the CPU, so a seed gives the same on every device. Raises CephaloError
         if the pipeline rejects its settings.
         """
         given = self.settings.model_dump(exclude={"model"}, exclude_none=True)

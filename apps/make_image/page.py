@@ -1,4 +1,4 @@
-"""A chain as one HTML file, with its images inside."""
+"""A chain as one HTML file with embedded images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ TEMPLATE = Path(__file__).with_name("chain.html.jinja")
 
 
 def chain_page(chain: Chain, pictures: Sequence[Picture], folder: Path) -> str:
-    """The page of a chain: `pictures` are what it started from, its own images lie in `folder`."""
+    """Return the page of a chain: `pictures` are its input, and its own images are in `folder`."""
     shown = list(zip(chain.images, map(embedded, pictures), strict=True))
     drawn = [(one, embedded(as_picture(folder / one.image))) for one in chain.tries]
     return render(TEMPLATE, chain=chain, shown=shown, drawn=drawn)

@@ -22,6 +22,7 @@ from cephalo.apps.make_mesh.designs import (
 )
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
 
@@ -33,12 +34,13 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    help="Make a printable part: STL and 3MF in millimetres, GLB, a picture and its measures.",
+    help="Make a printable part: STL and 3MF in millimetres, GLB, a preview and its measures.",
 )
 
 
 def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
-    """The option for a field of a design, with its bounds; `more` follows the description."""
+    """Return the option for a field of a design, with its bounds; `more` follows the
+    description."""
     least, greatest = bounds(design, field)
     described = ", ".join(filter(None, (design.model_fields[field].description, more)))
     return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
@@ -57,7 +59,7 @@ Phase = Annotated[Literal["bright", "dark"], flag(ImagePart, "phase")]
 def gyroid(
     out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
 ) -> None:
-    """A cube of sheets along the gyroid.
+    """Make a cube of sheets along the gyroid.
 
     \b
     Example:
@@ -70,7 +72,7 @@ def gyroid(
 def schwarz_p(
     out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
 ) -> None:
-    """A cube of sheets along Schwarz' primitive surface.
+    """Make a cube of sheets along Schwarz' primitive surface.
 
     \b
     Example:
@@ -87,7 +89,7 @@ def honeycomb(
     cells: Annotated[int, flag(Honeycomb, "cells")] = 6,
     volume_fraction: Annotated[float, flag(Honeycomb, "volume_fraction")] = 0.2,
 ) -> None:
-    """A plate of upright hexagonal cells.
+    """Make a plate of upright hexagonal cells.
 
     \b
     Example:
@@ -107,7 +109,7 @@ def pollen(
     openings: Annotated[int, flag(Pollen, "openings")] = 3,
     volume_fraction: Annotated[float, flag(Pollen, "volume_fraction")] = 0.4,
 ) -> None:
-    """A hollow ball with spikes and openings, as a pollen grain's.
+    """Make a hollow ball with spikes and openings, like a pollen grain.
 
     \b
     Example:
@@ -133,7 +135,7 @@ def relief(
     base: Annotated[float, flag(Relief, "base")] = 2,
     phase: Phase = "bright",
 ) -> None:
-    """The bright or dark phase of an image (Otsu's threshold), raised on a plate.
+    """Raise the bright or dark phase of an image (Otsu's threshold) on a plate.
 
     \b
     Example:
@@ -157,7 +159,7 @@ def extrude(
     phase: Phase = "bright",
     volume_fraction: Annotated[float | None, flag(Extrusion, "volume_fraction")] = None,
 ) -> None:
-    """The bright or dark phase of an image as walls, mirrored, so that the part is periodic.
+    """Make walls of the bright or dark phase of an image, mirrored to a periodic part.
 
     Without --volume-fraction the walls are as wide as in the image.
 
@@ -193,7 +195,9 @@ def propose(
     tries: Annotated[
         int, typer.Option(min=1, max=20, help="Maximum number of answers to request.")
     ] = 3,
-    seed: Annotated[int, typer.Option(help="Random seed of the answers.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Random seed of the answers.")
+    ] = 0,
 ) -> None:
     """Let a model propose an architecture for a goal, based on an image.
 
@@ -234,9 +238,11 @@ def generate(
         float | None,
         flag(Generated, "guidance_scale", "by default 15 with --prompt, 3 with --image"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the generator's noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Random seed of the generator's noise.")
+    ] = 0,
 ) -> None:
-    """A body that Shap-E draws from words (openai/shap-e) or an image (openai/shap-e-img2img).
+    """Generate a body with Shap-E from text (openai/shap-e) or an image (openai/shap-e-img2img).
 
     The volume fraction is relative to the bounding box. Shapes that cannot be printed are rejected:
     loose bodies or cavities of more than 1 % of the volume, walls under 0.4 mm or two cells of the
@@ -284,7 +290,7 @@ def construct(design: type[Design], out: Path, **values: Any) -> None:
 
 
 def need_mesh_packages() -> None:
-    """Raise CephaloError where the packages of the extra `mesh` are missing."""
+    """Raise CephaloError if the packages of the extra `mesh` are missing."""
     need_packages("making a mesh", "mesh", "skimage", "trimesh")
 
 
@@ -292,7 +298,7 @@ D = TypeVar("D", bound=BaseModel)
 
 
 def checked(design: type[D], **values: Any) -> D:
-    """A design with these values. Raises CephaloError if it rejects them."""
+    """Return a design with these values. Raises CephaloError if they are invalid."""
     try:
         return design(**values)
     except ValidationError as error:
@@ -302,7 +308,7 @@ def checked(design: type[D], **values: Any) -> D:
 
 
 def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
-    """Check a part, write its files into `out`, which is held, and print its measures."""
+    """Check a part, write its files to `out`, which is locked, and print its measures."""
     from cephalo.apps.make_mesh.files import write_part
     from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures
 
@@ -321,7 +327,7 @@ def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, An
 
 
 def summary(found: dict[str, Any]) -> str:
-    """The measures of a part, for people."""
+    """Format the measures of a part."""
     size = " x ".join(f"{edge:.2f}" for edge in found["bounding_box_mm"])
     wall = found["minimum_wall_mm"]
     lines = [

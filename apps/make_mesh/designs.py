@@ -56,7 +56,7 @@ class Design(BaseModel):
 
 
 def bounds(design: type[BaseModel], field: str) -> tuple[float | None, float | None]:
-    """The minimum and maximum of a field; None if it has no limits."""
+    """Return the minimum and maximum of a field, None without a limit."""
     limits = design.model_fields[field].metadata
     least = next((limit.ge for limit in limits if hasattr(limit, "ge")), None)
     greatest = next((limit.le for limit in limits if hasattr(limit, "le")), None)

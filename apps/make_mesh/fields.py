@@ -1,4 +1,4 @@
-"""Architectures as signed fields on a grid, in millimetres, negative inside the solid."""
+"""Compute architectures as signed fields on a grid, in millimetres, negative inside the solid."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -13,11 +13,11 @@ Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Solid:
-    """What lies at `max(distance - level, envelope) < 0`, for any level in mm.
+    """The set `max(distance - level, envelope) < 0`, for any level in mm.
 
-    Both are float32 [x, y, z] on a grid with `spacing` mm between points, of which the outermost
-    layer lies outside the box; `origin` is the position of point [0, 0, 0] in mm. Volume
-    fractions are of what lies at `whole < 0`, by default of the box.
+    Both are float32 [x, y, z] on a grid with `spacing` mm between points, whose outermost layer is
+    outside the box; `origin` is the position of point [0, 0, 0] in mm. Volume fractions are
+    relative to `whole < 0`, by default the box.
     """
 
     distance: np.ndarray
@@ -31,18 +31,18 @@ class Solid:
 
     @property
     def box_volume(self) -> float:
-        """In mm³."""
+        """The volume of the box in mm³."""
         return float(np.prod(self.spacing * (np.array(self.envelope.shape) - 2)))
 
     def at(self, level: float) -> np.ndarray:
-        """The field of the solid at a level."""
+        """Return the field of the solid at a level."""
         return np.maximum(self.distance - np.float32(level), self.envelope)
 
 
 def grid(extent: tuple[float, float, float], voxel: float) -> tuple[Axes, np.ndarray]:
-    """Coordinates in mm along each axis, shaped to broadcast, and their spacing, float [3].
+    """Return coordinates in mm along each axis, shaped to broadcast, and their spacing, float [3].
 
-    The faces of the box lie midway between the two outermost points on each side.
+    The faces of the box are midway between the two outermost points on each side.
     """
     counts = [max(4, int(np.ceil(edge / voxel - 1e-6))) for edge in extent]
     spacing = np.array([edge / count for edge, count in zip(extent, counts, strict=True)])
@@ -55,7 +55,7 @@ def grid(extent: tuple[float, float, float], voxel: float) -> tuple[Axes, np.nda
 
 
 def box(axes: Axes, extent: tuple[float, float, float]) -> np.ndarray:
-    """Signed distance along the axes to a box from the origin to `extent`."""
+    """Return the signed distance along the axes to a box from the origin to `extent`."""
     x, y, z = (
         np.abs(axis - np.float32(edge / 2)) - np.float32(edge / 2)
         for axis, edge in zip(axes, extent, strict=True)
@@ -65,13 +65,13 @@ def box(axes: Axes, extent: tuple[float, float, float]) -> np.ndarray:
 
 @singledispatch
 def solid_of(design: Design) -> Solid:
-    """The field of a design."""
+    """Return the field of a design."""
     raise TypeError(type(design).__name__)
 
 
 @solid_of.register
 def gyroid(design: Gyroid) -> Solid:
-    """Distance to sin x cos y + sin y cos z + sin z cos x = 0, one period for each cell."""
+    """Return the distance to sin x cos y + sin y cos z + sin z cos x = 0, one period per cell."""
     axes, spacing = grid(design.extent, design.voxel)
     wave = np.float32(2 * np.pi * design.cells / design.size)
     sx, sy, sz = (np.sin(wave * axis) for axis in axes)
@@ -83,7 +83,7 @@ def gyroid(design: Gyroid) -> Solid:
 
 @solid_of.register
 def schwarz_p(design: SchwarzP) -> Solid:
-    """Distance to cos x + cos y + cos z = 0, one period for each cell."""
+    """Return the distance to cos x + cos y + cos z = 0, one period per cell."""
     axes, spacing = grid(design.extent, design.voxel)
     wave = np.float32(2 * np.pi * design.cells / design.size)
     cx, cy, cz = (np.cos(wave * axis) for axis in axes)
@@ -95,9 +95,10 @@ def schwarz_p(design: SchwarzP) -> Solid:
 def sheet(
     value: np.ndarray, slopes: tuple[np.ndarray, np.ndarray, np.ndarray], wave: np.float32
 ) -> np.ndarray:
-    """Distance in mm to `value` = 0, to first order (Taubin 1991): |value| over its gradient.
+    """Return the distance in mm to `value` = 0, to first order (Taubin 1991): |value| over its
+    gradient.
 
-    It makes walls of even thickness and keeps the necks open, where the gradient vanishes.
+    Walls have even thickness, and the necks stay open, where the gradient vanishes.
     """
     gradient = np.sqrt(sum(slope * slope for slope in slopes))
     return np.abs(value) / (wave * np.maximum(gradient, np.float32(1e-3)))
@@ -105,12 +106,13 @@ def sheet(
 
 @solid_of.register
 def honeycomb(design: Honeycomb) -> Solid:
-    """Distance to the edges of regular hexagons, `cells` of them side by side along x."""
+    """Return the distance to the edges of regular hexagons, `cells` of them side by side along
+    x."""
     axes, spacing = grid(design.extent, design.voxel)
     pitch = design.size / design.cells
     # The centres form a triangular lattice: two rectangular ones, half a rectangle apart.
     rectangle = np.array([pitch, pitch * np.sqrt(3)])
-    # A quarter of the pitch aside, no face of the box splits a wall along its length.
+    # Shifted by a quarter of the pitch, so that no face of the box splits a wall along its length.
     x = axes[0][:, :, 0] - design.size / 2 + pitch / 4
     y = axes[1][:, :, 0] - design.size / 2
     edges = []
@@ -119,7 +121,7 @@ def honeycomb(design: Honeycomb) -> Solid:
         v = y / rectangle[1] - shift
         u = np.abs(u - np.round(u)) * rectangle[0]
         v = np.abs(v - np.round(v)) * rectangle[1]
-        # Half the pitch less the largest projection on the three normals of a hexagon.
+        # Half the pitch minus the largest projection on the three normals of a hexagon.
         edges.append(pitch / 2 - np.maximum(u, u / 2 + v * np.sqrt(3) / 2))
     distance = np.maximum(*edges).astype(np.float32)[:, :, None]
     envelope = box(axes, design.extent)
@@ -128,7 +130,8 @@ def honeycomb(design: Honeycomb) -> Solid:
 
 @solid_of.register
 def pollen(design: Pollen) -> Solid:
-    """Depth below a ball with truncated cones on a Fibonacci lattice; the level is the wall."""
+    """Return the depth below a ball with truncated cones on a Fibonacci lattice; the level is the
+    wall."""
     axes, spacing = grid(design.extent, design.voxel)
     x, y, z = np.broadcast_arrays(*(axis - np.float32(design.size / 2) for axis in axes))
     points = np.stack([x, y, z], -1)
@@ -144,7 +147,7 @@ def pollen(design: Pollen) -> Solid:
 
 
 def spikes(design: Pollen, points: np.ndarray, r: np.ndarray, openings: np.ndarray) -> np.ndarray:
-    """Signed distance to the cone nearest in direction; spikes over an opening are left out."""
+    """Return the signed distance to the cone nearest in direction, without spikes over openings."""
     base, top = design.spike_base, design.size / 2
     directions = fibonacci_sphere(design.spikes)
     clear = 1.2 * (design.opening + base / design.radius)
@@ -167,19 +170,20 @@ def spikes(design: Pollen, points: np.ndarray, r: np.ndarray, openings: np.ndarr
 
 
 def distance_to_ray(points: np.ndarray, r: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Distance to a ray from the centre; `r` is that to the centre."""
+    """Return the distance to a ray from the centre; `r` is that to the centre."""
     along = np.maximum(points @ direction.astype(np.float32), 0)
     return np.sqrt(np.maximum(r**2 - along**2, 0))
 
 
 def directions_on_equator(count: int) -> np.ndarray:
-    """Unit vectors, float [count, 3], evenly around z."""
+    """Return unit vectors, float [count, 3], evenly around z."""
     angles = np.arange(count) * 2 * np.pi / count
     return np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], 1)
 
 
 def fibonacci_sphere(count: int) -> np.ndarray:
-    """Unit vectors, float [count, 3], at nearly even distances: golden angle, even steps in z."""
+    """Return unit vectors, float [count, 3], at nearly even distances: golden angle, even steps in
+    z."""
     steps = np.arange(count)
     z = 1 - (2 * steps + 1) / count
     angles = steps * np.pi * (3 - np.sqrt(5))

@@ -1,4 +1,4 @@
-"""The files of a part: STL and 3MF in millimetres, GLB in metres as glTF has it, a picture."""
+"""Write the files of a part: STL and 3MF in millimetres, GLB in metres as in glTF, a preview."""
 
 import io
 import json
@@ -19,7 +19,8 @@ TO_GLTF = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0
 
 
 def write_part(folder: Path, mesh: trimesh.Trimesh, facts: dict[str, Any]) -> None:
-    """Write part.stl, part.3mf, part.glb, preview.png and, when they are whole, parameters.json."""
+    """Write part.stl, part.3mf, part.glb, preview.png and, once these are complete,
+    parameters.json."""
     scene = trimesh.Scene()
     scene.add_geometry(mesh, geom_name="part", transform=TO_GLTF)
     contents = {
@@ -29,20 +30,20 @@ def write_part(folder: Path, mesh: trimesh.Trimesh, facts: dict[str, Any]) -> No
         "preview.png": lambda: as_png(preview(mesh)),
     }
     parameters = folder / "parameters.json"
-    parameters.unlink(missing_ok=True)  # those of an earlier part
+    parameters.unlink(missing_ok=True)  # of an earlier part
     for name, content in tqdm(contents.items(), unit=" files", leave=False, disable=no_bars()):
         write_bytes(folder / name, content())
     write_whole(parameters, json.dumps(facts, indent=2) + "\n")
 
 
 def as_png(image: Image.Image) -> bytes:
-    """The PNG of an image."""
+    """Encode an image as PNG."""
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file whole."""
+    """Write a file atomically."""
     with replacing(path) as aside:
         aside.write_bytes(data)

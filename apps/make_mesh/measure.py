@@ -1,4 +1,4 @@
-"""Checks and measures for slicers: a part is closed, one body, and thick enough."""
+"""Check and measure a part for slicers: closed, one body, and thick enough."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ RAYS = 4000
 STEP = 0.25  # of the spacing
 FACING = -0.9  # cosine between the outward normals of a wall's two sides: 26 degrees at most
 PERCENTILE = 1.0
-LEAST_WALL = 0.4  # mm: one line of the usual nozzle
+LEAST_WALL = 0.4  # mm: one line of a common nozzle
 
 
 def check(mesh: trimesh.Trimesh) -> None:
-    """Raise CephaloError if a mesh is not one closed surface with normals outward."""
+    """Raise CephaloError if a mesh is not one closed surface with outward normals."""
     faults = {
         "not watertight": not mesh.is_watertight,
         "wound inconsistently": not mesh.is_winding_consistent,
@@ -29,7 +29,7 @@ def check(mesh: trimesh.Trimesh) -> None:
 
 
 def measures(surface: Surface) -> dict[str, Any]:
-    """Lengths in mm, volumes in mm³, area in mm²."""
+    """Return lengths in mm, volumes in mm³, and the area in mm²."""
     mesh = surface.mesh
     return {
         "volume_fraction": round(surface.volume_fraction, 5),
@@ -46,14 +46,15 @@ def measures(surface: Surface) -> dict[str, Any]:
 
 
 def wall_thickness(surface: Surface) -> float | None:
-    """The minimum wall thickness in mm: the first percentile over rays from the surface inward.
+    """Return the minimum wall thickness in mm: the first percentile over rays from the surface
+    inward.
 
     A ray counts if it leaves the solid through a face with the opposite normal, so that the edges
-    of a cut, where two faces meet, are not walls. None if no two faces oppose each other.
+    of a cut, where two faces meet, are not walls. Returns None if no two faces oppose each other.
     """
     field, spacing = surface.solid.at(surface.level), surface.solid.spacing
     sampled: Any = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)
-    points, faces = sampled  # without colours, which it could add
+    points, faces = sampled  # points, faces; colours are not requested
     normals = surface.mesh.face_normals[faces]
 
     def values(places: np.ndarray) -> np.ndarray:
@@ -67,12 +68,12 @@ def wall_thickness(surface: Surface) -> float | None:
     while len(going):
         now = values(points[going] - depth * normals[going])
         out = now >= 0
-        # Between the last point inside and the first one outside, the field is nearly straight.
+        # Between the last point inside and the first one outside, the field is almost linear.
         inner = before[going[out]]
         depths[going[out]] = depth - step * now[out] / (now[out] - inner)
         before[going] = now
         going, depth = going[~out], depth + step
-    depths[depths < 2 * step] = np.nan  # left at once: an edge
+    depths[depths < 2 * step] = np.nan  # leaves at once: an edge
     kept = np.flatnonzero(np.isfinite(depths))
     exits = points[kept] - depths[kept, None] * normals[kept]
     shifts = np.diag(spacing / 2)

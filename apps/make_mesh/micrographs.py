@@ -1,4 +1,5 @@
-"""The microstructure of an image as a signed field: Otsu's phase on a plate, or as walls."""
+"""Convert the microstructure of an image to a signed field: Otsu's phase on a plate, or as
+walls."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +19,15 @@ MOST_PIXELS = 256  # of the longer edge
 LEAST_PIXELS = 16  # of the shorter one
 LEAST_CONTRAST = 16  # grey levels of 255
 SMOOTHING = 1.0  # pixels
-SPECK = 1e-3  # of the image's area; smaller islands are dropped
+SPECK = 1e-3  # of the image's area; smaller islands are removed
 BRIDGE = 5  # pixels wide
 LEAST_SHIFT = 0.1  # pixels
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A phase in one piece, bool [x, y]: `bridges` tie its islands together and to the sides of
-    the image; `specks` were too small to tie."""
+    """A phase in one piece, bool [x, y]: `bridges` connect its islands with each other and with the
+    sides of the image; `specks` were too small."""
 
     phase: np.ndarray
     bridges: int
@@ -34,7 +35,7 @@ class Joined:
 
 
 def relief(design: Relief, image: Image.Image) -> Surface:
-    """The phase on a plate. Raises CephaloError for an image without two phases."""
+    """Return the phase on a plate. Raises CephaloError for an image without two phases."""
     height = design.base + design.height
     phase = phase_of(grey_values(image, pixels(design, height)), design.phase)
     distance = signed_distance(phase, design.size)
@@ -46,10 +47,10 @@ def relief(design: Relief, image: Image.Image) -> Surface:
 
 
 def extrusion(design: Extrusion, image: Image.Image) -> tuple[Surface, Joined]:
-    """The phase as walls, tied together, and mirrored in both directions.
+    """Return the phase as walls, connected, and mirrored in both directions.
 
-    Raises CephaloError for an image without two phases, and for a volume fraction that the walls
-    cannot have in one piece.
+    Raises CephaloError for an image without two phases, and for a volume fraction that connected
+    walls cannot have.
     """
     grey = grey_values(image, pixels(design, design.height) // 2)
     phase = phase_of(grey, design.phase)
@@ -68,8 +69,8 @@ def extrusion(design: Extrusion, image: Image.Image) -> tuple[Surface, Joined]:
 
 
 def piece_with(phase: np.ndarray, fraction: float) -> Joined:
-    """The phase grown or shrunk evenly until, in one piece, it is nearest to `fraction`
-    of the image."""
+    """Grow or shrink the phase evenly until, in one piece, it is nearest to `fraction` of the
+    image."""
     distance = outline_distance(phase)
     low, high = distance.min(), distance.max()
     best = in_one_piece(phase)
@@ -84,11 +85,12 @@ def piece_with(phase: np.ndarray, fraction: float) -> Joined:
 
 
 def in_one_piece(phase: np.ndarray) -> Joined:
-    """Tie the islands of a phase, each to what is nearest of the largest one, by straight bridges.
+    """Connect the islands of a phase by straight bridges, each to the nearest point of the largest
+    one.
 
-    The piece is tied to all four sides as well, so that mirrored copies meet.
+    The piece is connected to all four sides as well, so that mirrored copies meet.
     """
-    labelled: Any = ndimage.label(phase)  # scipy is not annotated: what it returns is guessed
+    labelled: Any = ndimage.label(phase)  # scipy has no annotations
     labels, count = labelled
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     areas[0] = 0
@@ -112,7 +114,8 @@ def in_one_piece(phase: np.ndarray) -> Joined:
 
 
 def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to it."""
+    """Return the pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to
+    it."""
     found: Any = ndimage.distance_transform_edt(~piece, return_indices=True)
     distance, nearest = found
     start = np.unravel_index(np.where(rest, distance, np.inf).argmin(), piece.shape)
@@ -120,19 +123,19 @@ def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], 
 
 
 def bridge(shape: tuple[int, int], start: tuple[int, ...], end: tuple[int, ...]) -> np.ndarray:
-    """A straight bar between two pixels."""
+    """Draw a straight bar between two pixels."""
     bar = np.zeros(shape, bool)
     bar[line(*start, *end)] = True
     return ndimage.binary_dilation(bar, np.ones((3, 3), int), iterations=BRIDGE // 2)
 
 
 def pixels(design: ImagePart, height: float) -> int:
-    """Pixels of the longer edge, so that the grid stays within its limit."""
+    """Return the number of pixels of the longer edge within the limit of the grid."""
     return int(min(MOST_PIXELS, (MOST_POINTS * design.size / height) ** (1 / 3)))
 
 
 def grey_values(image: Image.Image, edge: int) -> np.ndarray:
-    """Smoothed grey values, float [x, y] with y upward, at most `edge` pixels on a side.
+    """Return smoothed grey values, float [x, y] with y upward, at most `edge` pixels on a side.
 
     Raises CephaloError for an image that is too small or has no contrast.
     """
@@ -150,20 +153,21 @@ def grey_values(image: Image.Image, edge: int) -> np.ndarray:
 
 
 def phase_of(grey: np.ndarray, name: str) -> np.ndarray:
-    """The pixels of the bright or dark phase by Otsu's threshold (1979)."""
+    """Return the pixels of the bright or dark phase by Otsu's threshold (1979)."""
     bright = grey > threshold_otsu(grey)
     return bright if name == "bright" else ~bright
 
 
 def outline_distance(phase: np.ndarray) -> np.ndarray:
-    """Distance in pixels to the other phase, negative inside."""
+    """Return the distance in pixels to the other phase, negative inside."""
     inside: Any = ndimage.distance_transform_edt(phase)
     outside: Any = ndimage.distance_transform_edt(~phase)
     return outside - inside
 
 
 def signed_distance(phase: np.ndarray, size: float) -> np.ndarray:
-    """Distance in mm to the outline, negative inside, with one more pixel on each side."""
+    """Return the distance in mm to the outline, negative inside, with one more pixel on each
+    side."""
     distance = ndimage.gaussian_filter(outline_distance(phase), SMOOTHING)
     distance *= size / max(phase.shape)
     return np.pad(distance, 1, "edge").astype(np.float32)
@@ -172,7 +176,7 @@ def signed_distance(phase: np.ndarray, size: float) -> np.ndarray:
 def grid_over(
     phase: np.ndarray, design: ImagePart, height: float
 ) -> tuple[Axes, tuple[float, float, float], np.ndarray]:
-    """Axes, extent in mm and spacing of a grid with one column for each pixel."""
+    """Return axes, extent in mm and spacing of a grid with one column per pixel."""
     pixel = design.size / max(phase.shape)
     extent = (phase.shape[0] * pixel, phase.shape[1] * pixel, height)
     axes, spacing = grid(extent, pixel)

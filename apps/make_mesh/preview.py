@@ -1,10 +1,10 @@
-"""A picture of a mesh of small triangles, drawn in numpy."""
+"""Render an image of a mesh of small triangles in numpy."""
 
 import numpy as np
 import trimesh
 from PIL import Image
 
-EDGE = 800  # pixels; the picture is half of it, so that outlines are smooth
+EDGE = 800  # pixels; the image is scaled to half of it for smooth outlines
 FACES_AT_ONCE = 50_000
 AZIMUTH, ELEVATION = np.radians([-60.0, 30.0])  # of the viewer
 LIGHT = np.array([0.1, -0.6, 0.8])
@@ -12,10 +12,10 @@ COLOUR = np.array([214, 184, 134])
 
 
 def preview(mesh: trimesh.Trimesh) -> Image.Image:
-    """The part from above and aside, 400 x 400 pixels, in parallel projection.
+    """Render the part from above and the side, 400 x 400 pixels, in parallel projection.
 
-    Triangles that face the viewer are drawn from back to front, each as a lattice of points that
-    lie less than a pixel apart.
+    Triangles that face the viewer are drawn from back to front, each as a lattice of points less
+    than a pixel apart.
     """
     across = np.array([-np.sin(AZIMUTH), np.cos(AZIMUTH), 0])
     toward = np.array(
@@ -36,7 +36,7 @@ def preview(mesh: trimesh.Trimesh) -> Image.Image:
     order = np.argsort(near[faces].mean(1))
     front, faces = front[order], faces[order]
     light = np.clip(mesh.face_normals[front] @ (LIGHT / np.linalg.norm(LIGHT)), 0, 1)
-    # What lies further back is darker, so that walls stand out from those behind them.
+    # Darker with distance, so that walls contrast with those behind them.
     shades = (0.3 + 0.7 * light) * (0.5 + 0.5 * near[faces].mean(1))
     colours = (shades[:, None] * COLOUR).astype(np.uint8)
 
@@ -51,7 +51,7 @@ def preview(mesh: trimesh.Trimesh) -> Image.Image:
 
 
 def lattice(steps: int) -> np.ndarray:
-    """Barycentric weights, float [(steps + 1)(steps + 2) / 2, 3], of an even lattice."""
+    """Return barycentric weights, float [(steps + 1)(steps + 2) / 2, 3], of an even lattice."""
     i, j = np.mgrid[: steps + 1, : steps + 1]
     kept = i + j <= steps
     i, j = i[kept], j[kept]

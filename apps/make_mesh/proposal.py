@@ -1,4 +1,4 @@
-"""A design that a model proposes for a goal, after looking at an image."""
+"""Let a model propose a design for a goal, from an image."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def propose(
     tries: int,
     seed: int,
 ) -> tuple[Proposal, Surface]:
-    """A model's design for `goal`, and the solid that it makes.
+    """Return a model's design for `goal`, and its solid.
 
     The error of an invalid answer is printed and fed back to the model, which is asked again.
     Replies are cached in the SQLite file `replies`. Raises CephaloError if none of `tries` answers
@@ -80,5 +80,5 @@ def propose(
 
 
 def make(proposal: Proposal) -> Surface:
-    """The solid of a proposal. Raises CephaloError if it cannot be made."""
+    """Return the solid of a proposal. Raises CephaloError if it cannot be made."""
     return surface_with(solid_of(proposal.design), proposal.design.volume_fraction)

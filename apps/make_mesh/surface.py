@@ -1,4 +1,4 @@
-"""From a field to one closed surface with the requested volume."""
+"""Convert a field to one closed surface with the requested volume."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ TOLERANCE = 0.002  # of the volume fraction, relative
 REACHED = 0.02  # accepted error if no level comes closer
 MOST_STEPS = 20
 MOST_TRIANGLES = 3_000_000
-CLEARANCE = 0.02  # of the spacing: how near a vertex may come to a grid point
+CLEARANCE = 0.02  # of the spacing: minimum distance between a vertex and a grid point
 DECIMALS = 4  # of a coordinate in mm: 0.1 µm
 
 
@@ -25,8 +25,8 @@ DECIMALS = 4  # of a coordinate in mm: 0.1 µm
 class Surface:
     """One closed surface of a solid at a level.
 
-    `islands` and `hollows` are the bodies and the closed cavities that were left out,
-    `islands_volume` and `hollows_volume` their volumes in mm³.
+    `islands` and `hollows` are the removed bodies and closed cavities, `islands_volume` and
+    `hollows_volume` their volumes in mm³.
     """
 
     mesh: trimesh.Trimesh
@@ -40,18 +40,18 @@ class Surface:
 
 
 def surface_at(solid: Solid, level: float) -> Surface:
-    """The largest body at a level, without cavities. Raises CephaloError if it is empty."""
+    """Return the largest body at a level, without cavities. Raises CephaloError if it is empty."""
     return largest_body(solid, level, whole_volume(solid))
 
 
 def surface_with(solid: Solid, volume_fraction: float) -> Surface:
-    """The largest body at the level that gives it a volume fraction, within 2 % of that.
+    """Return the largest body at the level that gives it a volume fraction, within 2 %.
 
-    The volume is that of the mesh. Raises CephaloError if no level comes that close.
+    The volume is that of the mesh. Raises CephaloError if no level is close enough.
     """
     whole = whole_volume(solid)
     ordered = np.sort(solid.distance[solid.envelope < 0])
-    # The first guess counts grid points; from each mesh's volume follows how far that is off.
+    # The first guess counts grid points; each mesh's volume corrects it.
     points = whole / float(np.prod(solid.spacing)) / len(ordered)
     share = volume_fraction * points
     low, high = float(ordered[0]) - 1e-3, float(ordered[-1]) + 1e-3
@@ -77,14 +77,15 @@ def surface_with(solid: Solid, volume_fraction: float) -> Surface:
 
 
 def whole_volume(solid: Solid) -> float:
-    """The volume in mm³ that fractions are of."""
+    """Return the volume in mm³ that fractions are relative to."""
     if solid.whole is None:
         return solid.box_volume
     return float(closed_surface(solid.whole, solid).volume)
 
 
 def largest_body(solid: Solid, level: float, whole: float) -> Surface:
-    """The body with the most volume at a level. Cavities of the solid are other surfaces."""
+    """Return the body with the most volume at a level. Cavities of the solid are separate
+    surfaces."""
     mesh = closed_surface(solid.at(level), solid)
     labels = bodies(mesh)
     volumes = np.bincount(labels, weights=signed_volumes(mesh))
@@ -106,11 +107,12 @@ def largest_body(solid: Solid, level: float, whole: float) -> Surface:
 
 
 def closed_surface(field: np.ndarray, solid: Solid) -> trimesh.Trimesh:
-    """All surfaces of a field by marching cubes (Lewiner 2003), in mm, with normals outward.
+    """Return all surfaces of a field by marching cubes (Lewiner 2003), in mm, with outward normals.
 
     Raises CephaloError if the solid is empty, and if there are too many triangles.
     """
-    # Vertices away from the grid's points: no triangle vanishes when coordinates are rounded.
+    # Vertices are moved away from grid points, so that no triangle vanishes when coordinates are
+    # rounded.
     least = np.float32(CLEARANCE * solid.spacing.min())
     field = np.where(field < 0, np.minimum(field, -least), np.maximum(field, least))
     if not (field < 0).any():
@@ -125,7 +127,7 @@ def closed_surface(field: np.ndarray, solid: Solid) -> trimesh.Trimesh:
 
 
 def bodies(mesh: trimesh.Trimesh) -> np.ndarray:
-    """For each face, the number of the connected surface that it belongs to."""
+    """Return the number of the connected surface of each face."""
     a, b, c = mesh.faces.T
     count = len(mesh.vertices)
     rows, columns = np.concatenate([a, b]), np.concatenate([b, c])
@@ -134,6 +136,7 @@ def bodies(mesh: trimesh.Trimesh) -> np.ndarray:
 
 
 def signed_volumes(mesh: trimesh.Trimesh) -> np.ndarray:
-    """Volume in mm³ between each face and the origin; the sum over a closed surface is its own."""
+    """Return the volume in mm³ between each face and the origin; its sum over a closed surface is
+    the volume inside."""
     a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
     return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6

@@ -1,1 +1,1 @@
-"""Saved checkpoints in other programs than transformers."""
+"""Load saved checkpoints in other programs than transformers."""

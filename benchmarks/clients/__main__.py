@@ -29,7 +29,7 @@ NEW_TOKENS = 12
 
 
 class Answer(NamedTuple):
-    """A greedy answer, without a blank before it, and how many tokens its prompt has."""
+    """A greedy answer, without a leading blank, and the number of tokens of its prompt."""
 
     text: str
     prompt_tokens: int
@@ -40,8 +40,8 @@ def main() -> int:
 
     Returns the exit code: 1 if mistral.rs is missing or answers a text in another way.
     """
-    os.environ["MISTRALRS_CPU_KV_F32"] = "1"  # or the cache has float16
-    os.environ.setdefault("RUST_LOG", "error")  # or its log goes to where the table does
+    os.environ["MISTRALRS_CPU_KV_F32"] = "1"  # otherwise the cache has float16
+    os.environ.setdefault("RUST_LOG", "error")  # otherwise its log is mixed with the table
     try:
         import mistralrs
     except ImportError:
@@ -70,14 +70,14 @@ def main() -> int:
 
 
 def verdict(own: Answer, last: Answer, other: Answer) -> str:
-    """What the table says of an answer of mistral.rs beside those of transformers."""
+    """Return the table's entry for an answer of mistral.rs, compared with those of transformers."""
     if own.text == other.text:
         return "same"
     return "last layer" if last.text == other.text else "other"
 
 
 def pictures(folder: Path, white: int) -> dict[str, Path]:
-    """Files of a noisy landscape that has to be scaled, and of a white square that has not."""
+    """Write a noisy landscape that has to be scaled, and a white square that has not."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     found = {"noise": Image.fromarray(noise), "white": Image.new("RGB", (white, white), "white")}
     for name, picture in found.items():
@@ -88,7 +88,7 @@ def pictures(folder: Path, white: int) -> dict[str, Path]:
 def ask_transformers(
     folder: Path, family: Family, asked: dict[str, Path | None], last_layer: bool = False
 ) -> dict[str, Answer]:
-    """Greedy answers of transformers, by what is asked about."""
+    """Return greedy answers of transformers, by question."""
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     if last_layer:
         family.use_last_layer(model)
@@ -115,7 +115,7 @@ def ask_transformers(
 def ask_mistralrs(
     mistralrs: Any, folder: Path, family: Family, asked: dict[str, Path | None]
 ) -> dict[str, Answer]:
-    """Greedy answers of mistral.rs, by what is asked about."""
+    """Return greedy answers of mistral.rs, by question."""
     template = folder / "strings.jinja"
     if family.template:
         template.write_text(family.template, encoding="utf-8")
@@ -127,7 +127,7 @@ def ask_mistralrs(
         ),
         jinja_explicit=str(template) if family.template else None,
         no_paged_attn=True,
-        prefix_cache_n=0,  # each prompt is read whole
+        prefix_cache_n=0,  # processes each prompt completely
     )
     answers = {}
     for kind, path in asked.items():

@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the families, as mistral.rs can read them."""
+"""Create tiny checkpoints of the families that mistral.rs can read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 TEXTS = ["Scanning electron micrograph of nacre: aragonite tablets in rows under tension."] * 20
-# The weights of tiny models are so small that they answer the same to everything. Scaled by this,
-# the layers of the decoder change what goes through them.
+# The weights of tiny models are so small that all answers are equal. With this scale, the layers of
+# the decoder change their input.
 LIVELINESS = 5
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is made, and how mistral.rs is asked.
+    """How a family is created, and how mistral.rs is queried.
 
     Attributes:
-        make: writes a checkpoint into a folder.
-        architecture: its name in mistral.rs.
-        tag: what mistral.rs needs in front of a question about an image to have the prompt of
+        make: Writes a checkpoint to a folder.
+        architecture: Its name in mistral.rs.
+        tag: What mistral.rs needs in front of a question about an image for the prompt of
             transformers: the tag of the image, which it does not write, or the blank that
             transformers' Idefics2 writes after an image.
-        doubled: what mistral.rs writes twice at the beginning of a prompt with images, when it
-            reads its own tokens again as text.
-        white: the edge in pixels of an image that is not scaled.
-        use_last_layer: has a model of transformers take the last layer of CLIP, for families
-            whose last but one is meant: mistral.rs 0.9.5 counts from an end that is one further.
-        template: a chat template for mistral.rs, which flattens contents of text alone to strings.
+        doubled: What mistral.rs writes twice at the start of a prompt with images, when it reads
+            its own tokens again as text.
+        white: The edge in pixels of an image that is not scaled.
+        use_last_layer: Makes a model of transformers use the last layer of CLIP, for families that
+            need the last but one: mistral.rs 0.9.5 is off by one.
+        template: A chat template for mistral.rs, which flattens contents of text alone to strings.
     """
 
     make: Callable[[Path], None]
@@ -54,8 +54,7 @@ class Family:
 def finish(folder: Path, model: Any) -> None:
     """Scale the matrices of the decoder's layers by `LIVELINESS`, and save the model.
 
-    Beside its processor comes the older preprocessor_config.json, in which mistral.rs looks
-    for how images are prepared.
+    The older preprocessor_config.json, which mistral.rs reads, is saved beside its processor.
     """
     with torch.no_grad():
         for parameter in model.get_decoder().layers.parameters():
@@ -67,7 +66,7 @@ def finish(folder: Path, model: Any) -> None:
 
 
 def make_phi3_v(folder: Path) -> None:
-    """A tiny decoder with a CLIP tower of the published size, which mistral.rs takes it to have."""
+    """Create a tiny decoder with a CLIP tower of the published size, which mistral.rs assumes."""
     make_tiny_phi3_v(folder, TEXTS)
     processor = Phi3VProcessor.from_pretrained(folder)
     processor.image_processor = Phi3VImageProcessor(num_crops=1)  # CLIP is slow on a CPU
@@ -82,13 +81,13 @@ def make_phi3_v(folder: Path) -> None:
 
 
 def make_idefics2(folder: Path, seed: int = 0, layers: int = 2) -> None:
-    """A tiny Idefics2."""
+    """Create a tiny Idefics2."""
     make_tiny_idefics2(folder, TEXTS, seed, layers)
     finish(folder, AutoModelForImageTextToText.from_pretrained(folder))
 
 
 def make_merged_idefics2(folder: Path) -> None:
-    """Two tiny Idefics2 stacked as the recipes of 8b models stack them, into five layers."""
+    """Stack two tiny Idefics2 as the recipes of 8b models do, to five layers."""
     parts = []
     for seed, layer_range in enumerate(([0, 3], [1, 3])):
         source = folder.with_name(f"{folder.name}_{seed}")
@@ -99,9 +98,9 @@ def make_merged_idefics2(folder: Path) -> None:
 
 
 def make_llava_next(folder: Path) -> None:
-    """A tiny LLaVA-NeXT, with the published names of the weights of its vision tower.
+    """Create a tiny LLaVA-NeXT, with the published names of its vision tower's weights.
 
-    transformers reads both, but writes its own, which mistral.rs does not know.
+    transformers reads both names, but writes its own, which mistral.rs does not know.
     """
     make_tiny_llava_next(folder, TEXTS)
     finish(folder, AutoModelForImageTextToText.from_pretrained(folder))
@@ -112,12 +111,12 @@ def make_llava_next(folder: Path) -> None:
 
 
 def use_last_layer_of_phi3_v(model: Any) -> None:
-    """Have `model` take all layers of CLIP."""
+    """Make `model` use all layers of CLIP."""
     model.model.vision_embed_tokens.clip_layers = model.config.vision_config.num_hidden_layers
 
 
 def use_last_layer_of_llava_next(model: Any) -> None:
-    """Have `model` take all layers of CLIP."""
+    """Make `model` use all layers of CLIP."""
     model.config.vision_feature_layer = -1
 
 

@@ -1,1 +1,1 @@
-"""What many machines need: measured rates, a plan, a simulated Slurm."""
+"""Plan runs on many machines: measured rates, a plan, a simulated Slurm."""

@@ -1,9 +1,9 @@
-"""Measure what extraction of many papers needs: `measured.yaml` holds what this prints.
+"""Measure the cost of extracting many papers; `measured.yaml` has the output.
 
     python -m benchmarks.cluster.measure ../shared/bench/real/pdf
 
-Times are seconds of processor time, which other work on the machine changes least; seconds by the
-clock stand beside them, and their ratio within one run tells what another worker adds.
+Times are seconds of CPU time, which depend least on other load; wall times are given as well, and
+their ratio within one run shows the gain by another worker.
 """
 
 import json
@@ -37,10 +37,10 @@ def extract(
     papers: Annotated[Path, typer.Argument(help="Folder of PDF files.")],
     workers: Annotated[list[int] | None, typer.Option(help="Of a task; repeatable.")] = None,
 ) -> None:
-    """Print, as JSON, seconds of each document, and what a task with each number of workers needs.
+    """Print, as JSON, seconds of each document, and the cost of a task with each number of workers.
 
     The last lines are tasks of one worker: with small chunks, whose pools of workers start more
-    often, and one whose chunks a killed task had begun, so that it reads each document alone.
+    often, and one whose chunks a killed task had started, so that it reads each document alone.
     """
     from cephalo.dataset_scripts.cluster.extraction import CHUNK
 
@@ -51,7 +51,7 @@ def extract(
 
 
 def document_seconds(papers: Path) -> list[float]:
-    """Seconds of processor time for each document, in one worker."""
+    """Return the CPU seconds of each document in one worker."""
     from cephalo.dataset_scripts.common.workers import worker_pool
 
     files = sorted(papers.rglob("*.pdf"))
@@ -63,7 +63,7 @@ def document_seconds(papers: Path) -> list[float]:
 
 
 def time_document(path: Path, folder: Path) -> float:
-    """Seconds of processor time to read a document and write its shards; run in a worker."""
+    """Return the CPU seconds of reading a document and writing its shards; called in a worker."""
     from cephalo.dataset_scripts.common.inputs import file_sha256
     from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
@@ -74,7 +74,8 @@ def time_document(path: Path, folder: Path) -> float:
 
 
 def run_task(papers: Path, workers: int, chunk: int, begun: bool) -> dict[str, Any]:
-    """What a task that reads all papers in chunks, as `cephalo extract --slurm` does, needs."""
+    """Return the cost of a task that reads all papers in chunks, as `cephalo extract --slurm`
+    does."""
     from cephalo.dataset_scripts.cluster.extraction import dump, record
     from cephalo.dataset_scripts.cluster.manifest import list_files
     from cephalo.dataset_scripts.cluster.runs import Run

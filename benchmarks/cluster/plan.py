@@ -1,11 +1,11 @@
-"""What 10 thousand, a million and ten million papers need, from what `measured.yaml` holds.
+"""Estimate the resources for 10 thousand, a million and ten million papers.
 
     python -m benchmarks.cluster.plan
     python -m benchmarks.cluster.plan --set nodes=40 --set gpu_hour=2.5
     python -m benchmarks.cluster.plan --figure docs/scale-throughput.png
 
-Rates are measured, each by the command beside it; prices, the cluster, its failures and a served
-model's speed are assumptions, which --set changes.
+Rates are from `measured.yaml`, each with its command; prices, the cluster, its failures and a
+served model's speed are assumptions, which --set changes.
 """
 
 import sys
@@ -31,9 +31,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 MEASURED = Path(__file__).with_name("measured.yaml")
 SIZES = (10_000, 1_000_000, 10_000_000)
-TASKS_A_SLOT = 16  # for each that runs at a time, as `sweep` recommends
+TASKS_A_SLOT = 16  # per concurrent task, as `sweep` recommends
 SWEPT_CHUNKS = (16, 64, 256)
-SWEPT_TASKS = ((4, 1), (4, 4), (4, 16), (1, 1), (1, 4))  # cores of a task; tasks for each at a time
+SWEPT_TASKS = ((4, 1), (4, 4), (4, 16), (1, 1), (1, 4))  # cores per task; tasks per concurrent task
 SWEPT = 1_000_000  # papers
 SEEDS = 3
 
@@ -48,32 +48,32 @@ class Ground:
 
     @property
     def slots(self) -> int:
-        """Tasks at a time on the assumed cluster."""
+        """The number of concurrent tasks on the assumed cluster."""
         return int(self.assumed["nodes"] * self.assumed["cores_a_node"] // self.workers)
 
     @property
     def workers(self) -> int:
-        """Cores of a task."""
+        """The cores per task."""
         return int(self.assumed["cores_a_task"])
 
     def each(self, name: str) -> float:
-        """A figure of the extraction for one paper."""
+        """Return a value of the extraction per paper."""
         return self.measured["extract"][name] / self.measured["extract"]["documents"]
 
     @property
     def overhead(self) -> float:
-        """CPU seconds for each chunk besides reading: its pool of workers starts."""
+        """The CPU seconds per chunk besides reading, for starting the pool of workers."""
         facts = self.measured["extract"]
         small = facts["small_chunks"]
         return (small["cpu_seconds"] - facts["cpu_seconds"]) / (small["chunks"] - 1)
 
     def per_figure(self, name: str) -> float:
-        """A figure of the refinement for one figure."""
+        """Return a value of the refinement per figure."""
         return self.measured["refine"][name] / self.measured["refine"]["figures"]
 
 
 def load_ground(changes: list[str] | None = None) -> Ground:
-    """`measured.yaml`, with assumptions changed by `NAME=VALUE`. Raises CephaloError."""
+    """Load `measured.yaml`, with assumptions changed by `NAME=VALUE`. Raises CephaloError."""
     found = yaml.safe_load(MEASURED.read_text(encoding="utf-8"))
     assumed = {name: float(one["value"]) for name, one in found["assumed"].items()}
     for change in changes or []:
@@ -92,12 +92,12 @@ def load_ground(changes: list[str] | None = None) -> Ground:
 def simulate(
     ground: Ground, papers: int, tasks: int, chunk: int = CHUNK, seed: int = 0, slots: int = 0
 ) -> SimulatedRun:
-    """The extraction of some papers on the assumed cluster, or on so many slots of it that never
+    """Simulate the extraction of some papers on the assumed cluster, or on `slots` of it that never
     fail."""
     facts = ground.measured["extract"]
     seconds = facts["document_seconds"]
     chunks = draw_chunks(seconds, papers, chunk, ground.workers, ground.overhead, seed)
-    # By one worker in place of the task's; what it needs less is the noise of the measurement.
+    # With one worker instead of the task's; smaller values are noise of the measurement.
     again = ground.workers * max(1.0, facts["cpu_seconds_begun_before"] / facts["cpu_seconds"])
     startup = ground.measured["agreement"]["startup_seconds"]
     if slots:
@@ -121,13 +121,13 @@ def simulate(
 
 
 def table(title: str, head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown under a bold title."""
+    """Format a Markdown table with a bold title."""
     lines = [f"**{title}**", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
 
 
 def rates(ground: Ground) -> str:
-    """What was measured, and by which command."""
+    """Format what was measured, and by which command."""
     facts, refine = ground.measured["extract"], ground.measured["refine"]
     two = facts["pages"] / facts["cpu_seconds_two_workers"]
     again = facts["cpu_seconds_begun_before"] / facts["cpu_seconds"]
@@ -171,27 +171,27 @@ def rates(ground: Ground) -> str:
 
 
 def paper_sizes(ground: Ground) -> str:
-    """The bytes of a paper's file, figures and text."""
+    """Format the bytes of a paper's file, figures and text."""
     sizes = [ground.each(f"bytes_{name}") / 1e6 for name in ("read", "figures", "text")]
     return ", ".join(f"{size:.2f}" for size in sizes) + " MB"
 
 
 def assumptions(ground: Ground) -> str:
-    """What is assumed, and why."""
+    """Format the assumptions and their reasons."""
     rows = [[name, f"{ground.assumed[name]:g}", ground.reasons[name]] for name in ground.assumed]
     return table("Assumed, not measured", ["name", "value", "unit and reason"], rows)
 
 
 @dataclass(frozen=True)
 class Need:
-    """What some papers need."""
+    """The resources for some papers."""
 
     papers: int
     pages: float
     figures: float
     tasks: int
     outcome: SimulatedRun
-    core_hours: float  # that are paid for: all cores of the array, or of as much as it fills
+    core_hours: float  # paid core hours: all cores of the array, or the part that it fills
     gigabytes: dict[str, float]
     requests: float
     prompt_tokens: float
@@ -201,7 +201,7 @@ class Need:
 
 
 def need(ground: Ground, papers: int) -> Need:
-    """What `papers` papers need."""
+    """Return the resources for `papers` papers."""
     assumed = ground.assumed
     tasks = min(TASKS_A_SLOT * ground.slots, -(-papers // CHUNK))
     outcome = simulate(ground, papers, tasks)
@@ -234,7 +234,7 @@ def need(ground: Ground, papers: int) -> Need:
 
 
 def extraction(ground: Ground, needs: list[Need]) -> str:
-    """Cores and hours."""
+    """Format cores and hours."""
     rows = []
     for one in needs:
         work = one.papers * ground.each("cpu_seconds") / 3600
@@ -250,12 +250,12 @@ def extraction(ground: Ground, needs: list[Need]) -> str:
 
 
 def lasts(seconds: float) -> str:
-    """A time in minutes, or in hours where it is long."""
+    """Format a time in minutes, or in hours if it is long."""
     return f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.0f} min"
 
 
 def storage(needs: list[Need]) -> str:
-    """Gigabytes."""
+    """Format gigabytes."""
     head = ["papers", "PDF files", "figures", "text", "conversations", "all"]
     rows = [
         [f"{one.papers:,}"]
@@ -266,7 +266,7 @@ def storage(needs: list[Need]) -> str:
 
 
 def refinement(ground: Ground, needs: list[Need]) -> str:
-    """Requests, tokens, and hours of assumed GPUs."""
+    """Format requests, tokens, and hours of assumed GPUs."""
     head = ["papers", "figures", "requests", "prompt tokens", "completion tokens (assumed)"]
     head += ["GPU hours (assumed)", "GPUs for a week"]
     rows = []
@@ -279,7 +279,7 @@ def refinement(ground: Ground, needs: list[Need]) -> str:
 
 
 def publication(ground: Ground, needs: list[Need]) -> str:
-    """CPU hours on one core: by the paper, and by the pair of images."""
+    """Format CPU hours on one core: per paper, and per pair of images."""
     facts, rows = ground.measured["publish"], []
     for one in needs:
         hours = f"{one.publish_hours:,.1f}"
@@ -289,7 +289,7 @@ def publication(ground: Ground, needs: list[Need]) -> str:
 
 
 def money(ground: Ground, needs: list[Need]) -> str:
-    """Dollars at the assumed prices."""
+    """Format dollars at the assumed prices."""
     rows = []
     for one in needs:
         refining = one.figures * ground.per_figure("cpu_seconds") / 3600
@@ -304,7 +304,7 @@ def money(ground: Ground, needs: list[Need]) -> str:
 
 
 def sweep(ground: Ground) -> str:
-    """Makespan, the share of all cores' time that is reading, and what is lost."""
+    """Format the makespan, the share of all cores' time spent reading, and the losses."""
     reading = SWEPT * np.mean(ground.measured["extract"]["document_seconds"])
     rows = []
     for cores, times in SWEPT_TASKS:
@@ -324,7 +324,7 @@ def sweep(ground: Ground) -> str:
 
 
 def agreement(ground: Ground) -> str:
-    """The two-node run, measured and simulated."""
+    """Format the two-node run, measured and simulated."""
     rows = []
     for run in ground.measured["agreement"]["runs"]:
         cells = [
@@ -337,7 +337,7 @@ def agreement(ground: Ground) -> str:
 
 
 def tables(ground: Ground) -> list[str]:
-    """All tables of the plan."""
+    """Return all tables of the plan."""
     needs = [need(ground, papers) for papers in SIZES]
     found = [rates(ground), extraction(ground, needs), storage(needs)]
     found += [refinement(ground, needs), publication(ground, needs)]

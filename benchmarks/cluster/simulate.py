@@ -1,9 +1,9 @@
-"""A job array with stragglers and failures, simulated: how long it takes and what is lost.
+"""Simulate a job array with stragglers and failures: its duration and losses.
 
-What is simulated is what `cephalo extract --slurm` does: task r of T reads the chunks r, r + T,
-... one after the other; a chunk in work is lost with its task, and is read document by document
-the next time; a task that was killed waits until the array has ended and the command is given
-again, one whose node was lost is queued again by Slurm after some time.
+The model is `cephalo extract --slurm`: task r of T reads the chunks r, r + T, ... in turn; a chunk
+in progress is lost with its task, and is read document by document the next time; a killed task
+waits until the array has ended and the command is run again; one whose node was lost is requeued by
+Slurm after some time.
 """
 
 import heapq
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Cluster:
-    """Nodes that each run so many tasks at a time, some of them slower.
+    """Nodes that each run some tasks at a time, some of them slower.
 
-    `speeds` divides the seconds of a chunk, node by node; without any, all are 1.
+    `speeds` divides the seconds of a chunk, by node; empty if all are 1.
     """
 
     nodes: int
@@ -29,39 +29,39 @@ class Cluster:
 
     @property
     def slots(self) -> int:
-        """Tasks at a time."""
+        """The number of concurrent tasks."""
         return self.nodes * self.tasks_a_node
 
     def speed(self, node: int) -> float:
-        """How fast a node is."""
+        """Return the speed of a node."""
         return self.speeds[node] if self.speeds else 1.0
 
 
 @dataclass(frozen=True)
 class Failures:
-    """What goes wrong, at known seconds or by chance, and how long it takes to go on; seconds.
+    """Failures at given seconds or at random, and the delays that they cause; in seconds.
 
-    `kills` are (second, rank) of tasks that end, `losses` (second, node) of nodes that do. The
-    means are of exponential times: of a task's running until it is killed, of a node's being up
-    until it is lost.
+    `kills` are (second, rank) of killed tasks, `losses` (second, node) of lost nodes. The means are
+    of exponential distributions: the running time of a task until it is killed, and the uptime of a
+    node until it is lost.
     """
 
     kills: tuple[tuple[float, int], ...] = ()
     losses: tuple[tuple[float, int], ...] = ()
     mean_to_kill: float = float("inf")
     mean_to_loss: float = float("inf")
-    detection: float = 30.0  # from a node's loss until Slurm lets its tasks start again
-    repair: float = 3600.0  # from a node's loss until it takes tasks again
-    resubmission: float = 0.0  # from an array's end until what is missing is submitted
+    detection: float = 30.0  # from a node's loss until Slurm can restart its tasks
+    repair: float = 3600.0  # from a node's loss until it accepts tasks again
+    resubmission: float = 0.0  # from an array's end until the rest is submitted
 
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """Seconds until the last chunk was done, and what they were used for.
+    """Seconds until the last chunk is done, and their use.
 
-    `work` is the seconds of chunks that were done, `lost` those of chunks that were not, or were
-    read slower because they had been begun before; `efficiency` is the share of all slots' time
-    that would be needed without any of that, start-ups, waiting, slow nodes.
+    `work` is the seconds of finished chunks, `lost` those of unfinished chunks and of slower second
+    reads; `efficiency` is the share of all slots' time that would be needed without these,
+    start-ups, waiting and slow nodes.
     """
 
     makespan: float
@@ -75,17 +75,17 @@ class SimulatedRun:
 
 @dataclass
 class SimulatedTask:
-    """A task of the array: its chunks that are not done, and what it does just now."""
+    """A task of the array: its unfinished chunks, and its current activity."""
 
     chunks: deque[int]
     node: int | None = None  # None while it waits
-    attempt: int = 0  # counts ends, so that events of an ended attempt are known
-    began: float = 0.0  # second at which the chunk in work, or the start-up, began
+    attempt: int = 0  # counts ends, to recognize events of an ended attempt
+    began: float = 0.0  # second at which the current chunk, or the start-up, began
     in_chunk: bool = False
 
 
 class Simulation:
-    """One run of an array; `run` gives its outcome."""
+    """One run of an array; `run` returns its outcome."""
 
     def __init__(
         self,
@@ -97,10 +97,11 @@ class Simulation:
         again: float = 1.0,
         seed: int = 0,
     ) -> None:
-        """Chunk n takes `chunk_seconds[n]`, and `again` times as long if it was begun before.
+        """Create a simulation. Chunk n takes `chunk_seconds[n]`, and `again` times as long on a
+        second attempt.
 
-        `startup` seconds pass from a slot's being free until its task reads. `seed` is of the
-        failures by chance.
+        `startup` is the seconds between a free slot and the first read of a task. `seed` is that of
+        random failures.
         """
         self.seconds, self.cluster, self.startup = chunk_seconds, cluster, startup
         self.failures, self.again = failures or Failures(), again
@@ -110,7 +111,7 @@ class Simulation:
             for rank in range(min(tasks, len(chunk_seconds)))
         ]
         self.waiting = deque(range(len(self.tasks)))
-        self.alive = len(self.tasks)  # waiting, running, or on a lost node and not yet noticed
+        self.alive = len(self.tasks)  # waiting, running, or on a lost node and not detected yet
         self.failed: set[int] = set()  # killed, until the next submission
         self.free = [cluster.tasks_a_node] * cluster.nodes
         self.up = [True] * cluster.nodes
@@ -123,7 +124,7 @@ class Simulation:
         self.order = itertools.count()  # of events at the same second
 
     def run(self) -> SimulatedRun:
-        """Let events happen until all chunks are done."""
+        """Process events until all chunks are done."""
         for second, rank in self.failures.kills:
             self.at(second, self.kill, rank, None)
         for second, node in self.failures.losses:
@@ -145,13 +146,13 @@ class Simulation:
         )
 
     def at(self, second: float, event, *arguments) -> None:
-        """Let an event happen at a second."""
+        """Schedule an event."""
         heapq.heappush(self.events, (second, next(self.order), event, arguments))
 
     # --- what happens
 
     def fill(self) -> None:
-        """Start waiting tasks, in order, where slots are free."""
+        """Start waiting tasks, in order, on free slots."""
         for node in range(self.cluster.nodes):
             while self.waiting and self.up[node] and self.free[node]:
                 self.free[node] -= 1
@@ -167,7 +168,7 @@ class Simulation:
             self.at(second, self.kill, rank, task.attempt)
 
     def next_chunk(self, rank: int, attempt: int) -> None:
-        """Begin a task's next chunk, or end the task."""
+        """Start a task's next chunk, or end the task."""
         task = self.tasks[rank]
         if task.attempt != attempt:
             return
@@ -180,12 +181,12 @@ class Simulation:
             self.leave()
 
     def takes(self, chunk: int, node: int) -> float:
-        """Seconds of a chunk on a node."""
+        """Return the seconds of a chunk on a node."""
         times = self.again if chunk in self.begun else 1.0
         return times * self.seconds[chunk] / self.cluster.speed(node)
 
     def finish(self, rank: int, attempt: int) -> None:
-        """A task's chunk is done."""
+        """Finish a task's chunk."""
         task = self.tasks[rank]
         if task.attempt != attempt:
             return
@@ -197,7 +198,7 @@ class Simulation:
         self.next_chunk(rank, attempt)
 
     def kill(self, rank: int, attempt: int | None) -> None:
-        """A task is killed, if it runs; `attempt` None: whichever runs."""
+        """Kill a task, if it runs; with `attempt` None, whichever attempt runs."""
         task = self.tasks[rank]
         if task.node is None or attempt not in (None, task.attempt):
             return
@@ -207,7 +208,7 @@ class Simulation:
         self.leave()
 
     def lose(self, node: int) -> None:
-        """A node is lost with its tasks, which are queued again when that is noticed."""
+        """Lose a node with its tasks, which are requeued once that is detected."""
         if not self.up[node]:
             return
         self.losses += 1
@@ -219,12 +220,12 @@ class Simulation:
         self.at(self.now + self.failures.repair, self.return_node, node)
 
     def requeue(self, ranks: list[int]) -> None:
-        """Tasks of a lost node wait again."""
+        """Requeue the tasks of a lost node."""
         self.waiting.extend(ranks)
         self.fill()
 
     def return_node(self, node: int) -> None:
-        """A lost node takes tasks again."""
+        """Let a lost node accept tasks again."""
         self.up[node] = True
         self.lose_by_chance(node)
         self.fill()
@@ -236,7 +237,7 @@ class Simulation:
             self.at(second, self.lose, node)
 
     def stop(self, rank: int) -> None:
-        """Take a task from its node; a chunk in work is lost."""
+        """Remove a task from its node; a chunk in progress is lost."""
         task = self.tasks[rank]
         if task.in_chunk and task.chunks:
             self.begun.add(task.chunks[0])
@@ -246,8 +247,7 @@ class Simulation:
         task.attempt += 1
 
     def leave(self) -> None:
-        """A task has ended: another takes its slot, or, after the last one, the command is given
-        again for what is missing."""
+        """End a task: another one takes its slot, or, after the last one, the rest is submitted."""
         self.alive -= 1
         self.fill()
         if not self.alive and self.failed:
@@ -270,9 +270,9 @@ def draw_chunks(
     overhead: float = 0.0,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Seconds of each chunk of `chunk` documents whose seconds are drawn from those given.
+    """Draw the seconds of chunks of `chunk` documents from given seconds of documents.
 
-    The workers of a task take one document after the other; `overhead` is for each chunk.
+    The workers of a task take one document at a time; `overhead` is per chunk.
     """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(np.asarray(document_seconds, float), size=documents)

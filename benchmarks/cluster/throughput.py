@@ -1,4 +1,4 @@
-"""Throughput against workers, simulated, with what was measured on it: the figure of the plan."""
+"""Plot simulated throughput against workers, with the measurements: the figure of the plan."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 PAPERS = {10_000: "tab:blue", 1_000_000: "tab:orange"}
 SIZES = {"ks": 6, "r+": 11}  # of markers, in points
-TASKS = 4  # for each worker
+TASKS = 4  # per worker
 WORKERS = tuple(2**power for power in range(11))
 
 
 def draw(ground: "Ground", path: Path) -> None:
-    """Draw pages a second, and the share of what as many workers could read, into a PNG file.
+    """Draw pages per second, and the share of the maximum for as many workers, to a PNG file.
 
-    Tasks have one core each here. The arrays that were measured were small, so that start-up
-    weighs more in them than in any line.
+    Tasks have one core each here. The measured arrays were small, so that start-up has more weight
+    than in the simulated lines.
     """
     from matplotlib.figure import Figure
 
@@ -61,9 +61,9 @@ def draw(ground: "Ground", path: Path) -> None:
 
 
 def shares(ground: "Ground", papers: int, failing: bool) -> tuple[NDArray, NDArray]:
-    """Numbers of workers, and for each the share of their time that chunks need.
+    """Return numbers of workers, and for each the share of their time that chunks need.
 
-    With stragglers and failures from two nodes on.
+    From two nodes on, with stragglers and failures.
     """
     from benchmarks.cluster.plan import simulate
 
@@ -78,5 +78,5 @@ def shares(ground: "Ground", papers: int, failing: bool) -> tuple[NDArray, NDArr
 
 
 def one_core(ground: "Ground", nodes: int) -> "Ground":
-    """The same with tasks of one core, on so many nodes."""
+    """Return the same with tasks of one core, on `nodes` nodes."""
     return replace(ground, assumed=ground.assumed | {"cores_a_task": 1.0, "nodes": float(nodes)})

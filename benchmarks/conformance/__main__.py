@@ -1,4 +1,4 @@
-"""`python -m benchmarks.conformance`: run, count, and fail on what is not listed."""
+"""`python -m benchmarks.conformance`: run, count, and fail on unlisted failures."""
 
 import argparse
 import importlib.metadata
@@ -24,11 +24,11 @@ TEST_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Suite:
-    """Test modules to run with those of one library, and our helpers by where they go.
+    """Test modules to run with those of one library, and our helpers by target path.
 
-    Of their tests those are run that pytest's `-k` selects with `keyword`. `stand_ins` are helpers
-    for what an archive may lack. `arguments` are pytest's. `yardstick` are those modules whose
-    failures do not count, as they are about the library's own classes.
+    The tests are those that pytest's `-k` selects with `keyword`. `stand_ins` are helpers for what
+    an archive may lack. `arguments` are pytest's. Failures of the `yardstick` modules do not count,
+    since they concern the library's own classes.
     """
 
     library: str
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def archive(library: str, folder: Path) -> Path:
-    """The library's source archive from PyPI, at the installed version."""
+    """Return the library's source archive from PyPI, at the installed version."""
     version = importlib.metadata.version(library)
     path = folder / f"{library}-{version}.tar.gz"
     if not path.exists():
@@ -120,7 +120,7 @@ def archive(library: str, folder: Path) -> Path:
 
 
 def unpack(suite: Suite, path: Path, work: Path) -> Path:
-    """Unpack the tests of an archive and put our helpers beside them. Returns their folder."""
+    """Unpack the tests of an archive and add our helpers. Returns their folder."""
     with tarfile.open(path) as file:
         file.extractall(work, filter="data")
     tests = next(work.glob("*/tests"))
@@ -163,7 +163,7 @@ def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> 
 
 
 def tokens(tests: Path) -> dict[str, str]:
-    """The tokens of the users that huggingface_hub's tests name."""
+    """Return the tokens of the users in huggingface_hub's tests."""
     path = tests / "testing_constants.py"
     if not path.exists():
         return {}
@@ -188,14 +188,14 @@ def environment_of(
 
 
 def out_of_scope(library: str) -> list[list[str]]:
-    """Patterns of test names, each with the reason why such tests are not run."""
+    """Return patterns of test names, each with the reason why such tests are not run."""
     lines = (HERE / "out_of_scope.tsv").read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return [row[1:] for row in rows if row[0] == library]
 
 
 def tell(suite: Suite, results: list[Result], show: bool) -> int:
-    """Print the counts and the failures. Returns the number of what may not be."""
+    """Print the counts and the failures. Returns the number of unexpected failures."""
     yardstick = tuple(f"tests/test_{name}.py:" for name in suite.yardstick)
     measures = [result for result in results if yardstick and result.test.startswith(yardstick)]
     ours = [result for result in results if result not in measures]

@@ -1,4 +1,4 @@
-"""What the results of a run come to: counts, failures, and whether they are good enough."""
+"""Summarize the results of a run: counts, failures, and whether they are acceptable."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ ALLOWANCE = 10
 
 @dataclass(frozen=True)
 class Result:
-    """How a test ended: its name as pytest gives it, its outcome, and what there is to say."""
+    """The result of a test: its name in pytest, its outcome, and details."""
 
     test: str
     outcome: str
@@ -19,15 +19,15 @@ class Result:
 
     @property
     def case(self) -> str:
-        """Module and class, `test_ours.py::Phi3V`."""
+        """Return module and class: `test_ours.py::Phi3V`."""
         return self.test.partition("/")[2].rpartition("::")[0] or self.test
 
 
 def outcomes(lines: list[list[str]]) -> list[Result]:
-    """One result for each test of recorded lines.
+    """Return one result for each test of recorded lines.
 
-    A test that passes and then fails while it is torn down has two lines. One with subtests has
-    more, of which the last, about the whole, may say that it passed. The first failure counts.
+    A test that passes and then fails in its teardown has two lines. One with subtests has more, of
+    which the last, about the whole, may be a success. The first failure counts.
     """
     found: dict[str, Result] = {}
     for test, outcome, text in lines:
@@ -37,12 +37,12 @@ def outcomes(lines: list[list[str]]) -> list[Result]:
 
 
 def failures(results: list[Result]) -> list[Result]:
-    """The tests that failed, or could not be run."""
+    """Return the tests that failed, or could not be run."""
     return [result for result in results if result.outcome in FAILED]
 
 
 def by_class(results: list[Result]) -> str:
-    """The counts of each test case as a table."""
+    """Format the counts of each test case as a table."""
     counts: dict[str, Counter[str]] = {}
     for result in results:
         outcome = "failed" if result.outcome in FAILED else result.outcome
@@ -55,11 +55,11 @@ def by_class(results: list[Result]) -> str:
 
 
 def too_long(listed: int, yardstick: int) -> str | None:
-    """What is wrong with the length of the list of our tests, if anything.
+    """Return what is wrong with the length of the list of our tests, or None.
 
     Args:
-        listed: our tests that are not run.
-        yardstick: tests of transformers' own models that fail.
+        listed: Number of our tests that are not run.
+        yardstick: Number of tests of transformers' own models that fail.
     """
     if listed <= yardstick + ALLOWANCE:
         return None

@@ -1,13 +1,13 @@
-"""Measure which copies of figures `cephalo publish` finds and keeps on one side of the split.
+"""Measure which copies of figures `cephalo publish` finds and assigns to one split.
 
     python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200] [--exclude]
 
-FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each way of copying, every figure is
-copied into a paper of its own, under a caption of its own, and all are published. Then pictures of
-one kind, each in a paper of its own, are published: every link between them is a false pair.
+FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each kind of copy, every figure is
+copied to a separate paper with another caption, and all are published. Then images of one kind,
+each in a separate paper, are published: every link between them is a false pair.
 
-With --exclude: the figures of every other paper are kept out as those of a benchmark's dataset, the
-copies of all figures are published, and what is left out of them is counted.
+With --exclude, the figures of every other paper are excluded like a benchmark's dataset, the copies
+of all figures are published, and the excluded ones are counted.
 """
 
 import argparse
@@ -81,7 +81,8 @@ def figures_of(folder: Path, scratch: Path) -> Path:
 
 
 def leak(rows: list[Row], name: str) -> str:
-    """What of the copies of all figures is found and held, as a line of the table."""
+    """Return how many copies of all figures are found and assigned to one split, as a line of the
+    table."""
     made = list(copies(rows, name))
     copied = [row_of(rows[number], f"copy of {number}", image) for number, image in made]
     numbers, links, splits, seconds = publish([*rows, *copied])
@@ -104,8 +105,8 @@ def leak(rows: list[Row], name: str) -> str:
 
 
 def kept_out(rows: list[Row], name: str) -> str:
-    """What is left out of the copies of figures that are excluded, and of the copies of others, as
-    a line of the table."""
+    """Return how many copies of excluded figures, and of others, are excluded, as a line of the
+    table."""
     papers = list(dict.fromkeys(row["document_sha256"] for row in rows))
     excluded = {n for n, row in enumerate(rows) if papers.index(row["document_sha256"]) % 2}
     made = list(copies(rows, name))
@@ -124,7 +125,7 @@ def kept_out(rows: list[Row], name: str) -> str:
 
 
 def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
-    """The copies that are made in one way, each with the number of the figure's row."""
+    """Yield the copies of one kind, each with the number of the figure's row."""
     for number, row in enumerate(rows):
         image = open_image(row)
         if name in JOINED:
@@ -139,13 +140,13 @@ def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
 
 
 def beside_which(rows: list[Row], number: int) -> int:
-    """The number of the figure with which a figure is joined."""
+    """Return the number of the figure with which a figure is joined."""
     return (number + len(rows) // 2) % len(rows)
 
 
 def row_of(row: Row, name: str, image: Image.Image) -> Row:
-    """The row of an image as the only figure of another paper, under a caption of its own."""
-    # Long enough to be no furniture's.
+    """Return the row of an image as the only figure of another paper, with another caption."""
+    # Long enough for a caption that is not excluded.
     words = [hashlib.sha256(f"{name} {n}".encode()).hexdigest()[:6] for n in range(12)]
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
@@ -162,8 +163,8 @@ def row_of(row: Row, name: str, image: Image.Image) -> Row:
 
 
 def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], list[int], float]:
-    """The numbers of the rows' documents by sha256, the links between them, their splits, and the
-    CPU seconds that it took."""
+    """Return the numbers of the rows' documents by sha256, the links between them, their splits,
+    and the CPU seconds."""
     started = time.process_time()
     with selected(rows) as selection:
         seconds = time.process_time() - started
@@ -176,7 +177,7 @@ def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], lis
 def selected(
     rows: list[Row], exclude: dict[str, Iterable[tuple[bytes, str]]] | None = None
 ) -> Iterator[Selection]:
-    """The decisions on rows, without what shows an image of `exclude`, as `select_rows` has it."""
+    """Yield the decisions on rows, without images of `exclude`, as from `select_rows`."""
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         folder = Path(scratch) / "made"
         (folder / "figures").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Copies of a figure as other papers print them."""
+"""Alter a figure as other papers print it."""
 
 import io
 from collections.abc import Callable
@@ -27,14 +27,14 @@ def review_copy(image: Image.Image) -> Image.Image:
 
 
 def stretched(horizontally: float, vertically: float) -> Alteration:
-    """An alteration by so many times the width and height."""
+    """Return an alteration of width and height by factors."""
     return lambda image: image.resize(
         (round(image.width * horizontally), round(image.height * vertically))
     )
 
 
 def beside(image: Image.Image, other: Image.Image) -> Image.Image:
-    """A figure with another of its height to the right."""
+    """Join a figure with another of its height on the right."""
     other = other.resize((max(1, other.width * image.height // other.height), image.height))
     page = Image.new("RGB", (image.width + GAP + other.width, image.height), "white")
     page.paste(image, (0, 0))
@@ -43,7 +43,7 @@ def beside(image: Image.Image, other: Image.Image) -> Image.Image:
 
 
 def below(image: Image.Image, other: Image.Image) -> Image.Image:
-    """A figure with another of its width above."""
+    """Join a figure with another of its width above."""
     other = other.resize((image.width, max(1, other.height * image.width // other.width)))
     page = Image.new("RGB", (image.width, image.height + GAP + other.height), "white")
     page.paste(other, (0, 0))
@@ -74,7 +74,7 @@ PANEL = "one panel"
 
 
 def panels(row: dict[str, Any], image: Image.Image) -> list[Image.Image]:
-    """The panels of a figure's row, cut out at their boxes; none where there is only one."""
+    """Return the panels of a figure's row, cropped at their boxes; empty if there is only one."""
     box = row["bbox"]
     if not box or len(row["panels"]) < 2:
         return []
@@ -93,5 +93,5 @@ def panels(row: dict[str, Any], image: Image.Image) -> list[Image.Image]:
 
 
 def open_image(row: dict[str, Any]) -> Image.Image:
-    """The image of a figure's row."""
+    """Return the image of a figure's row."""
     return Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")

@@ -41,7 +41,8 @@ def main() -> None:
 
 
 def fit(descriptors: np.ndarray) -> dict[str, np.ndarray]:
-    """The `Components` of (n, 128) RootSIFT descriptors and of their mirrored ones, by name."""
+    """Return the `Components` of (n, 128) RootSIFT descriptors and of their mirrored ones, by
+    name."""
     mean = descriptors.mean(0)
     mean = (mean + mean[MIRRORED]) / 2
     centred = descriptors - mean

@@ -1,7 +1,7 @@
-"""Pictures of one kind that are no copies of each other: what must not be joined.
+"""Draw images of one kind that are not copies of each other and must not be linked.
 
-Micrographs of one material, with and without the data bar that one microscope writes below all of
-them, plots with one frame, one legend and the same labels, and what `templates` draws.
+Micrographs of one material, with and without the data bar of a microscope, plots with the same
+frame, legend and labels, and the images of `templates`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ BAR_HEIGHT = 44  # pixels of a data bar
 
 
 def strangers(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
-    """The name of each kind, and so many pictures of it: one kind at a time is in memory."""
+    """Yield the name of each kind, and `count` images of it; one kind at a time is in memory."""
     kinds: dict[str, Callable[[np.random.Generator], Image.Image]] = {
         "fine grains": lambda rng: micrograph(smooth_noise(rng, 2)),
         "coarse grains": lambda rng: micrograph(smooth_noise(rng, 12)),
@@ -35,7 +35,7 @@ def strangers(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
 
 
 def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
-    """Noise of mean 0 and deviation 1, with structures of so many pixels, float64."""
+    """Return noise of mean 0 and deviation 1, with structures of `scale` pixels, float64."""
     noise = ndimage.gaussian_filter(rng.normal(size=SIZE[::-1]), scale)
     return (noise - noise.mean()) / noise.std()
 
@@ -69,7 +69,7 @@ def fibres(rng: np.random.Generator) -> Image.Image:
 
 
 def with_data_bar(picture: Image.Image) -> Image.Image:
-    """A micrograph with the bar of a microscope below it."""
+    """Add the data bar of a microscope below a micrograph."""
     page = Image.new("RGB", (picture.width, picture.height + BAR_HEIGHT), "black")
     page.paste(picture, (0, 0))
     draw = ImageDraw.Draw(page)
@@ -107,7 +107,7 @@ def plot(rng: np.random.Generator) -> Image.Image:
 def curve(
     rng: np.random.Generator, left: int, top: int, right: int, bottom: int
 ) -> Iterator[tuple[float, float]]:
-    """A smooth curve through a frame."""
+    """Draw a smooth curve through a frame."""
     waves = rng.uniform((0.5, 0, 0.05), (4, 6.3, 0.3), (3, 3))
     for share in np.linspace(0, 1, 120):
         height = sum(size * np.sin(rate * 3 * share + shift) for rate, shift, size in waves)

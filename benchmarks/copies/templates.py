@@ -1,4 +1,4 @@
-"""Pictures made from one template that show different things: what is hardest to tell from copies.
+"""Draw images of one template with different content, which are hardest to distinguish from copies.
 
 Bar charts, hatched or not, spectra, scatter plots, tables and block diagrams that share axes,
 labels, legend, rules or boxes, and differ in the data, the numbers or the words.
@@ -80,7 +80,7 @@ def hatched_bars(rng: np.random.Generator) -> Image.Image:
 
 
 def one_curve(rng: np.random.Generator) -> Image.Image:
-    """One decaying curve with few markers in a frame: hardly anything but the axes."""
+    """Draw one decaying curve with few markers in a frame: hardly anything but the axes."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)

@@ -1,10 +1,10 @@
-"""Measure which versions of a paper `cephalo publish` keeps on one side of the split.
+"""Measure which versions of a paper `cephalo publish` assigns to one split.
 
     python -m benchmarks.copies.versions FOLDER...
 
-The folders are those of `cephalo extract`. Each paper gets a second version: its title changed in
-a word, every caption rewritten (synonyms, sentences in another order, numbers and panel letters
-in another form, words left out), and other images. Links between different papers are false.
+The folders are those of `cephalo extract`. Each paper gets a second version: its title changed in a
+word, every caption rewritten (synonyms, sentences in another order, numbers and panel letters in
+another form, words omitted), and other images. Links between different papers are false.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def with_other_image(row: dict[str, Any], version: str, number: int) -> dict[str, Any]:
-    """A figure's row with an image of noise, of a document of its own for each version."""
+    """Return a figure's row with an image of noise, of a separate document for each version."""
     pixels = np.random.default_rng([number, len(version)]).integers(0, 256, (SIDE, SIDE, 3))
     name = f"{row['document_sha256']} {version}"
     other = row_of(row, name, Image.fromarray(pixels.astype(np.uint8)))
@@ -99,7 +99,7 @@ def with_other_image(row: dict[str, Any], version: str, number: int) -> dict[str
 
 
 def rewrite(row: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The row of a figure of another version of the paper."""
+    """Return the row of a figure in another version of the paper."""
     other = with_other_image(row, "second", seed)
     title = (row["title"] or "").split()
     changed = [word for place, word in enumerate(title) if place != len(title) // 2]
@@ -107,7 +107,7 @@ def rewrite(row: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def rewritten(caption: str, seed: int) -> str:
-    """A caption in other words, with its sentences in another order."""
+    """Return a caption in other words, with its sentences in another order."""
     rng = random.Random(seed)
     sentences = re.split(r"(?<=[.;]) +", caption)
     rng.shuffle(sentences)

@@ -3,8 +3,8 @@
     python -m benchmarks.mutation [--mutants 150] [--seed 0] [--minutes 20]
 
 cosmic-ray changes one operator, comparison, number or keyword at a time in a copy of the
-repository, and the tests of the function run there. What survives is printed as a diff. Stopped
-and run again, it goes on where it was, unless a file has changed.
+repository, and runs the tests of the function there. Survivors are printed as a diff. An
+interrupted run resumes, unless a file has changed.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from tqdm import tqdm
 from benchmarks.mutation.core import CORE
 
 BAR = 0.9  # of the mutants are caught
-TIMES, SECONDS = 5, 20  # more than the tests take; a mutant that runs longer is caught
+TIMES, SECONDS = 5, 20  # relative to the tests' time; a mutant that runs longer is caught
 LIBRARIES = (
     "datasets",
     "datasketch",
@@ -56,7 +56,7 @@ LEFT_OUT = ("_Eq_Is", "_NotEq_IsNot", "_Is_Eq", "_IsNot_NotEq", "/ExceptionRepla
 
 
 def main() -> None:
-    """Print the survivors and the share that is caught; exit with 1 if it is below the bar."""
+    """Print the survivors and the share of caught mutants; exit with 1 if it is below the bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/mutation"), help="output folder")
     parser.add_argument("--mutants", type=int, default=150, help="number of places to try")
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def copy_repository(out: Path) -> Path:
-    """A copy of all files that git does not ignore, in which packages import by their names."""
+    """Copy all files that git does not ignore, so that packages are imported by their names."""
     tree = out / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     listed = subprocess.check_output(
@@ -97,14 +97,14 @@ def copy_repository(out: Path) -> Path:
 
 
 def digest(tree: Path) -> str:
-    """A hash of all that decides whether a mutant is caught."""
+    """Return a hash of everything that decides whether a mutant is caught."""
     paths = sorted({path.resolve() for path in tree.rglob("*.py")})
     found = hashlib.sha256(b"".join(path.read_bytes() for path in paths))
     return found.hexdigest()[:16]
 
 
 def sample(database: WorkDB, count: int, seed: int) -> list[WorkItem]:
-    """One mutant at each of `count` places in bodies of functions of the core."""
+    """Return one mutant at each of `count` places in bodies of functions of the core."""
     places = defaultdict(list)
     bodies = {module: list(bodies_of(Path(module), CORE[module].functions)) for module in CORE}
     for item in database.work_items:
@@ -119,17 +119,17 @@ def sample(database: WorkDB, count: int, seed: int) -> list[WorkItem]:
 
 
 def place_of(mutation: MutationSpec) -> tuple[str, tuple[int, int], tuple[int, int]]:
-    """Where a mutant differs: file, start and end."""
+    """Return the place of a mutation: file, start and end."""
     return mutation.module_path.as_posix(), mutation.start_pos, mutation.end_pos
 
 
 def order(item: WorkItem) -> tuple[str, int]:
-    """The order of the mutants at a place; their ids are random."""
+    """Return the order of the mutants at a place, since their ids are random."""
     return item.mutations[0].operator_name, item.mutations[0].occurrence
 
 
 def bodies_of(module: Path, functions: Iterable[str]) -> Iterator[range]:
-    """The lines of the bodies of functions, since a mutated annotation changes nothing.
+    """Yield the lines of the bodies of functions, since a mutated annotation changes nothing.
 
     Raises KeyError if a function is missing.
     """
@@ -144,7 +144,7 @@ def bodies_of(module: Path, functions: Iterable[str]) -> Iterator[range]:
 
 
 def run(database: WorkDB, chosen: list[WorkItem], end: float) -> None:
-    """Try each mutant that has no result, until `end` (of time.monotonic)."""
+    """Try each mutant without a result, until `end` (of time.monotonic)."""
     done = {job for job, _ in database.results}
     limits: dict[tuple[str, ...], float] = {}
     for item in tqdm(chosen, unit=" mutants", disable=None):
@@ -169,10 +169,10 @@ def run(database: WorkDB, chosen: list[WorkItem], end: float) -> None:
 
 
 def passes(tests: tuple[str, ...], limit: float | None = None) -> bool:
-    """Whether the tests pass within `limit` seconds.
+    """Return whether the tests pass within `limit` seconds.
 
-    They run in a fork of this process, which has imported the libraries and nothing of Cephalo: to
-    import them takes longer than the tests.
+    They run in a fork of this process, which has imported the libraries and nothing of Cephalo,
+    since importing them takes longer than the tests.
     """
     process = multiprocessing.get_context("fork").Process(target=run_tests, args=[tests])
     process.start()
@@ -184,7 +184,7 @@ def passes(tests: tuple[str, ...], limit: float | None = None) -> bool:
 
 
 def run_tests(tests: tuple[str, ...]) -> None:
-    """Run tests in silence, and end the process with their exit code."""
+    """Run tests silently, and end the process with their exit code."""
     os.setsid()
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -196,14 +196,14 @@ def run_tests(tests: tuple[str, ...]) -> None:
 
 
 def difference(mutation: MutationSpec, before: str, after: str) -> str:
-    """The lines that a mutant changes."""
+    """Return the lines that a mutant changes."""
     name = mutation.module_path.as_posix()
     lines = difflib.unified_diff(before.split("\n"), after.split("\n"), name, name, "", "", 0, "")
     return "\n".join(list(lines)[1:])
 
 
 def report(database: WorkDB, chosen: list[WorkItem]) -> tuple[int, int]:
-    """Print the mutants that survived; return how many were caught, and tried."""
+    """Print the surviving mutants; return how many were caught, and tried."""
     results = dict(database.results)
     tried = [results[item.job_id] for item in chosen if item.job_id in results]
     survived = [one for one in tried if one.test_outcome == TestOutcome.SURVIVED]

@@ -1,10 +1,10 @@
-"""The core: functions whose faults nobody would see in what they give, and their tests."""
+"""The core: functions whose faults would not be visible in their output, and their tests."""
 
 from typing import NamedTuple
 
 
 class Core(NamedTuple):
-    """Functions of a module, methods as "Class.method", and the test files that are for them."""
+    """Functions of a module, methods as "Class.method", and their test files."""
 
     functions: tuple[str, ...]
     tests: tuple[str, ...]  # within tests/

@@ -24,13 +24,14 @@ _ATTEMPTS = 10
 
 
 def font_book(of_system: bool = True) -> typst.Fonts:
-    """Fonts of Typst and matplotlib, and of the system, which papers of a seed then depend on."""
+    """Return the fonts of Typst and matplotlib, and of the system, on which papers of a seed then
+    depend."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return typst.Fonts(include_system_fonts=of_system, font_paths=[folder])
 
 
 def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
-    """Set one paper and write `out`/pdf/`name`.pdf and `out`/truth/`name`.json."""
+    """Typeset one paper and write `out`/pdf/`name`.pdf and `out`/truth/`name`.json."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         paper = compose(rng, set(faces.families()), root)
@@ -53,7 +54,7 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
 
 
 def make_sound_paper(name: str, out: Path, faces: typst.Fonts) -> None:
-    """Make a paper, and another in its place where the setting went wrong; `name` is the seed."""
+    """Make a paper, and another one if its layout failed; `name` is the seed."""
     for attempt in range(_ATTEMPTS):
         try:
             return make_paper(name, out, Random(f"{name}/{attempt}"), faces)

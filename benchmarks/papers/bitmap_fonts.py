@@ -1,8 +1,8 @@
-"""A paper as TeX once wrote them: its text in Type 3 fonts of bitmaps, its figures as images.
+"""Rewrite a paper as old TeX did: its text in Type 3 bitmap fonts, its figures as images.
 
-The paper is read with pdfium, glyph by glyph, and written anew with every glyph where it was, so
-that the ground truth stays as it is. Codes of the fonts are those of ASCII, as in most such
-papers, or say nothing, so that the text reads as soup.
+The paper is read with pdfium, glyph by glyph, and written again with every glyph in place, so that
+the ground truth does not change. Codes of the fonts are those of ASCII, as in most such papers, or
+arbitrary, so that the extracted text is meaningless.
 """
 
 import ctypes
@@ -62,12 +62,12 @@ class _Shown:
 
 
 def in_bitmap_fonts(published: bytes, figures: list[tuple[int, Box]], named: bool) -> bytes:
-    """The paper in bitmap fonts.
+    """Rewrite the paper in bitmap fonts.
 
     Args:
         published: The paper as PDF.
         figures: Page and box of each graphic, in points from the top left as displayed.
-        named: Whether codes are ASCII's rather than in the order of first use.
+        named: Whether character codes are ASCII, as opposed to the order of first use.
     """
     writer = _Writer(named)
     with pdfium.PdfDocument(published) as document:
@@ -117,7 +117,7 @@ class _Writer:
         self.kids.append(self._add(b""))
 
     def document(self) -> bytes:
-        """The whole file."""
+        """Return the whole file."""
         numbers = [f"/F{k} {self._font(font)} 0 R" for k, font in enumerate(self.fonts.values())]
         for at, page in self.waiting:
             self.objects[at] = page.replace("FONTS", f"<< {' '.join(numbers)} >>").encode()
@@ -146,7 +146,7 @@ class _Writer:
         )
 
     def _show(self, glyph: _Glyph, ink: np.ndarray, height: float) -> _Shown:
-        """A glyph as a code of a font, into which it is put at its first use."""
+        """Return a glyph as a code of a font, to which it is added at its first use."""
         x0, y0, x1, y1 = glyph.box
         # Characters alike in all but their shape, as ligatures and small capitals, are two.
         key = glyph.code, round(5 * (x1 - x0)), round(5 * (y1 - y0)), glyph.quarters
@@ -197,7 +197,7 @@ def _text(shown: list[_Shown]) -> list[str]:
 
 
 def _gap(last: _Shown, item: _Shown) -> float | None:
-    """Distance of two characters in thousandths of an em; None where `item` begins a new run."""
+    """Return the gap before `item` in thousandths of an em, or None if it begins a new run."""
     cos, sin = _AXES[item.quarters]
     dx, dy = item.origin[0] - last.origin[0], item.origin[1] - last.origin[1]
     along, across = dx * cos + dy * sin, dy * cos - dx * sin
@@ -213,7 +213,8 @@ def _stream(data: bytes, head: str = "") -> bytes:
 
 
 def _bitmap(glyph: _Glyph, ink: np.ndarray, height: float) -> bytes:
-    """The procedure that paints a glyph, cut out of the page's `ink`, in thousandths of an em."""
+    """Return the procedure that paints a glyph, cropped from the page's `ink`, in thousandths of an
+    em."""
     x0, y0, x1, y1 = glyph.box
     left, right = math.floor(x0 * _GLYPHS), math.ceil(x1 * _GLYPHS)
     top, bottom = math.floor((height - y1) * _GLYPHS), math.ceil((height - y0) * _GLYPHS)
@@ -235,7 +236,7 @@ def _bitmap(glyph: _Glyph, ink: np.ndarray, height: float) -> bytes:
 
 
 def _glyphs(page: pdfium.PdfPage) -> list[_Glyph]:
-    """What is printed on a page, in the order of its text; spaces are left out."""
+    """Return the glyphs on a page, in the order of its text, without spaces."""
     text = page.get_textpage()
     out: list[_Glyph] = []
     name = ctypes.create_string_buffer(128)

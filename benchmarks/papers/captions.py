@@ -20,7 +20,7 @@ class Caption:
         index: Code of its figure or table in the coded paper, from 1.
         label: Word and number, without the separator.
         text: Title and note, with tags.
-        table: Whether it is a table's.
+        table: Whether it is the caption of a table.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Captioner:
         self._cited = rng.choice(self._words.cited)
 
     def label(self, number: int, table: bool = False) -> str:
-        """The label of figure or table `number`, as printed."""
+        """Return the label of figure or table `number`, as printed."""
         look = self.look
         word, joint = (self._table_word, " ") if table else (look.word, look.joint)
         number_text = str(number)
@@ -64,7 +64,7 @@ class Captioner:
         return word + joint + number_text
 
     def cited(self, number: int) -> str:
-        """How the text cites figure `number`."""
+        """Return a citation of figure `number` in the text."""
         label = self.label(number)
         digits = label[len(self.look.word + self.look.joint) :]
         plain = self.look.word in self._words.figure and self.look.word.lower().startswith(
@@ -74,7 +74,7 @@ class Captioner:
         return word + ("" if not self._words.spaced else " ") + digits
 
     def label_code(self, caption: Caption, after: str = "") -> str:
-        """The label in its weight, shape and colour, with what stands after it."""
+        """Return the label in its weight, shape and colour, with what follows it."""
         role = "table-label" if caption.table else "label"
         return f'#inked("{role}", {caption.index})[{self._marked(caption.label)}{to_typst(after)}]'
 
@@ -91,7 +91,7 @@ class Captioner:
         return {"bold": f"#strong[{code}]", "italic": f"#emph[{code}]"}.get(mark, code)
 
     def code(self, caption: Caption, width: str = "100%", gutter: float | None = None) -> str:
-        """The caption, without its label where that stands apart.
+        """Return the caption, without its label if that is separate.
 
         Args:
             caption: The caption.
@@ -109,12 +109,12 @@ class Captioner:
         return self._piece(caption, width, label + joint + text, gutter)
 
     def over(self, caption: Caption) -> str:
-        """The label that stands apart, over its figure."""
+        """Return the separate label, above its figure."""
         label = self.label_code(caption, self.look.separator)
         return self._piece(caption, "100%", label, None)
 
     def _bar(self, caption: Caption, width: str) -> str:
-        """The label alone in a coloured bar."""
+        """Return the label alone in a coloured bar."""
         dark = self._faux
         fill = self.colour if dark else (225, 232, 240)
         label = self.label_code(caption)

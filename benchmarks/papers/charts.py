@@ -1,4 +1,4 @@
-"""What figures show: each function draws one picture within a box of a drawing."""
+"""Draw the content of figures: each function draws one chart within a box of a drawing."""
 
 import math
 from random import Random
@@ -19,7 +19,7 @@ COLOURS: list[RGB] = [
 
 
 def plot(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Curves or markers in axes, with tick labels, titles and at times a legend."""
+    """Draw curves or markers in axes, with tick labels, titles and sometimes a legend."""
     x0, y0, x1, y1 = _axes(drawing, box, rng)
     wide, high = x1 - x0, y1 - y0
     marked, count = rng.random() < 0.5, rng.randint(1, 5)
@@ -45,7 +45,7 @@ def plot(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def bars(drawing: Drawing, box: Box, rng: Random) -> None:
-    """A bar chart, at times grouped and with error bars."""
+    """Draw a bar chart, sometimes grouped and with error bars."""
     x0, y0, x1, y1 = _axes(drawing, box, rng)
     groups, each = rng.randint(3, 9), rng.randint(1, 3)
     step = (x1 - x0) / groups
@@ -87,7 +87,7 @@ def _axes(drawing: Drawing, box: Box, rng: Random) -> Box:
 
 
 def tree(drawing: Drawing, box: Box, rng: Random) -> None:
-    """A dendrogram with a name at each leaf."""
+    """Draw a dendrogram with a name at each leaf."""
     x0, y0, x1, y1 = box
     leaves = max(3, min(int((y1 - y0) / 8), 60))
     step = (y1 - y0) / leaves
@@ -108,7 +108,7 @@ def tree(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def flow(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Boxes with a step's name in each, joined by arrows."""
+    """Draw boxes with a step's name in each, joined by arrows."""
     x0, y0, x1, y1 = box
     across = max(1, min(int((x1 - x0) / 85), 5))
     down = max(1, min(int((y1 - y0) / 42), 5))
@@ -140,7 +140,7 @@ def _arrow(drawing: Drawing, start: tuple, end: tuple) -> None:
 
 
 def lattice(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Atoms on a skewed lattice, joined by bonds."""
+    """Draw atoms on a skewed lattice, joined by bonds."""
     x0, y0, x1, y1 = box
     step = max(9.0, min(x1 - x0, y1 - y0) / rng.randint(4, 9))
     radius = 0.3 * step
@@ -159,7 +159,7 @@ def lattice(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def loose(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Dots and hexagons without axes: pieces that nothing joins."""
+    """Draw dots and hexagons without axes: unconnected pieces."""
     x0, y0, x1, y1 = box
     for _ in range(rng.randint(15, 160)):
         radius = rng.uniform(0.8, 3)
@@ -174,7 +174,7 @@ def loose(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def dense(drawing: Drawing, box: Box, rng: Random, labels: int = 600) -> None:
-    """A map whose cells each bear a small number: hundreds to ten thousand labels."""
+    """Draw a map whose cells each have a small number: hundreds to ten thousand labels."""
     x0, y0, x1, y1 = box
     area = (x1 - x0) * (y1 - y0)
     size = min(4.5, max(1.0, math.sqrt(area / labels / 2.2)))
@@ -188,7 +188,7 @@ def dense(drawing: Drawing, box: Box, rng: Random, labels: int = 600) -> None:
 
 
 def heat(drawing: Drawing, box: Box, rng: Random) -> None:
-    """A map of coloured cells beside a colour bar with numbers."""
+    """Draw a map of coloured cells beside a colour bar with numbers."""
     x0, y0, x1, y1 = box
     right = x1 - 0.14 * (x1 - x0) - 8
     across, down = rng.randint(6, 24), rng.randint(5, 18)

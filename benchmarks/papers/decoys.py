@@ -1,4 +1,4 @@
-"""What competes with figures and captions: boxes, equations, rules, photographs, lists."""
+"""Decoys for figures and captions: boxes, equations, rules, photographs, lists."""
 
 from dataclasses import dataclass
 from random import Random
@@ -30,13 +30,13 @@ class Decoys:
     rng: Random
 
     def equation(self) -> str:
-        """A display equation with its number."""
+        """Return a display equation with its number."""
         line = self.rng.choice(_EQUATIONS)
         number = self.rng.randint(1, 12)
         return f"#block(width: 100%)[#align(center)[$ {line} #h(2em) ({number}) $]]"
 
     def box(self) -> str:
-        """Text in a frame, at times with a label of its own."""
+        """Return text in a frame, sometimes with its own label."""
         text = to_typst(self.writer.paragraph(self.rng.randint(2, 5)))
         if self.rng.random() < 0.4:
             title = self.writer.sentence(self.writer.language.titles)
@@ -47,11 +47,11 @@ class Decoys:
         return f"#block(stroke: 0.6pt, fill: {fill}, inset: 7pt, width: 100%)[{text}]"
 
     def rule(self) -> str:
-        """A rule across part of the column."""
+        """Return a rule across part of the column."""
         return f"#line(length: {self.rng.choice([40, 100])}%, stroke: 0.5pt)"
 
     def list_of_figures(self) -> str:
-        """A list of figures with labels, titles and pages."""
+        """Return a list of figures with labels, titles and pages."""
         lines = []
         for number in range(1, self.layout.figures.count + 1):
             title = to_plain(self.writer.sentence(self.writer.language.titles))
@@ -59,14 +59,14 @@ class Decoys:
         return "\n".join(f"#block(above: 0.4em, below: 0.4em)[{to_typst(line)}]" for line in lines)
 
     def photograph(self) -> str:
-        """An author's photograph beside a life."""
+        """Return an author's photograph beside a biography."""
         picture = self._picture(*_PHOTOGRAPH, raster=True)
         text = to_typst(self.writer.paragraph(5))
         grid = f"grid(columns: ({_PHOTOGRAPH[0]}pt, 1fr), column-gutter: 8pt, {picture}, [{text}])"
         return f"#block(breakable: false, {grid})"
 
     def graphical_abstract(self) -> str:
-        """A graphic without a caption, as under many abstracts."""
+        """Return a graphic without a caption, as below many abstracts."""
         return f"#align(center, {self._picture(*_ABSTRACT, raster=self.rng.random() < 0.5)})"
 
     def _picture(self, wide: float, high: float, raster: bool) -> str:

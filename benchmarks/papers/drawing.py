@@ -94,12 +94,12 @@ class Drawing:
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Width of a line of text in points, with room for wider faces."""
+    """Return the width of a line of text in points, with margin for wider faces."""
     return _WIDER * stringWidth(text, _BOLD if bold else _FONT, size)
 
 
 def typst_marks(drawing: Drawing, face: str) -> str:
-    """The drawing as Typst markup: one `place` a mark."""
+    """Return the drawing as Typst markup: one `place` per mark."""
     return "\n".join(_typst(mark, face) for mark in drawing.marks)
 
 

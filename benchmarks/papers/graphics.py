@@ -33,7 +33,7 @@ class Graphic:
         kind: Name of what is drawn, for the truth.
         code: Typst markup that draws it from the top left corner of a box.
         width: Width in points.
-        height: Height in points; None where the code's own text decides.
+        height: Height in points, or None if it follows from the text in `code`.
         panels: Parts, in the order of their letters.
     """
 
@@ -54,7 +54,7 @@ class Lettering:
     size: float = 9.0
 
     def mark(self, number: int) -> str:
-        """The letter of panel `number` (from 0) as printed in the figure."""
+        """Return the letter of panel `number` (from 0) as printed in the figure."""
         letter = chr(ord("a") + number)
         return self.form.replace("a", letter).replace("A", letter.upper())
 
@@ -91,7 +91,7 @@ class Studio:
         return Graphic(kind, self._code(drawing), width, height, panels)
 
     def decoration(self, width: float, height: float, raster: bool) -> Graphic:
-        """A graphic that is no figure: an author's photograph or a logo."""
+        """Return a graphic that is not a figure: an author's photograph or a logo."""
         drawing = Drawing(width, height)
         if raster:
             self._picture(drawing, (0, 0, width, height), plain=True)
@@ -100,7 +100,7 @@ class Studio:
         return Graphic("decoration", self._code(drawing), width, height)
 
     def _code(self, drawing: Drawing) -> str:
-        """The drawing as Typst's own paths or, as often, as a form of a PDF of its own."""
+        """Return the drawing as Typst's own paths or, as often, as a form of a separate PDF."""
         if len(drawing.marks) < 400 and self.rng.random() < 0.5:
             return typst_marks(drawing, self.face)
         name = self._file(".pdf")
@@ -174,7 +174,7 @@ class Studio:
         return Panel(chr(ord("a") + number), box)
 
     def _headed(self, drawing: Drawing) -> None:
-        """A figure whose header row, or rows' labels, stand off its pictures."""
+        """Draw a figure whose header row, or row labels, are apart from its images."""
         rng = self.rng
         columns, rows = rng.randint(2, 4), rng.randint(1, 3)
         left, top = (16.0, 18.0) if rng.random() < 0.6 else (0.0, 22.0)

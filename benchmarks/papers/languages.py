@@ -48,7 +48,7 @@ class Language:
         legends: Heading of a list of captions.
         references: Heading of the references.
         stop: Full stop with the space that follows it.
-        spaced: Whether words are parted by spaces.
+        spaced: Whether words are separated by spaces.
     """
 
     slots: dict[str, list[str]]

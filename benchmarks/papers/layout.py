@@ -247,7 +247,8 @@ def _body(rng: Random, page: Page, families: set[str]) -> Body:
 
 
 def _face(rng: Random, faces: list[str], families: set[str]) -> str:
-    """One of `faces` that is there; what else is drawn does not depend on which are."""
+    """Return an available one of `faces`; other random draws do not depend on which are
+    available."""
     return next(face for face in rng.sample(faces, len(faces)) if face in families)
 
 
@@ -312,7 +313,7 @@ def _often(rng: Random, **weights: float) -> str:
 
 
 def traps(layout: Layout) -> list[str]:
-    """Names of what is out of the ordinary in a layout, to break scores down by."""
+    """Return the names of unusual properties of a layout, to break scores down by."""
     page, body, look = layout.page, layout.body, layout.caption
     figures, extras = layout.figures, layout.extras
     named = {

@@ -40,7 +40,8 @@ _EQUATIONS = [
 
 
 def listing(kind: str, rng: Random) -> str:
-    """Typst markup of a text-only figure of `kind`: listing, grammar, equations or algorithm."""
+    """Return Typst markup of a text-only figure of `kind`: listing, grammar, equations or
+    algorithm."""
     if kind == "equations":
         lines = rng.sample(_EQUATIONS, rng.randint(2, 5))
         return "#set block(spacing: 0.8em)\n" + "\n".join(f"$ {line} $" for line in lines)

@@ -22,12 +22,12 @@ _FRACTION = re.compile(r"<frac>([^|<]*)\|([^<]*)</frac>")
 
 
 def quoted(text: str) -> str:
-    """`text` as a Typst string literal."""
+    """Return `text` as a Typst string literal."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def to_typst(text: str) -> str:
-    """Typst markup that sets `text`."""
+    """Return Typst markup for `text`."""
     out, at = [], 0
     # Fractions are set as maths, whose bar is a path and whose terms are lines of their own.
     text = _FRACTION.sub(lambda m: f"<frac>{m[1]}|{m[2]}</frac>", text)
@@ -48,7 +48,7 @@ def to_typst(text: str) -> str:
 
 
 def to_plain(text: str) -> str:
-    """`text` as a reader sees it: tags gone, one space at a paragraph break."""
+    """Return `text` as a reader sees it: without tags, with one space at a paragraph break."""
     text = _FRACTION.sub(r"\1/\2", text).replace("<p>", " ")
     return re.sub(r"\s+", " ", _TAG.sub("", text)).strip()
 

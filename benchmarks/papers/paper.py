@@ -60,7 +60,7 @@ def compose(rng: Random, families: set[str], folder: Path) -> Paper:
 
 @dataclass
 class _Text:
-    """Writes what a paper holds, from its title to what stands after the references."""
+    """Writes the content of a paper, from its title to what follows the references."""
 
     layout: Layout
     writer: Writer
@@ -72,7 +72,7 @@ class _Text:
     paragraphs: list[str] = field(default_factory=list)
 
     def front(self, title: str) -> str:
-        """Title, authors and abstract across the columns."""
+        """Return title, authors and abstract across the columns."""
         rng, writer = self.rng, self.writer
         size = rng.choice([14, 16, 18])
         clear = rng.choice([10, 16, 24])
@@ -89,7 +89,8 @@ class _Text:
         return float_ + "[" + "\n".join(parts) + "]"
 
     def flow(self) -> list[str]:
-        """Sections with their paragraphs, and figures, tables and decoys strewn among them."""
+        """Return sections with their paragraphs, with figures, tables and decoys distributed among
+        them."""
         figures, extras, rng = self.layout.figures, self.layout.extras, self.rng
         blocks = self._sections()
         inserts = [self.tabler.flowing] * figures.tables
@@ -130,7 +131,7 @@ class _Text:
         return blocks
 
     def _paragraph(self, sentences: int, mentions: list[str] = ()) -> str:
-        """A new paragraph of the running text, as Typst source."""
+        """Return a new paragraph of the running text, as Typst source."""
         self.paragraphs.append(self.writer.paragraph(sentences, mentions))
         return to_typst(self.paragraphs[-1])
 
@@ -147,7 +148,7 @@ class _Text:
         return f"#block(above: 1.3em, below: 0.7em, sticky: true, {inner})"
 
     def back(self) -> list[str]:
-        """References, photographs of authors, and what manuscripts have at their end."""
+        """Return references, photographs of authors, and the end matter of manuscripts."""
         extras, writer = self.layout.extras, self.writer
         entries = [to_typst(writer.reference(k)) for k in range(1, extras.references + 1)]
         items = "\n".join(f"#block(above: 0.35em, below: 0.35em)[{entry}]" for entry in entries)
@@ -165,7 +166,7 @@ class _Text:
         return f"#block(above: 1.3em, below: 1em, sticky: true, {inner})"
 
     def _apart(self) -> list[str]:
-        """Figure pages of a manuscript, with captions there or in a list before them."""
+        """Return figure pages of a manuscript, with captions there or in a preceding list."""
         place, count = self.layout.caption.place, self.layout.figures.count
         if place == "end":
             return [f"#pagebreak(weak: true)\n{self.placer.full_page()}" for _ in range(count)]

@@ -21,7 +21,7 @@ def write_picture(path: Path, width: float, height: float, rng: Random) -> None:
 
 
 def _grains(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
-    """Grey grains with dark boundaries: the nearest of some seeds, (height, width)."""
+    """Draw grey grains with dark boundaries: the nearest of some seeds, (height, width)."""
     seeds = noise.random((int(noise.integers(8, 40)), 2)) * shape
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     away = np.hypot(rows[..., None] - seeds[:, 0], columns[..., None] - seeds[:, 1])
@@ -32,7 +32,7 @@ def _grains(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
 
 
 def _spheres(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
-    """Bright particles on a dark ground, (height, width)."""
+    """Draw bright particles on a dark background, (height, width)."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     field = np.full(shape, 40.0)
     for _ in range(int(noise.integers(10, 50))):
@@ -44,7 +44,7 @@ def _spheres(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
 
 
 def _gradient(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
-    """A light field with a bright ring, as of a diffraction pattern, (height, width)."""
+    """Draw a light field with a bright ring, like a diffraction pattern, (height, width)."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     away = np.hypot(rows - shape[0] / 2, columns - shape[1] / 2) / max(shape)
     rings = 90 * np.cos(away * noise.uniform(20, 60)) ** 8
@@ -52,7 +52,7 @@ def _gradient(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
 
 
 def _colours(shape: tuple[int, int], noise: np.random.Generator) -> np.ndarray:
-    """A smooth coloured field, as of a simulation, (height, width, 3)."""
+    """Draw a smooth coloured field, like a simulation, (height, width, 3)."""
     rows, columns = np.mgrid[0 : 3 : shape[0] * 1j, 0 : 3 : shape[1] * 1j]
     level = 0.5 + 0.5 * np.sin(noise.uniform(1, 4) * rows + np.cos(noise.uniform(1, 4) * columns))
     return np.stack([255 * level, 220 * level * (1 - level) * 3, 255 * (1 - level)], axis=-1)

@@ -51,7 +51,7 @@ class Placer:
     _number: int = 0
 
     def flowing(self) -> str:
-        """Typst source of the next figure, or of the next two where a pair is drawn."""
+        """Return Typst source of the next figure, or of the next two if a pair is drawn."""
         figures, page, rng = self.layout.figures, self.layout.page, self.rng
         wide = page.columns > 1 and rng.random() < figures.wide_share
         width = page.text_width if wide or page.columns == 1 else page.column_width
@@ -73,7 +73,7 @@ class Placer:
         return code
 
     def _place(self, width: float) -> str:
-        """The paper's place of captions or, at times, another, where there is room for it."""
+        """Return the paper's place of captions or, sometimes, another, if there is space."""
         place = self.layout.caption.place
         if self.rng.random() < self.layout.figures.odd_share:
             place = self.rng.choice(_ODD_PLACES)
@@ -83,7 +83,7 @@ class Placer:
         return "below" if too_narrow else place
 
     def separate(self) -> tuple[str, str]:
-        """A bare figure for a page of its own, and its caption for a list of captions."""
+        """Return a bare figure for a separate page, and its caption for a list of captions."""
         page, rng = self.layout.page, self.rng
         place = self.layout.caption.place
         caption, graphic = self._new(page.text_width, 0.75 * page.text_height, [place])
@@ -95,7 +95,7 @@ class Placer:
         return f"#align(center)[{code}]", over + self.captioner.code(caption)
 
     def full_page(self) -> str:
-        """A figure with its caption for a page of its own."""
+        """Return a figure with its caption for a separate page."""
         place = self.rng.choice(["below", "below", "above"])
         return self._whole(self.layout.page.text_width, place, True, ["end"])
 
@@ -120,13 +120,13 @@ class Placer:
         return caption, graphic
 
     def _mark(self, letter: str) -> str:
-        """How the caption refers to a panel."""
+        """Return how the caption refers to a panel."""
         form = self.layout.figures.lettering.form
         mark = form.replace("a", letter).replace("A", letter.upper())
         return f"<b>{mark}</b>" + ("," if len(form) == 1 else "")
 
     def _slot(self, caption: Caption, graphic: Graphic) -> str:
-        """The graphic in its frame, if any, marked as the place of the caption's figure."""
+        """Return the graphic in its frame, if any, marked as the place of the caption's figure."""
         framed = self.layout.figures.frame == "graphic"
         if graphic.height is None:
             framed = framed or self.rng.random() < 0.5
@@ -144,7 +144,7 @@ class Placer:
         return f"{head}[{border}{graphic.code}]"
 
     def _room(self, width: float) -> float:
-        """Height left for a graphic whose caption, `width` wide, is the longest there may be."""
+        """Return the height left for a graphic with the longest possible caption of `width`."""
         look, body = self.layout.caption, self.layout.body
         size = look.size * body.size
         ems = _SENTENCE * (look.lengths[1] + 1) * _EM_PER_CHARACTER
@@ -153,7 +153,8 @@ class Placer:
         return max(60.0, 0.85 * self.layout.page.text_height - text - look.gap)
 
     def _whole(self, width: float, place: str, wide: bool, also: list[str] | None = None) -> str:
-        """A figure with its caption below, above or beside it, `width` points wide together."""
+        """Return a figure with its caption below, above or beside it, `width` points wide in
+        total."""
         inset = 14.0 if self.layout.figures.frame in ("whole", "tint") else 0.0
         traits = [place, *(["wide"] if wide else []), *(also or [])]
         if place == "margin":
@@ -172,7 +173,7 @@ class Placer:
         return f"{head}[\n#set block(spacing: 0pt)\n{whole}\n]"
 
     def _beside(self, width: float, place: str, traits: list[str]) -> str:
-        """A figure with its caption to the left or right."""
+        """Return a figure with its caption to the left or right."""
         rng, gap = self.rng, self.rng.choice([8, 11, 16])
         measure = (width - gap) * rng.uniform(0.5, 0.68)
         caption, graphic = self._new(measure, self._room(width - measure), traits)
@@ -184,7 +185,7 @@ class Placer:
         return f"{self.captioner.over(caption)}\n#v({self.layout.caption.gap}pt)\n{whole}"
 
     def _in_margin(self, width: float, traits: list[str]) -> str:
-        """A figure in the text's measure with its caption in the wide margin beside it."""
+        """Return a figure within the text width, with its caption in the wide margin beside it."""
         gap = 12
         reach = self.layout.page.side_margin
         caption, graphic = self._new(width, self._room(reach), traits)
@@ -203,7 +204,7 @@ class Placer:
     def _stacked(
         self, caption: Caption, graphic: Graphic, place: str, wide: bool, width: float
     ) -> str:
-        """A figure with its caption below or above it."""
+        """Return a figure with its caption below or above it."""
         look = self.layout.caption
         gutter, measure = None, "100%"
         if wide and look.two_columns and width > 380:
@@ -224,14 +225,14 @@ class Placer:
         return "\n".join([picture, gap, text] if place != "above" else [text, gap, picture])
 
     def _pair(self, width: float) -> str:
-        """Two figures side by side, each with its own label and caption."""
+        """Return two figures side by side, each with its own label and caption."""
         gap = self.rng.choice([10, 14, 20])
         each = (width - gap) / 2
         cells = [f"[{self._whole(each, 'below', False, ['pair'])}]" for _ in range(2)]
         return self._grid([f"{each:.2f}pt"] * 2, cells, gap, False)
 
     def _floated(self, code: str, wide: bool) -> str:
-        """In the flow of the text, or at the head or foot of a column or page."""
+        """Place it in the flow of the text, or at the head or foot of a column or page."""
         after = self.layout.caption.after
         if wide or self.rng.random() < self.layout.figures.float_share:
             scope = "parent" if wide else "column"
@@ -240,7 +241,8 @@ class Placer:
         return f"#block(above: {after}pt, below: {after}pt, breakable: false)[{code}]"
 
     def _facing(self, place: str) -> str:
-        """A figure that fills a page, its caption at the head of the next or the one before."""
+        """Return a figure that fills a page, with its caption at the head of the next page or the
+        previous one."""
         page, rng, language = self.layout.page, self.rng, self.writer.language
         # With its clearance it leaves no room for the caption.
         width, height = page.text_width, page.text_height - self.layout.caption.after - 1
@@ -263,7 +265,7 @@ class Placer:
         return "\n".join(f"{float_}[{p}]" for p in (parts if place == "next" else parts[::-1]))
 
     def _broken(self) -> str:
-        """A figure at the foot of a column whose caption goes on in the next."""
+        """Return a figure at the foot of a column whose caption continues in the next."""
         look, body, page = self.layout.caption, self.layout.body, self.layout.page
         line = look.size * body.size * body.leading * look.leading
         height = page.text_height - look.gap - self.rng.uniform(3.2, 5.0) * line
@@ -276,7 +278,7 @@ class Placer:
         return f"{away}\n{picture}\n#v({look.gap}pt)\n{text}\n#v({look.after}pt)"
 
     def _wrapped(self) -> str:
-        """A small figure beside a paragraph."""
+        """Return a small figure beside a paragraph."""
         caption, graphic = self._new(0.46 * self.layout.page.column_width, 200, ["wrapped"])
         measure = max(graphic.width, 90.0)
         code = self._stacked(caption, graphic, "below", False, measure)
@@ -287,7 +289,7 @@ class Placer:
         return f'#wrapped([{figure}], "{side}", {gap}pt, ({items}))'
 
     def _landscape(self) -> str:
-        """A figure on a page that is turned."""
+        """Return a figure on a rotated page."""
         page = self.layout.page
         left, top, right, bottom = page.margins
         width, height = page.text_height, page.text_width

@@ -15,7 +15,7 @@ _LOGO = 34, 18
 
 
 def settings(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Random) -> str:
-    """The head of a paper's Typst source: all before the first thing that is printed."""
+    """Return the head of a paper's Typst source: everything before the first printed content."""
     page, body = layout.page, layout.body
     left, top, right, bottom = page.margins
     gap = (body.leading - 1 + body.gap) * body.size
@@ -44,7 +44,7 @@ def settings(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Ra
 
 
 def _style(layout: Layout) -> str:
-    """The dictionary that the prelude's functions refer to."""
+    """Return the dictionary that the prelude's functions refer to."""
     body, look = layout.body, layout.caption
     size = look.size * body.size
     loose = max(0.0, body.leading * look.leading - 1)
@@ -65,7 +65,7 @@ def _style(layout: Layout) -> str:
 
 
 def _running(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Random) -> str:
-    """Header and footer as arguments of a page."""
+    """Return header and footer as arguments of a page."""
     page = layout.page
     number = '#context counter(page).display("1")'
     journal = f"{rng.choice(SHARED.journals)} {rng.randint(1, 90)} (20{rng.randint(10, 25)})"

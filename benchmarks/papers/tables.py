@@ -24,7 +24,8 @@ class Tabler:
     done: list[Caption] = field(default_factory=list)
 
     def flowing(self) -> str:
-        """Typst source of the next table with its caption, in the text or at a column's head."""
+        """Return Typst source of the next table with its caption, in the text or at a column's
+        head."""
         rng, figures = self.rng, self.layout.figures
         number = len(self.done) + 1
         text = self.writer.caption(rng.choice([1, 1, 2]), [], Spice(0, 0, 0))

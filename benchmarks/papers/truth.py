@@ -45,8 +45,8 @@ _HANG = 1.0
 _APART = 8.0
 # Share of the height of the lower of two pieces of a line that the other covers: indices do.
 _OVERLAP = 0.4
-# Points by which the lowest line may hang out of the text area, and the share of a line that may
-# be covered by another one, as tight leading has it, and by a figure.
+# Points by which the lowest line may extend beyond the text area, and the share of a line that may
+# be covered by another one, as with tight leading, and by a figure.
 _OVERHANG, _COVERED, _TOUCHED = 4.0, 0.3, 0.1
 # Ends of separators after which the text goes on without a space.
 _PARTING = (" ", "\u2003", "\u2014")
@@ -134,7 +134,8 @@ def _append(texts: list[Text], text: Text) -> None:
 
 
 def _same_line(last: Text, text: Text) -> bool:
-    """Whether `text` goes on the line of `last`, which in turned text runs up or down the page."""
+    """Return whether `text` continues the line of `last`, which in rotated text runs up or down the
+    page."""
     a, b = last.box, text.box
     along, across = (1, 0) if last.turned else (0, 1)
     overlap = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
@@ -162,7 +163,7 @@ def _turn(number: int, width: float, texts: list[Text], marks: Marks) -> None:
 
 
 def turn_pages(published: bytes, pages: set[int]) -> bytes:
-    """The paper with an entry that displays `pages` turned."""
+    """Return the paper with an entry that rotates the display of `pages`."""
     if not pages:
         return published
     out = io.BytesIO()
@@ -181,12 +182,13 @@ class Ink:
         self._pages: dict[int, np.ndarray] = {}
 
     def within(self, page: int, box: Box, part: Box | None = None) -> Box:
-        """What is drawn on within a figure's place or, exactly, within a `part` of it.
+        """Return the box of what is drawn within a figure's place or, exactly, within a `part` of
+        it.
 
         Args:
             page: Page number from 0.
-            box: Place of the figure, in points from the top left; what is drawn may hang out of
-                it by half the width of a line. Beside its corner the page is bare.
+            box: Place of the figure, in points from the top left; lines may extend beyond it by
+                half their width. The page beside its corner is bare.
             part: Place of a panel in it.
         """
         pixels = self._render(page)
@@ -213,10 +215,11 @@ class Ink:
 
 
 def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
-    """The ground truth of a paper, as ../shared/bench has it, with the role of every text.
+    """Return the ground truth of a paper, in the format of ../shared/bench, with the role of every
+    text.
 
     Raises:
-        ValueError: A figure, table or caption has not come onto paper, or not as it should.
+        ValueError: If a figure, table or caption is missing or misplaced on paper.
     """
     _check(marks, paper.layout.page)
     ink = Ink(published)
@@ -240,7 +243,7 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
 
 
 def _check(marks: Marks, page: Page) -> None:
-    """Raise where the setting went wrong: off the text area, or one thing over another."""
+    """Raise ValueError if the layout failed: outside the text area, or overlapping."""
     bottom = page.height - page.margins[3] + _OVERHANG
     captions = [text for text in marks.texts if text.role in _CAPTION_ROLES]
     areas = [*marks.figures.values(), *marks.tables.values()]
@@ -262,7 +265,7 @@ def _check(marks: Marks, page: Page) -> None:
 
 
 def _covered(box: Box, other: Box) -> float:
-    """Share of `box` that `other` covers."""
+    """Return the share of `box` that `other` covers."""
     wide = min(box[2], other[2]) - max(box[0], other[0])
     high = min(box[3], other[3]) - max(box[1], other[1])
     area = (box[2] - box[0]) * (box[3] - box[1])
@@ -312,7 +315,7 @@ def _words(caption: Caption, separator: str) -> dict:
 
 
 def _lines(index: int, roles: set[str], marks: Marks) -> dict:
-    """Page and box of a caption, and each of its lines in reading order."""
+    """Return page and box of a caption, and each of its lines in reading order."""
     found = [text for text in marks.texts if text.role in roles and text.index == index]
     if not found:
         raise ValueError(f"caption {index} is not on paper")

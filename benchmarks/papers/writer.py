@@ -1,4 +1,4 @@
-"""Sentences, captions and references out of a language's templates."""
+"""Write sentences, captions and references from a language's templates."""
 
 import re
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Writer:
         self._citation = rng.choice(["[{n}]", "[{n}]", "<sup>{n}</sup>", "({name} et al., 20{n})"])
 
     def sentence(self, templates: list[str], fig: str = "") -> str:
-        """A sentence without its full stop; slots with a capital begin with one."""
+        """Return a sentence without its full stop; slots with a capital begin with one."""
 
         def fill(slot: re.Match) -> str:
             name = slot[1]
@@ -71,7 +71,8 @@ class Writer:
         return rng.choice(shared.get(name) or self.language.slots[name])
 
     def paragraph(self, sentences: int, mentions: list[str] = ()) -> str:
-        """A paragraph of running text; each of `mentions` (labels) is cited in a sentence."""
+        """Return a paragraph of running text; each of `mentions` (labels) is cited in a
+        sentence."""
         texts = [self.sentence(self.language.body) for _ in range(sentences)]
         for label in mentions:
             sentence = self.sentence(self.language.mentions, label)
@@ -79,11 +80,12 @@ class Writer:
         return self.joined([_capital(text) for text in texts])
 
     def joined(self, sentences: list[str]) -> str:
-        """Sentences with full stops and what parts them."""
+        """Join sentences with full stops and separators."""
         return "".join(text + self.language.stop for text in sentences).rstrip()
 
     def caption(self, sentences: int, panels: list[str], spice: Spice) -> CaptionText:
-        """A caption of about `sentences` sentences that describes `panels` by their marks."""
+        """Return a caption of about `sentences` sentences that describes `panels` by their
+        marks."""
         rng = self.rng
         title = self.sentence(self.language.titles)
         texts = [self._spiced(_capital(text), spice) for text in self._parts(panels)]
@@ -98,7 +100,7 @@ class Writer:
         return CaptionText(_capital(title) + end, self.joined(texts))
 
     def _parts(self, marks: list[str]) -> list[str]:
-        """One description a panel; neighbours share one at times ("(b) and (c)", a range)."""
+        """Return one description per panel; neighbours may share one ("(b) and (c)", a range)."""
         rng, parts, k = self.rng, [], 0
         while k < len(marks):
             mark = marks[k]
@@ -113,7 +115,7 @@ class Writer:
         return parts
 
     def _spiced(self, text: str, spice: Spice) -> str:
-        """Mark one word of `text`, or follow it by a symbol, as often as `spice` says."""
+        """Mark one word of `text`, or append a symbol, with the probabilities of `spice`."""
         rng = self.rng
         if rng.random() < spice.symbols:
             text += " (" + self.sentence([rng.choice(SHARED.symbols)]) + ")"
@@ -127,7 +129,7 @@ class Writer:
         return text
 
     def reference(self, number: int) -> str:
-        """An entry of the list of references; some cite figures of other works."""
+        """Return an entry of the list of references; some cite figures of other works."""
         rng = self.rng
         names = ", ".join(self._name() for _ in range(rng.randint(1, 6)))
         title = _capital(self.sentence(self.language.titles))
@@ -138,7 +140,7 @@ class Writer:
         return f"[{number}] {names}, {title}, {where}."
 
     def authors(self) -> str:
-        """The line of authors."""
+        """Return the line of authors."""
         rng = self.rng
         names = [f"{self._name()}<sup>{rng.randint(1, 3)}</sup>" for _ in range(rng.randint(1, 7))]
         return ", ".join(names)

@@ -1,1 +1,1 @@
-"""Extraction and refinement over many machines: manifests, chunks, and datatrove on Slurm."""
+"""Extraction and refinement on many machines: manifests, chunks, and datatrove on Slurm."""

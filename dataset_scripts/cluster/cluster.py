@@ -1,4 +1,4 @@
-"""What is asked of Slurm, as the options of a command."""
+"""The options of a command for Slurm."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -41,14 +41,14 @@ class Cluster:
 
     @property
     def tasks(self) -> int:
-        """The number of tasks of the array."""
+        """The number of tasks in the array."""
         return self.slurm_tasks or 1
 
 
 @dataclass(frozen=True)
 class GpuCluster(Cluster):
-    """A cluster whose tasks may ask for GPUs."""
+    """A cluster whose tasks can request GPUs."""
 
     gpus_per_task: Annotated[
-        int, Option(min=0, rich_help_panel=SLURM, help="GPUs of a task, for a teacher in it.")
+        int, Option(min=0, rich_help_panel=SLURM, help="GPUs per task, for a local teacher.")
     ] = 0

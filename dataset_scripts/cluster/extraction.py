@@ -1,4 +1,4 @@
-"""The step of `cephalo extract --slurm`: from the chunks of a task to Parquet files.
+"""The step of `cephalo extract --slurm`: extract the chunks of a task to Parquet files.
 
 A chunk is extracted like a folder on one machine, into a temporary local folder; its rows are then
 written to OUT/figures/NNNNNN.parquet and OUT/text/NNNNNN.parquet.
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
+CHUNK = 64  # documents: about 1,000 pages, which take one core 15 s
 COUNTED = ("documents", "pages", "figures")
-STRIKES = 3  # times that a document may kill its worker
+STRIKES = 3  # times that a document may crash its worker
 
 
 def record(settings: Settings) -> dict[str, Any]:
@@ -103,12 +103,11 @@ class ExtractChunks:
         run.store.remove(run.name(f"attempts/{number:06d}.json"))
 
     def read_with_strikes(self, run: Run, number: int, jobs: list[Job], scratch: Path) -> Counts:
-        """Read documents; one that kills its worker or all of its task `STRIKES` times is set
-        aside.
+        """Read documents, and exclude those that crash their worker or task `STRIKES` times.
 
-        All at once at first. Where that did not come to its end (a task was killed, a node lost),
-        and for documents whose worker died, each is read alone, and the record of attempts names
-        it: so a document that takes its whole task along is found, and no other is blamed.
+        All are read at once at first. If that was interrupted (a task was killed, a node lost), and
+        for documents whose worker died, each is read alone, and the record of attempts names it. A
+        document that crashes its whole task is thus identified, and no other is blamed.
         """
         attempts = run.name(f"attempts/{number:06d}.json")
         before = run.store.read_json(attempts)
@@ -132,7 +131,7 @@ class ExtractChunks:
     def read_alone(
         self, run: Run, attempts: str, pool: "ProcessPool", job: Job, strikes: dict[str, int]
     ) -> DocumentOutcome:
-        """What became of one document, which the record names while it is read."""
+        """Return the outcome of one document, which the record names while it is read."""
         reason: str | None = "its task did not come to its end"
         while strikes.get(job.sha256, 0) < STRIKES:
             run.store.write(attempts, dump(job.sha256, strikes))
@@ -189,7 +188,7 @@ def leave_out(run: Run, begun: Begun) -> None:
 
 
 def dump(alone: str | None, strikes: dict[str, int]) -> str:
-    """A record of attempts: which document is read alone just now, and how often each died."""
+    """Format a record of attempts: the document that is read alone, and how often each crashed."""
     return json.dumps({"alone": alone, "strikes": strikes}) + "\n"
 
 

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 
 class File(NamedTuple):
-    """A file of a run: its absolute path or address, its bytes, and what changes when it is
-    edited: its date or, in an object store, the hash that the store keeps. A file that is `gone`
-    from the input keeps its line, so that all others keep their chunks."""
+    """A file of a run.
+
+    Attributes:
+        path: Absolute path or address.
+        size: Bytes.
+        stamp: What changes when the file is edited: its modification time or, in an object store,
+            its hash.
+        gone: Whether it was removed from the input. It keeps its line, so that all others keep
+            their chunks.
+    """
 
     path: str
     size: int

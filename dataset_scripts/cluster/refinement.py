@@ -1,7 +1,7 @@
-"""The step of `cephalo refine --slurm`: a task's shards of figures to conversations.
+"""The step of `cephalo refine --slurm`: refine the shards of a task.
 
-Each shard is refined as one machine refines a folder that holds it alone, with a file of answers
-of its own, so that its conversations do not depend on the task that it falls to.
+Each shard is refined like a folder with this shard alone on one machine, with its own file of
+replies, so that its conversations do not depend on the task that processes it.
 """
 
 import logging
@@ -37,7 +37,7 @@ from cephalo.inference.questions import Usage
 
 logger = logging.getLogger(__name__)
 
-# What decides the conversations; servers may move, and be asked faster or slower.
+# What determines the conversations; servers may move or differ in speed.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
 DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks", "where")
 OUTCOME = ("documents", "answered", "unanswered")
@@ -46,7 +46,7 @@ KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}
 
 
 def record(asking: Asking) -> dict[str, Any]:
-    """What decides the rows of a run besides its files."""
+    """Return what determines the rows of a run besides its files."""
     given = asdict(asking)
     deciding = {name: given[name] for name in DECIDING}
     deciding |= {"checks": checks_digest(asking.checks)}
@@ -56,18 +56,18 @@ def record(asking: Asking) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RefineShards:
-    """The shards of one task after the other; those that are done are passed over.
+    """Refines the shards of one task in turn, skipping finished ones.
 
-    What datatrove calls, in a process of its own on any machine. It holds no key: those are in the
-    environment. Raises CephaloError where the code or its settings are not those of the run, and
-    where a model cannot be asked.
+    datatrove calls it in a separate process on any machine. Keys are in the environment. Raises
+    CephaloError if the code's version or the settings are not those of the run, and if a model
+    cannot be queried.
     """
 
     out: str
     asking: Asking
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:
-        """Refine the share of task `rank` of `world_size`; `data`, of steps before, is not used."""
+        """Refine the share of task `rank` of `world_size`; `data` of earlier steps is not used."""
         show_notes()  # into the log of the task
         run = Run(self.out, "refine")
         run.check(record(self.asking))
@@ -77,7 +77,7 @@ class RefineShards:
                 self.refine(run, number, shards[0])
 
     def refine(self, run: Run, number: int, shard: File) -> None:
-        """Refine one shard, and record what came of it once all of it was asked."""
+        """Refine one shard, and record the outcome if it is complete."""
         started = time.monotonic()
         replies = Path(self.out) / run.name(f"replies/{number:06d}.sqlite")
         replies.parent.mkdir(parents=True, exist_ok=True)
@@ -99,8 +99,8 @@ class RefineShards:
 
 
 def fetch(shard: File, folder: Path) -> Path:
-    """A shard as a file of this machine, with what people corrected in it; fetched ones have a date
-    that does not change, for the record of what their conversations are made from."""
+    """Return a shard as a local file with its manual corrections. Downloaded files have a fixed
+    date, since the record of inputs includes it."""
     if not is_remote(shard.path):
         return Path(shard.path)
     fs, path = open_filesystem(shard.path)
@@ -126,14 +126,14 @@ def submit_refinement(
     cluster: Cluster,
     decisions: Path | None = None,
 ) -> str:
-    """Submit what is missing of a run, or sum it up where nothing is; returns what to tell.
+    """Submit the unfinished part of a run, or summarize it if nothing is left; return the message.
 
-    `decisions` is a file of what people decided; the shards that it is about are done again.
-    Raises CephaloError for what cannot be read or submitted.
+    `decisions` is a file of manual decisions; the shards that it concerns are refined again. Raises
+    CephaloError if an input cannot be read or the job cannot be submitted.
     """
     if is_remote(str(out)) or ":/" in str(out):
         raise CephaloError(
-            f"{out}: answers are kept as they arrive; give --out a folder that all machines see"
+            f"{out}: replies are cached while it runs; give --out a folder that all machines share"
         )
     run = Run(str(out.absolute()), "refine")
     files = list_files([f"{figures.rstrip('/')}/figures"], ".parquet", str(out / "refine-run"))
@@ -149,7 +149,7 @@ def submit_refinement(
         do_corrected_again(run)
     os.environ.update(
         {KEYS[name]: key for name, key in asdict(keys).items() if key}
-    )  # Slurm hands the environment on; no file holds a key
+    )  # Slurm passes the environment on, so no file contains a key
     if job := submit(run, RefineShards(run.out, asking), chunks, cluster):
         done = f"{len(run.done())} of {chunks} shards are done"
         return f"submitted job {job}: {done}; run it again later to see how many"
@@ -158,10 +158,10 @@ def submit_refinement(
 
 
 def leave_out(run: Run, out: Path, begun: Begun) -> None:
-    """Move what was made of shards that were removed to OUT/removed, and back what was made of
-    those that returned; delete the conversations of those that are to be refined anew.
+    """Move the output of removed shards to OUT/removed and that of returned ones back; delete the
+    conversations of shards to refine again.
 
-    Raises CephaloError while tasks wait or run.
+    Raises CephaloError while tasks are pending or running.
     """
     check_idle(run)
     set_aside(out, set(begun.removed), set(begun.returned))
@@ -170,14 +170,14 @@ def leave_out(run: Run, out: Path, begun: Begun) -> None:
 
 
 def do_again(run: Run, stems: set[str]) -> None:
-    """Take the shards of these names as not done."""
+    """Mark the shards of these names as unfinished."""
     for number, shards in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
         if shards and PurePosixPath(shards[0].path).stem in stems:
             run.store.remove(run.name(f"chunks/{number:06d}.json"))
 
 
 def do_corrected_again(run: Run) -> None:
-    """Take the shards in which people corrected figures since as not done."""
+    """Mark the shards with newer manual corrections as unfinished."""
     manifest = run.name("manifest.jsonl")
     for number, shards in read_share(run.store, manifest, 1, 0, 1):
         name = run.name(f"chunks/{number:06d}.json")
@@ -191,19 +191,19 @@ def do_corrected_again(run: Run) -> None:
 
 @dataclass(frozen=True)
 class Told:
-    """The teacher as the tasks told of it, for the report."""
+    """The teacher as recorded by the tasks, for the report."""
 
     name: str
     given: dict[str, Any]
     tasks: tuple[Task, ...]
 
     def params(self) -> dict[str, Any]:
-        """What determines the answers besides figures and tasks."""
+        """Return what determines the answers besides figures and tasks."""
         return self.given
 
 
 def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
-    """Write report.json and report.html over all shards; a line for the user."""
+    """Write report.json and report.html about all shards. Returns a summary of one line."""
     counts: Counter[str] = Counter()
     facts: dict[str, Any] = {}
     for facts in run.facts():

@@ -1,9 +1,9 @@
-"""A run on many machines: its input and settings, and which chunks are done.
+"""A run on many machines: its input and settings, and its finished chunks.
 
-OUT/STEP-run/ holds `run.json`, `manifest.jsonl`, `chunks/NNNNNN.json` for each finished chunk,
+OUT/STEP-run/ contains `run.json`, `manifest.jsonl`, `chunks/NNNNNN.json` for each finished chunk,
 `attempts/` for started ones, and `logs/` of each submission. The rows of a chunk are written to a
-file with its number, and its own file is written last. A killed task, a lost node, a task that runs
-twice and another number of tasks therefore all give the same files.
+file with its number, and its JSON file is written last. The result is therefore the same after
+killed tasks, lost nodes, duplicate tasks and another number of tasks.
 """
 
 import json
@@ -20,10 +20,10 @@ from cephalo.dataset_scripts.cluster.store import Store
 
 @dataclass
 class Begun:
-    """A run that was started or resumed: its chunks, and the changes of its input since.
+    """A started or resumed run: its chunks, and the changes of its input since.
 
-    `removed`, `edited` and `returned` are names of files; `changed` are the numbers of the chunks
-    that hold any of them.
+    `removed`, `edited` and `returned` are file names; `changed` are the numbers of the chunks with
+    any of them.
     """
 
     chunks: int
@@ -33,25 +33,25 @@ class Begun:
     changed: set[int] = field(default_factory=set)
 
     def gone(self) -> list[str]:
-        """The documents that are no longer as they were read, each with what became of it."""
+        """Return the removed and edited documents, each with the kind of its change."""
         named = [f"{name} (removed)" for name in self.removed]
         return sorted(named + [f"{name} (edited)" for name in self.edited])
 
 
 @dataclass(frozen=True)
 class Run:
-    """The run of a step, "extract" or "refine", that writes below `out`."""
+    """A run of a step, "extract" or "refine", that writes below `out`."""
 
     out: str
     step: str
 
     @property
     def store(self) -> Store:
-        """Where it writes."""
+        """The store of the output."""
         return Store(self.out)
 
     def name(self, file: str) -> str:
-        """The name of one of the run's own files in its store."""
+        """Return the name of one of the run's own files in the store."""
         return f"{self.step}-run/{file}"
 
     def begin(
@@ -80,7 +80,7 @@ class Run:
             listed = Path(folder) / "manifest.jsonl"
             count, sha256 = write_manifest(files, listed)
             if not count:
-                raise CephaloError("no files to read; give files, or folders that hold some")
+                raise CephaloError("no files to read; give files, or folders that contain some")
             wanted = {**settings, "chunk": chunk, "files": count, "manifest_sha256": sha256}
             wanted = json.loads(json.dumps(wanted))
             if (made := store.read_json(self.name("run.json"))) is None:
@@ -95,14 +95,15 @@ class Run:
         return Begun(-(-count // chunk))
 
     def _record(self, settings: dict[str, Any], lines: int) -> None:
-        """Write `run.json`; `lines` are those of the manifest, with the files that are gone."""
+        """Write `run.json`; `lines` is the number of lines of the manifest, including removed
+        files."""
         text = json.dumps({**settings, "lines": lines}, indent=1) + "\n"
         self.store.write(self.name("run.json"), text)
 
     def _follow(
         self, listed: Path, wanted: dict[str, Any], leave_out: Callable[[Begun], None] | None
     ) -> Begun:
-        """Bring the manifest up to a new list of the input; killed between, it starts over."""
+        """Update the manifest to a new listing of the input. It can be interrupted and repeated."""
         store, chunk = self.store, wanted["chunk"]
         before, after = listed.with_name("before.jsonl"), listed.with_name("after.jsonl")
         store.fs.get_file(store.path(self.name("manifest.jsonl")), str(before))
@@ -134,7 +135,7 @@ class Run:
         differ because the code changed after the submission."""
         made = self.store.read_json(self.name("run.json"))
         if made is None:
-            raise CephaloError(f"{self.out} holds no run of {self.step}; submit it first")
+            raise CephaloError(f"{self.out} contains no run of {self.step}; submit it first")
         wanted = json.loads(json.dumps(settings))
         if {key: made.get(key) for key in wanted} != wanted:
             raise CephaloError(f"{self.out} was made {difference(made, made | wanted)}")
@@ -150,12 +151,12 @@ class Run:
         return self.store.exists(self.name(f"chunks/{number:06d}.json"))
 
     def finish(self, number: int, facts: dict[str, Any]) -> None:
-        """Mark a chunk as done, with what it gave."""
+        """Mark a chunk as finished, with its totals."""
         self.store.write(self.name(f"chunks/{number:06d}.json"), json.dumps(facts) + "\n")
 
     def facts(self) -> Iterable[dict[str, Any]]:
-        """What each chunk that is done gave, in order; those whose files are all gone gave
-        nothing."""
+        """Yield the totals of each finished chunk in order, without chunks whose files were all
+        removed."""
         for number in sorted(self.done()):
             facts = self.store.read_json(self.name(f"chunks/{number:06d}.json"))
             if not facts.get("empty"):

@@ -1,4 +1,4 @@
-"""Submission to Slurm through datatrove, as one array of tasks."""
+"""Submit an array of tasks to Slurm through datatrove."""
 
 import getpass
 import hashlib
@@ -37,7 +37,7 @@ def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | Non
     executor = make_executor(run, step, ranks, cluster, name)
     from loguru import logger  # datatrove's
 
-    logger.disable("datatrove")  # the command tells what it did in a line
+    logger.disable("datatrove")  # the command reports in one line
     try:
         executor.run()
     except subprocess.CalledProcessError as error:
@@ -55,12 +55,12 @@ def tasks_alive(name: str) -> int:
     """Return how many tasks with this job name are pending or running. Raises CephaloError if Slurm
     is missing or does not answer."""
     if not shutil.which("sbatch"):
-        raise CephaloError("sbatch is not on this machine; run it where jobs are submitted")
+        raise CephaloError("sbatch was not found; run this on a machine that submits Slurm jobs")
     command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--name", name]
     asked = subprocess.run(command, capture_output=True, text=True)
     if asked.returncode:
         said = " ".join(asked.stderr.split())
-        raise CephaloError(f"squeue does not tell what runs ({said[:200]}); try again later")
+        raise CephaloError(f"squeue failed ({said[:200]}); try again later")
     return len(asked.stdout.splitlines())
 
 
@@ -98,9 +98,9 @@ def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, 
         mem_per_cpu_gb=cluster.mem_per_cpu,
         gpus_per_task=cluster.gpus_per_task,
         job_name=name,
-        qos="",  # the cluster's own; what datatrove would ask for is not everywhere
+        qos="",  # the cluster's default; datatrove's is not available everywhere
         venv_path=str(activate) if activate.exists() else None,
-        # What Slurm itself writes needs a path of this machine's.
+        # Slurm's own logs need a local path.
         slurm_logs_folder=str(Path("slurm_logs").absolute() / started) if remote else None,
         logging_dir=f"{run.store.url}/{run.name('logs')}/{started}",
     )

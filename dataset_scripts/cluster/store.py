@@ -115,8 +115,10 @@ class Store:
             self.fs.rm_file(self.path(name))
 
     def _aside(self, name: str) -> str | None:
-        """Where a file is written before it gets its name; None in object stores, whose files
-        appear whole. Machines share the folder, so the name identifies the writer."""
+        """Return the temporary name of a file; None in object stores, which write atomically.
+
+        Machines share the folder, so the name identifies the writer.
+        """
         if is_remote(self.url):
             return None
         folder, _, file = name.rpartition("/")

@@ -1,1 +1,1 @@
-"""What the steps of a dataset share: the schema, shards, runs, text helpers."""
+"""Code shared by the steps of a dataset: the schema, shards, runs, text helpers."""

@@ -1,4 +1,4 @@
-"""The rows that `--where` takes, of each table."""
+"""Select rows of each table by the condition of `--where`."""
 
 import logging
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from cephalo.dataset_scripts.common.tables import CONFIGS, Tables
 
 logger = logging.getLogger(__name__)
 
-PERSON = "person"  # column of a condition on figures: what a person did, null if nobody looked
+PERSON = "person"  # column for conditions on figures: the manual decision, null without one
 
 
 def condition_on(config: str, text: str) -> Where:
-    """A condition on the rows of a config. Raises CephaloError where it cannot be evaluated."""
+    """Parse a condition on the rows of a config. Raises CephaloError if it is invalid."""
     types = types_of(CONFIGS[config].arrow_schema)
     if config == "figures":
         types[PERSON] = TEXT
@@ -24,12 +24,12 @@ def condition_on(config: str, text: str) -> Where:
 
 
 def columns_of(where: Where | None) -> list[str]:
-    """The columns of a table that a condition reads."""
+    """Return the columns of a table that a condition reads."""
     return [name for name in where.columns if name != PERSON] if where else []
 
 
 def takes(where: Where | None, row: Mapping[str, Any]) -> bool:
-    """Whether a condition holds for a row, which as a figure has its "verdict"."""
+    """Return whether a condition holds for a row. Rows of figures have a "verdict"."""
     if where is None:
         return True
     verdict = row.get("verdict")
@@ -37,10 +37,10 @@ def takes(where: Where | None, row: Mapping[str, Any]) -> bool:
 
 
 def conditions_on(tables: Tables, text: str | None) -> dict[str, Where]:
-    """The condition on each config that has all columns that it names.
+    """Return the condition for each config that has all its columns.
 
-    Conversations that captions make are those of the figures that it takes. Raises CephaloError if
-    there is no such config, or it cannot be evaluated.
+    Conversations made from captions are selected by their figures. Raises CephaloError if no config
+    has all columns, or if the condition is invalid.
     """
     found, errors = {}, []
     for config in [config for config in CONFIGS if tables[config]] if text is not None else ():
@@ -48,15 +48,16 @@ def conditions_on(tables: Tables, text: str | None) -> dict[str, Where]:
             found[config] = condition_on(config, text or "")
         except CephaloError as error:
             errors.append(error)
-            told = ", but with its figures" if config == "conversations" else ""
-            logger.info("--where does not choose rows of %s by themselves%s", config, told)
+            told = ", except by their figures" if config == "conversations" else ""
+            logger.info("--where does not apply to rows of %s%s", config, told)
     if errors and not found:
         raise errors[0]
     return found
 
 
 def count_taken(shards: list[Path], where: Where) -> tuple[int, int]:
-    """How many figures of shards a condition takes, of how many that no person rejected."""
+    """Return how many figures of shards a condition selects, and how many there are without
+    manually rejected ones."""
     taken = total = 0
     for shard in shards:
         for row in corrected_rows(shard, columns_of(where) or ["label"], batch_rows=500):

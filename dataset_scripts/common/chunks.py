@@ -1,4 +1,4 @@
-"""Datasets built in chunks by several processes; existing chunks are kept."""
+"""Build datasets in chunks with several processes; existing chunks are skipped."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core
 
 
 def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
-    """Write the plan of a folder to `path`, or raise CephaloError if it holds another plan."""
+    """Write the plan of a folder to `path`. Raises CephaloError if the folder has another plan."""
     if not path.exists():
         write_whole(path, json.dumps(plan))
     elif (kept := read_object(path, "remove the folder and make it again")) != plan:
@@ -32,8 +32,14 @@ def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
 def run_chunks(
     jobs: Mapping[tuple[Any, ...], int], make: Callable[..., None], workers: int, unit: str
 ) -> None:
-    """Call `make` with each tuple of arguments in its own process, with a progress bar over the
-    number of units that each makes."""
+    """Call `make` with each tuple of arguments in its own process.
+
+    Args:
+        jobs: Number of units that each tuple of arguments produces, for the progress bar.
+        make: A picklable function.
+        workers: Number of processes.
+        unit: Name of the units.
+    """
     use_one_core_each()
     with (
         ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent) as pool,
@@ -50,7 +56,7 @@ def run_chunks(
 
 
 def write_shard(shard: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write a Parquet file aside, then rename it."""
+    """Write a Parquet file atomically."""
     table = pa.Table.from_pylist(list(rows), schema=schema)
     with replacing(shard) as aside:
         pq.write_table(table, aside, use_content_defined_chunking=True)

@@ -1,4 +1,4 @@
-"""Conversations about figures, in TRL's prompt-completion form."""
+"""Build conversations about figures in TRL's prompt-completion form."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,12 @@ from cephalo.dataset_scripts.common.schema import PROVENANCE
 
 QUERY = "What is shown in this image?"
 """The query of the original Cephalo datasets (lamm-mit/Cephalo-Wikipedia-Materials)."""
+
+ANSWERED = "import"
+"""The task of a conversation that a person gave as it is: it does not quote the caption."""
+IMPORTED = "-imported"
+"""At the end of the name of a shard of conversations that `cephalo import` wrote, after the name of
+that of their figures; `cephalo refine` writes others beside it."""
 
 
 def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Figures as people corrected them: what every step reads that reads figures.
+"""Read figures with the manual corrections applied, as every step does.
 
-Of a figure whose box was corrected, the image is FOLDER/crops/NAME.png, which
-`cephalo.dataset_scripts.pdf.crops` cuts from the page.
+If the box of a figure was corrected, its image is FOLDER/crops/NAME.png, which
+`cephalo.dataset_scripts.pdf.crops` crops from the page.
 """
 
 import hashlib
@@ -18,10 +18,12 @@ from PIL import Image, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.correction_values import (
+    REJECTED,
+)
 from cephalo.dataset_scripts.common.corrections import (
     KEY,
     NAME,
-    REJECTED,
     Key,
     Verdict,
     corrections_of,
@@ -34,23 +36,23 @@ from cephalo.dataset_scripts.common.shards import read_rows
 logger = logging.getLogger(__name__)
 
 CROPS = "crops"
-FIGURE_TEXT = "figure_text"  # text chunk of a crop: the lines of text in the box, as JSON
-CROP_MODES = ("RGB", "L")  # of Pillow, which crops are written in
-POINTS = 72.0  # an inch
-DEFAULT_DPI = 200  # where a row tells none
+FIGURE_TEXT = "figure_text"  # text chunk of a crop: lines of text in the box, as JSON
+CROP_MODES = ("RGB", "L")  # Pillow modes of crops
+POINTS = 72.0  # per inch
+DEFAULT_DPI = 200  # if a row has none
 NAMED = 10  # lost corrections listed by name; the rest are counted
-COLUMNS = tuple(dict.fromkeys((*KEY, "caption", "kind", "dpi")))
-"""Columns that verdicts are made from."""
+COLUMNS = tuple(dict.fromkeys((*KEY, "caption", "kind", "panels", "dpi")))
+"""Columns that a verdict needs."""
 
 
 def corrected_rows(
     shard: Path, columns: Iterable[str], batch_rows: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """The FIGURES rows of a shard in FOLDER/figures, with the decisions of people applied.
+    """Yield the FIGURES rows of a shard in FOLDER/figures with manual corrections applied.
 
-    Every row is there, with its `Verdict`, or None, as "verdict": a step leaves out those for which
-    `left_out` gives a reason. Images are undecoded. Raises CephaloError if the shard cannot be read
-    or a line of the corrections is none.
+    All rows are yielded, with a `Verdict` or None as "verdict"; steps skip those for which
+    `left_out` returns a reason. Images are undecoded. Raises CephaloError if the shard cannot be
+    read or a line of the corrections is invalid.
     """
     verdicts = verdicts_of(shard)
     for place, row in enumerate(read_rows([shard], columns, batch_rows)):
@@ -60,15 +62,15 @@ def corrected_rows(
 def read_corrected(
     shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """`corrected_rows` of one shard after the other."""
+    """Yield `corrected_rows` of several shards."""
     columns = list(columns)
     for shard in shards:
         yield from corrected_rows(shard, columns, batch_rows)
 
 
 def left_out(row: dict[str, Any]) -> str | None:
-    """The reason for which a row of `corrected_rows` is no figure: "person" (rejected it), or
-    "uncropped" (there is no image of its corrected box); None if it is one."""
+    """Return why a row of `corrected_rows` is excluded: "person" (rejected manually), "uncropped"
+    (no image of its corrected box), or None if it is included."""
     found: Verdict | None = row.get("verdict")
     if found is None:
         return None
@@ -78,7 +80,7 @@ def left_out(row: dict[str, Any]) -> str | None:
 
 
 def verdicts_of(shard: Path) -> dict[int, Verdict]:
-    """What people decided about the rows of a shard, by the place of the row."""
+    """Return the manual decisions about the rows of a shard, by row number."""
     corrections = corrections_of(folder_of(shard))
     if not corrections.by_document:
         return {}
@@ -90,12 +92,12 @@ def verdicts_of(shard: Path) -> dict[int, Verdict]:
 
 
 def folder_of(shard: Path) -> Path:
-    """The folder that FOLDER/figures/SHARD belongs to."""
+    """Return FOLDER for FOLDER/figures/SHARD."""
     return shard.parent.parent
 
 
 def with_crop(found: Verdict, row: dict[str, Any], folder: Path) -> Verdict:
-    """A verdict about a row of a folder, with the file of its crop where the box was corrected."""
+    """Add the path of its crop to a verdict with a corrected box."""
     if "bbox" in found.values:
         facts = [row["document_sha256"], row["page"], found.values["bbox"], dpi_of(row)]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -104,12 +106,12 @@ def with_crop(found: Verdict, row: dict[str, Any], folder: Path) -> Verdict:
 
 
 def dpi_of(row: dict[str, Any]) -> int:
-    """The resolution at which the page of a row is cropped again."""
+    """Return the resolution at which the page of a row is cropped again."""
     return row["dpi"] or DEFAULT_DPI
 
 
 def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
-    """A row as people left it, with the verdict; columns that it lacks are not added."""
+    """Apply a verdict to a row; columns that the row lacks are not added."""
     row = row | {"verdict": found}
     if found is None:
         return row
@@ -127,7 +129,7 @@ def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
 
 @lru_cache(maxsize=10_000)
 def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str, Any]:
-    """The columns of FIGURES that depend on the image of a crop."""
+    """Return the columns of FIGURES that depend on the image of a crop."""
     try:
         with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
             if image.mode not in CROP_MODES:
@@ -135,9 +137,9 @@ def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str
             pixels = np.asarray(image)
             lines = json.loads(image.info.get(FIGURE_TEXT, "[]"))
         if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-            raise ValueError(f"{FIGURE_TEXT} is no list of texts")
+            raise ValueError(f"{FIGURE_TEXT} is not a list of strings")
     except UnidentifiedImageError as error:
-        raise CephaloError(f"{path} is no PNG image; delete it and run this again") from error
+        raise CephaloError(f"{path} is not a PNG image; delete it and run this again") from error
     except (OSError, SyntaxError, ValueError, RecursionError, DecompressionBombError) as error:
         raise CephaloError(f"{path} is damaged ({error}); delete it and run this again") from error
     if pixels.ndim == 2:
@@ -154,7 +156,7 @@ def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str
 
 
 def clipped(panel: dict[str, Any], bbox: list[float]) -> dict[str, Any]:
-    """A panel within the box of its figure; without a box of its own where it lies outside."""
+    """Clip a panel to the box of its figure; its box is null if it lies outside."""
     box = panel["bbox"]
     x0, y0, x1, y1 = bbox
     if not box or not iou(tuple(box), (x0, y0, x1, y1)):
@@ -165,7 +167,7 @@ def clipped(panel: dict[str, Any], bbox: list[float]) -> dict[str, Any]:
 
 
 def tell_lost(folder: Path) -> None:
-    """Warn, in one line, of corrections whose figure is not in FOLDER/figures."""
+    """Warn in one line about corrections whose figure is no longer in FOLDER/figures."""
     corrections = corrections_of(folder)
     if not corrections.by_document:
         return

@@ -1,44 +1,46 @@
-"""What people decided about figures: FOLDER/corrections.jsonl, a line for each decision.
+"""Read and write manual decisions about figures: FOLDER/corrections.jsonl, one decision per line.
 
-A line names a figure by its `Key`, not by its place in a shard, so that decisions hold for the
-figures of a later extraction of the same document. Shards are never edited: `corrected_rows` reads
-them as people left them. Of two decisions about one field of a figure the later one counts, by
-time, so that the files of two people merge by concatenation.
+A line identifies a figure by its `Key` rather than by its place in a shard, so that decisions
+survive another extraction of the same document. Shards are never edited; `corrected_rows` applies
+the decisions. Of two decisions about one field of a figure the later one counts, so the files of
+two people can be merged by concatenation.
 """
 
 import json
 import logging
 import os
-import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.correction_values import (
+    LONGEST_TEXT,
+    What,
+    check_value,
+    is_value,
+    plain,
+    rounded,
+)
 from cephalo.dataset_scripts.common.geometry import iou
 
 logger = logging.getLogger(__name__)
 
 NAME = "corrections.jsonl"
-LONGEST_TEXT = 20_000  # characters of a caption or label
-# Characters: three texts of the longest and a file name, whose control characters take six each.
-MAX_LINE = 400_000
+# Characters: three texts of maximum length, a file name and panels, with six characters per control
+# character.
+MAX_LINE = 600_000
 SAME_BOX = 0.5  # intersection over union from which boxes are of one figure
-SURELY_SAME_BOX = 0.8  # and where the labels differ
-DECIMALS = 2  # of a corrected box, in points
-FARTHEST = 1e6  # points from the corner of a page; those of PDF end at 14,400
-
-What = Literal["state", "caption", "label", "kind", "bbox"]
-ACCEPTED, REJECTED = "accepted", "rejected"
+SURELY_SAME_BOX = 0.8  # the same if the labels differ
 
 
 class Key(BaseModel):
-    """What a figure is known by: its place in the document, and its pixels, as extracted."""
+    """The identity of a figure: its place in the document and its pixels, as extracted."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -58,20 +60,19 @@ class Key(BaseModel):
 
 
 KEY = ("document_sha256", "document", "page", "label", "bbox", "image_sha256")
-"""Columns of FIGURES that a key has."""
+"""Columns of FIGURES that form a key."""
 
 
 class Correction(BaseModel):
-    """A decision: a line of the file.
+    """A decision: one line of the file.
 
     Attributes:
-        by: who decided.
-        at: when, with a time zone.
-        key: the figure.
-        what: the field that was decided: "state" (accepted, rejected, or null for undecided), or a
-            column.
-        before: the value that the person saw.
-        after: the value that the person gave; null of a text is what was extracted.
+        by: Who decided.
+        at: When, with a time zone.
+        key: The figure.
+        what: The field: "state" (accepted, rejected, or null for undecided), or a column.
+        before: The previous value.
+        after: The new value; null resets a text or the panels to what was extracted.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -89,43 +90,11 @@ class Correction(BaseModel):
         return self
 
 
-def check_value(what: str, value: Any) -> None:
-    """Raise ValueError, with a line for the person, for a value that a field cannot have."""
-    if what == "state":
-        if value not in (ACCEPTED, REJECTED, None):
-            raise ValueError(f"state is {reprlib.repr(value)}; it is accepted, rejected or null")
-    elif what == "bbox":
-        numbers = isinstance(value, list | tuple) and len(value) == 4
-        if not numbers or not all(
-            isinstance(one, int | float) and abs(one) < FARTHEST for one in value
-        ):
-            raise ValueError("bbox is not four numbers")
-        if value[0] >= value[2] or value[1] >= value[3]:
-            raise ValueError("bbox has no area")
-    elif value is None:
-        return
-    elif not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise ValueError(f"{what} is not a text of at most {LONGEST_TEXT:,} characters")
-    elif what == "kind" and not value.strip():
-        raise ValueError("kind is empty")
-    elif any("\ud800" <= one <= "\udfff" for one in value):
-        raise ValueError(f"{what} has half a character (a lone surrogate); type it again")
-
-
-def is_value(what: str, value: Any) -> bool:
-    """Whether a field can have a value."""
-    try:
-        check_value(what, value)
-    except ValueError:
-        return False
-    return True
-
-
 def read_corrections(path: Path) -> list[Correction]:
-    """The decisions in a file, none where it is missing; a last line that was cut by a crash is
-    left out, with a warning.
+    """Return the decisions in a file, empty if it is missing.
 
-    Raises CephaloError where the file cannot be read or another line is no decision.
+    A last line that a crash cut is skipped with a warning. Raises CephaloError if the file cannot
+    be read or another line is invalid.
     """
     try:
         # JSON strings may hold U+2028 and U+0085, at which `splitlines` splits too.
@@ -133,7 +102,7 @@ def read_corrections(path: Path) -> list[Correction]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise CephaloError(f"cannot read {path}: {error.strerror}; check its rights") from error
+        raise CephaloError(f"cannot read {path}: {error.strerror}; check permissions") from error
     *lines, tail = text.split("\n")
     corrections = []
     for number, line in enumerate([*lines, tail], 1):
@@ -145,15 +114,15 @@ def read_corrections(path: Path) -> list[Correction]:
             corrections.append(Correction.model_validate_json(line))
         except ValueError as error:
             if number > len(lines) and was_cut(line):
-                logger.warning("%s: the last line was cut; it is left out: %s", path, line[:80])
+                logger.warning("%s: the last line is incomplete and skipped: %s", path, line[:80])
                 continue
-            raise CephaloError(f"{path}, line {number} is no decision: {told(error)}") from error
+            raise CephaloError(f"{path}, line {number} is not a decision: {told(error)}") from error
     return corrections
 
 
 def was_cut(line: str) -> bool:
-    """Whether a line begins as those of `CorrectionsFile.add` do, and does not end; what others
-    wrote into the file is not to be cut off."""
+    """Return whether an incomplete line is one of `CorrectionsFile.add`. Lines from other sources
+    must not be truncated."""
     start = '{"by":'
     try:
         json.loads(line)
@@ -163,7 +132,7 @@ def was_cut(line: str) -> bool:
 
 
 def told(error: ValueError) -> str:
-    """What is wrong with a line, in one line."""
+    """Format an error of a line in one line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
@@ -171,13 +140,14 @@ def told(error: ValueError) -> str:
 
 
 class CorrectionsFile:
-    """A folder's file of decisions, open for adding lines; each is on disk when `add` returns.
+    """A folder's file of decisions, open for appending. Each decision is on disk when `add`
+    returns.
 
-    Whoever opens it holds the name of the file (`cephalo.cli.files.locked_name`).
+    Its owner holds the lock of the file's name (`cephalo.cli.files.locked_name`).
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises CephaloError if the file cannot be written or read."""
+        """Open the file. Raises CephaloError if it cannot be written or read."""
         self.path = folder / NAME
         self.lines = read_corrections(self.path)
         self.latest = max((line.at for line in self.lines), default=datetime.now(UTC))
@@ -189,11 +159,11 @@ class CorrectionsFile:
             self._mend_tail()
         except OSError as error:
             raise CephaloError(
-                f"cannot write {self.path}: {error.strerror}; check the rights of the folder"
+                f"cannot write {self.path}: {error.strerror}; check the permissions of the folder"
             ) from error
 
     def _mend_tail(self) -> None:
-        """Cut off a last line that was written in part, and end one that lacks its end."""
+        """Truncate an incomplete last line, and add a missing line end."""
         data = self.path.read_bytes()
         tail = data.rpartition(b"\n")[2]
         if not tail:
@@ -207,12 +177,14 @@ class CorrectionsFile:
         os.fsync(self.file)
 
     def add(self, by: str, key: Key, what: What, before: Any, after: Any) -> Correction:
-        """Add a decision made now. Raises OSError where it cannot be written, ValueError for a
-        value that the field cannot have."""
-        # Not before others, as a clock that was set back, or of another machine, would have it.
+        """Append a decision with the current time. Raises OSError if it cannot be written, and
+        ValueError for a value that the field cannot have."""
+        # Never before earlier decisions, even if the clock was set back or is another machine's.
         self.latest = max(datetime.now(UTC), self.latest)
         if isinstance(before, str):
             before = before[:LONGEST_TEXT]
+        elif what == "panels" and not is_value(what, before):  # those of a file of others
+            before = None
         line = Correction(by=by, at=self.latest, key=key, what=what, before=before, after=after)
         data = (line.model_dump_json() + "\n").encode()
         end = os.fstat(self.file).st_size
@@ -242,9 +214,12 @@ def _sync_folder(folder: Path) -> None:
 
 @dataclass
 class Verdict:
-    """What people decided of a figure. `values` are columns that differ from what was extracted.
+    """The manual decisions about a figure.
 
-    `crop` is the file of the image in a corrected box; None where the box is as extracted.
+    Attributes:
+        state: "accepted", "rejected" or None.
+        values: Columns that differ from what was extracted.
+        crop: Path of the image in a corrected box, None without one.
     """
 
     state: str | None = None
@@ -253,37 +228,31 @@ class Verdict:
 
     @property
     def person(self) -> str | None:
-        """What a person did: accepted, rejected, or edited without either; None if nothing."""
+        """The decision in a word: accepted, rejected, or edited without either; None without
+        one."""
         return self.state or ("edited" if self.values else None)
 
 
 def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
-    """What lines about a row of FIGURES come to, the later of two about one field counting."""
+    """Combine the decisions about a row of FIGURES; the later of two about one field counts."""
     found: dict[str, Any] = {}
-    for line in sorted(lines, key=lambda line: line.at):  # stable: the later line of one time
+    # A stable sort: of equal times, the later line.
+    for line in sorted(lines, key=lambda line: line.at):
         found[line.what] = line.after
     state = found.pop("state", None)
-    if "bbox" in found:
-        found["bbox"] = rounded(found["bbox"])
+    for name in ("bbox", "panels"):
+        if name in found:
+            found[name] = plain(name, found[name])
     values = {
         name: value
         for name, value in found.items()
-        if value is not None and value != _plain(name, row.get(name))
+        if value is not None and value != plain(name, row.get(name))
     }
     return Verdict(state, values)
 
 
-def _plain(name: str, value: Any) -> Any:
-    return rounded(value) if name == "bbox" and value is not None else value
-
-
-def rounded(bbox: Iterable[float]) -> list[float]:
-    """A box as corrections have it."""
-    return [round(float(side), DECIMALS) for side in bbox]
-
-
 def key_of_row(row: dict[str, Any]) -> Key:
-    """The key of a row of FIGURES, as extracted."""
+    """Return the key of a row of FIGURES, as extracted."""
     values: dict[str, Any] = {name: row.get(name) for name in KEY}
     if values["bbox"] is not None:
         values["bbox"] = tuple(rounded(values["bbox"]))
@@ -293,10 +262,11 @@ def key_of_row(row: dict[str, Any]) -> Key:
 
 
 def find_row(key: Key, keys: list[Key]) -> int | None:
-    """The place in `keys`, those of a document as it is now, of the figure that a key names.
+    """Return the index in `keys`, those of the current document, of the figure that a key
+    identifies, or None.
 
-    It is the one with the same pixels on the page; else the one with the label; else the one that
-    takes the same place.
+    It is the figure with the same pixels on the page; else the one with the same label; else the
+    one in the same place.
     """
     best: tuple[tuple[bool, bool, float], int] | None = None
     for place, other in enumerate(keys):
@@ -325,13 +295,16 @@ class Corrections:
             self.add(line)
 
     def add(self, line: Correction) -> None:
-        """Add a decision, made after all before it."""
+        """Add the latest decision."""
         keys = self.by_document.setdefault(line.key.document_sha256, {})
         keys.setdefault(line.key, []).append(line)
 
     def of_rows(self, rows: list[dict[str, Any]]) -> tuple[dict[int, list[Correction]], set[Key]]:
-        """The decisions about the rows of a shard, which have `KEY`, by the place of the row, and
-        the keys that were found."""
+        """Return the decisions about the rows of a shard, by row number, and the keys that were
+        found.
+
+        The rows need the columns `KEY`.
+        """
         places: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
             if row["document_sha256"] in self.by_document:
@@ -348,7 +321,8 @@ class Corrections:
 
 
 def corrections_of(folder: Path) -> Corrections:
-    """The decisions about the figures of a folder. Raises CephaloError where a line is none."""
+    """Return the decisions about the figures of a folder. Raises CephaloError if a line is
+    invalid."""
     path = folder / NAME
     try:
         state = path.stat()
@@ -363,7 +337,7 @@ def _corrections(path: Path, _modified: int, _size: int) -> Corrections:
 
 
 def facts_of(verdicts: dict[int, Verdict]) -> list[Any]:
-    """What rows depend on of the verdicts about a shard, as JSON has it."""
+    """Return what rows depend on in the verdicts about a shard, as JSON."""
     return json.loads(
         json.dumps(
             [

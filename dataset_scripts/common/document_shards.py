@@ -1,7 +1,7 @@
-"""A shard of each table for each document: what became of it, and how its rows are written.
+"""Write one shard of each table per document, and record the outcome.
 
-Imports neither `datasets` nor anything else that is slow, since every worker pays for it; the
-schemas come from the parent as bytes.
+Imports neither `datasets` nor other slow modules, since every worker would pay for it; the parent
+passes the schemas as bytes.
 """
 
 import os
@@ -17,18 +17,20 @@ import pyarrow.parquet as pq
 
 from cephalo.cli.files import replacing
 
-# What was left out of a document, in the metadata of its shard's Parquet file.
+# Key of what was excluded from a document, in the metadata of its shard.
 _LEFT_OUT = {"scans": b"cephalo.unread_scans", "cut pages": b"cephalo.cut_pages"}
-MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its worker only
+MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends only its worker
 
 
 @dataclass(frozen=True)
 class DocumentOutcome:
-    """What became of a document. `error` is one line; None if its shard was written.
+    """The outcome of one document.
 
-    `left_out` maps figures that could not be extracted to the reason; `died` is true if the
-    worker died. `sentences` counts those of the running text that were "kept", and those left out
-    by the reason.
+    Attributes:
+        error: A one-line reason, None if the shard was written.
+        left_out: Reasons by figure that could not be extracted.
+        died: Whether the worker died.
+        sentences: Number of "kept" sentences of the running text, and of excluded ones by reason.
     """
 
     figures: int = 0
@@ -47,8 +49,8 @@ _schemas: dict[str, pa.Schema] = {}
 
 
 def start_worker(figures: bytes, text: bytes) -> None:
-    """Set up a worker process that writes shards: the tables' schemas (Arrow IPC), and a limit on
-    its memory."""
+    """Set up a worker process that writes shards: the schemas of the tables (Arrow IPC), and a
+    memory limit."""
     for table, schema in (("figures", figures), ("text", text)):
         _schemas[table] = pa.ipc.read_schema(pa.BufferReader(schema))
     limit_memory()
@@ -56,14 +58,14 @@ def start_worker(figures: bytes, text: bytes) -> None:
 
 
 def limit_memory() -> None:
-    """Set up a worker process that only looks at documents: a limit on its memory."""
+    """Set up a worker process that only reads documents: a memory limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MEMORY_LIMIT)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 class _NoPandas:
-    """Makes `import pandas` fail, as where it is not installed."""
+    """An import hook that makes `import pandas` fail, as if it were not installed."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":
@@ -71,9 +73,9 @@ class _NoPandas:
 
 
 def _hide_pandas() -> None:
-    """Let pyarrow look for pandas, which it does once, and not find it.
+    """Make pyarrow's only search for pandas fail.
 
-    It would load it, in 30 to 60 MB, to see whether a list of rows is a Series.
+    It would load pandas, in 30 to 60 MB, to find out whether a list of rows is a Series.
     """
     hider = _NoPandas()
     sys.meta_path.insert(0, hider)
@@ -82,7 +84,7 @@ def _hide_pandas() -> None:
 
 
 def shard_name(stem: str, key: str) -> str:
-    """The file name of a shard, fit for any file system; `key`: 64 hexadecimal digits."""
+    """Return the file name of a shard, valid on any file system. `key` is 64 hexadecimal digits."""
     safe = re.sub(r"[^\w.+]+", "-", stem).strip("-.")[:80] or "document"
     return f"{safe}-{key[:12]}.parquet"
 
@@ -93,10 +95,10 @@ def write_shards(
     passages: list[dict] | None,
     left_out: dict[str, str] | None = None,
 ) -> None:
-    """Write OUT/figures/NAME and, where passages were asked for, OUT/text/NAME before it.
+    """Write OUT/text/NAME, if passages were requested, and then OUT/figures/NAME.
 
-    A document is done when its `figures` shard is there; what it says was `left_out` ("scans",
-    "cut pages") is kept in that. Raises ShardError.
+    A document is finished when its `figures` shard exists. `left_out` ("scans", "cut pages") is
+    stored in its metadata. Raises ShardError.
     """
     if passages is not None:
         _write_shard(shard.parents[1] / "text" / shard.name, passages, "text")
@@ -104,7 +106,7 @@ def write_shards(
 
 
 def read_left_out(shard: Path) -> dict[str, str]:
-    """What `write_shards` was told of pages that were left out, with the reasons."""
+    """Return the `left_out` that `write_shards` stored."""
     metadata = pq.read_metadata(shard).metadata or {}
     return {what: metadata[key].decode() for what, key in _LEFT_OUT.items() if key in metadata}
 
@@ -122,11 +124,11 @@ def _write_shard(
 def write_rows(
     rows: list[dict], path: Path, table: str = "figures", left_out: dict[str, str] | None = None
 ) -> None:
-    """Write rows of a table. Images are compressed already, the rest is small."""
+    """Write the rows of a table. Images are already compressed, and the rest is small."""
     schema = _schemas[table]
     with path.open("wb") as file:
         with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
-            if rows:  # `datasets` stumbles over a row group without rows
+            if rows:  # `datasets` cannot read a row group without rows
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             if left_out:
                 told = {_LEFT_OUT[what]: reason for what, reason in left_out.items()}

@@ -1,15 +1,16 @@
-"""The gallery: every figure beside its caption, in one self-contained HTML file."""
+"""Write the gallery: every figure beside its caption, as HTML pages."""
 
 import base64
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
-from cephalo.cli.files import replacing
+from cephalo.dataset_scripts.common.static_pages import MAX_FIGURES, StaticPages, groups_of
 from cephalo.inference.data_urls import SHRINK
 from cephalo.inference.images import as_rgb
 
@@ -19,19 +20,30 @@ THUMBNAIL = 560  # pixels, the longer side
 def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
     """Write an HTML page of all `figures` shards in `folder`, and return the number of figures.
 
-    `failures` maps each file that could not be read to the reason. The page is written atomically
-    and document by document, so memory does not grow with the number of papers.
+    Past `MAX_FIGURES` there are several pages, with the pictures beside them. `failures` maps each
+    file that could not be read to the reason. Pages are written atomically and document by
+    document, so memory does not grow with the number of papers.
     """
     # Captions and file names are untrusted: everything is escaped.
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("gallery.html.jinja")
     shards = shards_of(folder)
-    total = sum(pq.read_metadata(shard).num_rows for shard in shards)
-    with replacing(page) as aside, aside.open("w", encoding="utf-8", errors="replace") as file:
-        for piece in template.generate(
-            documents=documents(shards), shards=len(shards), figures=total, failures=failures
-        ):
-            file.write(piece)
+    counts = [(shard, pq.read_metadata(shard).num_rows) for shard in shards]
+    total = sum(count for _, count in counts)
+    groups = list(groups_of(counts, MAX_FIGURES)) or [[]]
+    pages = StaticPages(page, len(groups))
+    for number, group in enumerate(groups, 1):
+        pieces = template.generate(
+            documents=documents(group, pages),
+            shards=len(shards),
+            figures=total,
+            failures=failures if number == len(groups) else {},
+            failed=len(failures),
+            links=pages.links(number),
+            last=pages.name(len(groups)),
+        )
+        pages.write(number, pieces)
+    pages.close()
     return total
 
 
@@ -40,7 +52,7 @@ def shards_of(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def documents(shards: list[Path]) -> Iterator[dict]:
+def documents(shards: list[Path], pages: StaticPages) -> Iterator[dict]:
     """Yield name, sha256, title, doi, license and figures of each shard with figures."""
     columns = [
         *("image", "caption", "label", "kind", "page", "width", "height", "document"),
@@ -57,7 +69,7 @@ def documents(shards: list[Path]) -> Iterator[dict]:
             "title": first["title"],
             "doi": first["doi"],
             "license": common(row["license"] for row in rows),
-            "figures": [row | {"thumbnail": thumbnail(row["image"]["bytes"])} for row in rows],
+            "figures": [with_thumbnail(row, pages) for row in rows],
         }
 
 
@@ -67,11 +79,21 @@ def common(values: Iterable[str | None]) -> str | None:
     return distinct.pop() if len(distinct) == 1 else None
 
 
+def with_thumbnail(row: dict[str, Any], pages: StaticPages) -> dict[str, Any]:
+    """A row with the address of its picture."""
+    return row | {"thumbnail": pages.picture(small_jpeg(row["image"]["bytes"]))}
+
+
 def thumbnail(image: bytes) -> str:
     """Encode `image` as a small JPEG in a data URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(small_jpeg(image)).decode()
+
+
+def small_jpeg(image: bytes) -> bytes:
+    """Encode `image` as a small JPEG."""
     small = as_rgb(Image.open(io.BytesIO(image)))
     # Whole pixels are averaged first, which is faster than one exact filter.
     small.thumbnail((THUMBNAIL, THUMBNAIL), SHRINK, reducing_gap=1.0)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()

@@ -9,14 +9,14 @@ Box = tuple[float, float, float, float]
 
 
 def union(boxes: list[Box]) -> Box:
-    """The smallest box around `boxes`; raises ValueError where there are none."""
+    """Return the smallest box around `boxes`. Raises ValueError if there are none."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
 
 
 def intersection(a: Box, b: Box) -> Box:
-    """The common part of two boxes; `x1 <= x0` or `y1 <= y0` where they have none."""
-    # Called for every line and every graphic: plain comparisons cost half of max() and min().
+    """Return the intersection of two boxes, with `x1 <= x0` or `y1 <= y0` if they have none."""
+    # Called for every line and every graphic: comparisons are twice as fast as max() and min().
     return (
         a[0] if a[0] > b[0] else b[0],
         a[1] if a[1] > b[1] else b[1],
@@ -26,40 +26,40 @@ def intersection(a: Box, b: Box) -> Box:
 
 
 def area(box: Box) -> float:
-    """Square points; 0 for an inverted box."""
+    """Return the area in square points, 0 for an inverted box."""
     x0, y0, x1, y1 = box
     return (x1 - x0) * (y1 - y0) if x1 > x0 and y1 > y0 else 0.0
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union, 0 to 1."""
+    """Return the intersection over union, 0 to 1."""
     common = area(intersection(a, b))
     return common / (area(a) + area(b) - common) if common else 0.0
 
 
 def overlap_x(a: Box, b: Box) -> float:
-    """Length of the common x range; negative: the width of the gap between them."""
+    """Return the length of the common x range; negative values are the width of the gap."""
     return min(a[2], b[2]) - max(a[0], b[0])
 
 
 def overlap_y(a: Box, b: Box) -> float:
-    """Length of the common y range; negative: the height of the gap between them."""
+    """Return the length of the common y range; negative values are the height of the gap."""
     return min(a[3], b[3]) - max(a[1], b[1])
 
 
 def covered(inner: Box, outer: Box) -> float:
-    """Share of the area of `inner` that lies in `outer`, 0 to 1."""
+    """Return the share of the area of `inner` within `outer`, 0 to 1."""
     common = area(intersection(inner, outer))
     return common / area(inner) if common else 0.0
 
 
 def grow(box: Box, by: float) -> Box:
-    """`box` with every side moved outwards by `by` points."""
+    """Return `box` with every side moved outwards by `by` points."""
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
 def hits(boxes: np.ndarray, box: Box) -> np.ndarray:
-    """Which rows of `boxes` (n, 4) share area with `box`: a boolean array of shape (n,)."""
+    """Return which rows of `boxes` (n, 4) overlap `box`, as a boolean array of shape (n,)."""
     return (
         (boxes[:, 0] < box[2])
         & (boxes[:, 2] > box[0])
@@ -69,9 +69,9 @@ def hits(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def turn(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
-    """Turn boxes (n, 4) with their page by `quarters` quarter turns clockwise; 0 gives `boxes`.
+    """Rotate boxes (n, 4) with their page by `quarters` quarter turns clockwise; 0 returns `boxes`.
 
-    `width` and `height` are those of the page before the turn, in points.
+    `width` and `height` are those of the page before the rotation, in points.
     """
     if quarters % 4 == 0:
         return boxes

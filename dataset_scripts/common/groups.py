@@ -1,10 +1,10 @@
-"""Groups of numbered items that are connected, directly or through others."""
+"""Connected components of numbered items."""
 
 from array import array
 
 import numpy as np
 
-PART = 1_000_000  # numbers at a time
+PART = 1_000_000  # numbers processed at a time
 
 
 class Groups:
@@ -31,7 +31,7 @@ class Groups:
     def roots(self) -> np.ndarray:
         """`find` of every number, (size,) int32, in place."""
         parents = np.frombuffer(self._parents, np.int32)
-        # No parent is above its number, so those of the parts before are roots already.
+        # No parent is above its number, so those of earlier parts are roots already.
         for start in range(0, len(parents), PART):
             some = parents[start : start + PART]
             while ((above := parents[some]) != some).any():

@@ -1,4 +1,4 @@
-"""Detection of texts in a language other than the requested one, by script and stop words.
+"""Detect texts in another language than the required one, by script and stop words.
 
 Answers are short, so the share of stop words is more reliable than letter statistics. A text
 without any stop word ("Large, first class pores.") is accepted.
@@ -10,9 +10,10 @@ from collections import Counter
 from functools import cache, lru_cache
 
 FEWEST = 2  # stop words of another language that a text must have
-SCRIPT_SHARE = 0.3  # of letters in another script from which a text is in that script's language
+# Share of letters in another script from which a text is in a language of that script.
+SCRIPT_SHARE = 0.3
 
-# The most frequent words of each language; those that others share decide nothing.
+# The most frequent words of each language; those shared with others are ignored.
 STOP_WORDS = {
     "en": "the of and a in to is that it for as with are by on be this from at which or an was "
     "not have has its than more between into their these when each while both where so "

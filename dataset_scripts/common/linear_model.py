@@ -25,8 +25,7 @@ class LinearModel:
         return total
 
     def reasons(self, features: Features, most: int = 4) -> list[tuple[str, float]]:
-        """Return the features that decide with their contributions to the log-odds, strongest
-        first."""
+        """Return the features with the largest contributions to the log-odds, strongest first."""
         parts = [(name, self.weights.get(name, 0.0) * value) for name, value in features.items()]
         strong = sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
         return strong[:most]

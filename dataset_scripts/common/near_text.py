@@ -1,8 +1,8 @@
-"""Near-copies of text, found by MinHash and locality-sensitive hashing on disk.
+"""Find near-copies of text by MinHash and locality-sensitive hashing on disk.
 
-Every search for near-copies of text uses these bands (Broder 1997; Indyk and Motwani 1998);
-callers compare the candidates in their own way. datasketch computes the MinHash. Its MinHashLSH is
-not used: it keeps about 8 KB of memory per text, 250 GB for the passages of a million papers.
+Every search for near-copies of text uses these bands (Broder 1997; Indyk and Motwani 1998); callers
+compare the candidates in their own way. datasketch computes the MinHash. Its MinHashLSH is not
+used, since it needs about 8 KB of memory per text: 250 GB for the passages of a million papers.
 """
 
 import functools
@@ -70,7 +70,7 @@ class Bands:
         )
 
     def add(self, text: int, bands: Iterable[int]) -> None:
-        """Enter the number of a text under its keys."""
+        """Insert the number of a text under its keys."""
         self._database.executemany(
             f"INSERT INTO {self._table} VALUES (?, ?)", ((band, text) for band in bands)
         )
@@ -80,7 +80,7 @@ class Bands:
 
         Args:
             bands: The keys of a text.
-            most: Number of texts after which the search ends; by default it finds all.
+            most: Maximum number of texts; -1 returns all.
         """
         marks = ",".join("?" * len(bands))
         query = f"SELECT DISTINCT text FROM {self._table} WHERE band IN ({marks}) LIMIT ?"
@@ -103,7 +103,7 @@ class TextIndex:
         self._bands = Bands(self._database, "bands")
 
     def add(self, text: str, number: int | None = None) -> None:
-        """Add a text, under a number that `candidates` returns (default: the next one)."""
+        """Add a text under the number that `candidates` returns (default: the next one)."""
         row = self._database.execute("INSERT INTO texts VALUES (?, ?)", (number, text))
         assert row.lastrowid is not None
         self._bands.add(row.lastrowid, bands_of(shingles(text)))
@@ -113,7 +113,7 @@ class TextIndex:
 
         Args:
             text: The text.
-            most: Number of candidates after which the search ends; by default it finds all.
+            most: Maximum number of candidates; -1 yields all.
         """
         for number in self._bands.sharing(bands_of(shingles(text)), most):
             query = "SELECT text FROM texts WHERE number = ?"

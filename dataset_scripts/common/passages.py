@@ -1,8 +1,8 @@
-"""Passages of running prose, as rows of the `text` table.
+"""Split running prose into passages, the rows of the `text` table.
 
-A row's prompt names the document and quotes the passage's first sentence, and its completion is
-the rest. So TRL trains on the author's own words in the form of the conversations about figures,
-with no code between, and a model in training answers someone in every row.
+The prompt of a row names the document and quotes the first sentence of the passage; the completion
+is the rest. TRL can thus train on the authors' own words in the form of the conversations about
+figures without extra code, and every row has a prompt and a completion.
 """
 
 import re
@@ -19,7 +19,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|sects?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|n|pp?|"
     r"abb|nr|bzw|vgl|z\.\s?b|i\.e|e\.g))\.$"
 )
-# "Prop. 2", "(Acc. 19)": a short word with a capital, and a number.
+# "Prop. 2", "(Acc. 19)": a short capitalized word, and a number.
 _COUNTED = re.compile(r"(?:^|[\s(])[A-Z][a-z]{1,5}\.$")
 _NUMBERED = re.compile(r"\b(?:[Ee]quations?|Figures?|Sections?)\.$")  # "Equation. (6)"
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -28,7 +28,7 @@ Place = TypeVar("Place")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; initials and usual abbreviations do not end one."""
+    """Split a text into sentences; initials and common abbreviations do not end one."""
     found: list[str] = []
     start = 0
     for match in _END.finditer(text):
@@ -44,16 +44,16 @@ def sentences(text: str) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """Words; of Chinese and Japanese two signs count as one."""
+    """Count words; two characters of Chinese and Japanese count as one word."""
     return len(text.split()) + len(_IDEOGRAPH.findall(text)) // 2
 
 
 def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]:
-    """Passages of MIN_WORDS to MAX_WORDS words out of the paragraphs of one document, in order.
+    """Yield passages of MIN_WORDS to MAX_WORDS words from the paragraphs of one document, in order.
 
-    A short paragraph is joined with the next by an empty line, a long one is cut between
-    sentences. A passage has the place of its first paragraph. What stays too short at the end is
-    joined with sentences of the passage before it; without one it is left out.
+    Short paragraphs are joined by an empty line, long ones are split between sentences. A passage
+    has the place of its first paragraph. A short rest at the end is extended by sentences of the
+    previous passage, or discarded if there is none.
     """
     ready: tuple[Place, list[str]] | None = None
     parts: list[str] = []
@@ -67,7 +67,7 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
                 if words >= MIN_WORDS:
                     if ready:
                         yield ready[0], "\n\n".join(ready[1])
-                    assert place is not None  # of the first of the parts
+                    assert place is not None  # the place of the first part
                     ready = place, parts
                 parts, words = [], 0
             if not parts:
@@ -85,9 +85,9 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
 
 
 def _lengthen(parts: list[str], wanted: int, before: list[str]) -> None:
-    """Move the last sentences of a passage, `wanted` words at least, to the next one's beginning.
+    """Move the last sentences of a passage, at least `wanted` words, to the start of the next one.
 
-    What is left before has MIN_WORDS, or all stays as it is.
+    Nothing changes if fewer than MIN_WORDS would remain.
     """
     last = sentences(before[-1])
     moved: list[str] = []
@@ -100,11 +100,11 @@ def _lengthen(parts: list[str], wanted: int, before: list[str]) -> None:
 
 
 def _pieces(paragraph: str) -> list[str]:
-    """A paragraph, cut between sentences into parts of nearly one length where it is long."""
+    """Split a long paragraph between sentences into parts of similar length."""
     total = count_words(paragraph)
     if total <= MAX_WORDS:
         return [paragraph]
-    wanted = total / -(-total // (MAX_WORDS - 50))  # words in each part
+    wanted = total / -(-total // (MAX_WORDS - 50))  # words per part
     pieces: list[str] = []
     words = 0
     for sentence in sentences(paragraph):
@@ -119,10 +119,11 @@ def _pieces(paragraph: str) -> list[str]:
 
 
 def text_row(passage: str, document: dict[str, Any], page: int) -> dict[str, Any] | None:
-    """A row of TEXT; None for a passage of a single sentence, of which nothing would be asked.
+    """Build a row of TEXT. Returns None for a passage of a single sentence, which would have no
+    completion.
 
-    `document` has the columns "document", "document_sha256", "title", "doi", "license",
-    "author", "source_url" and "revision".
+    `document` has the columns "document", "document_sha256", "title", "doi", "license", "author",
+    "source_url" and "revision".
     """
     first = sentences(passage)[0]
     rest = passage[len(first) :].strip()
@@ -147,6 +148,6 @@ def _message(role: str, text: str) -> dict[str, Any]:
 def text_rows(
     paragraphs: Iterable[tuple[int, str]], document: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The rows of TEXT of a document, from its paragraphs with their pages."""
+    """Build the rows of TEXT of a document, from its paragraphs and their pages."""
     rows = (text_row(passage, document, page) for page, passage in pack(paragraphs))
     return [row for row in rows if row]

@@ -1,6 +1,6 @@
-"""Pixels of figures: where their ink is, as PNG, and by what they are known.
+"""Pixels of figures: the bounding box of their ink, PNG encoding, and hashes.
 
-Pixels are uint8 (height, width, channels), three for RGB and one for grey levels.
+Pixels are uint8 (height, width, channels), with three channels for RGB and one for grey levels.
 """
 
 import hashlib
@@ -10,14 +10,15 @@ import numpy as np
 from isal import isal_zlib
 from PIL import Image
 
-_CACHED = 1 << 18  # bytes of pixels that several passes may find in the processor's cache
-_BEGUN = 8  # bytes; ISA-L's first step takes none of 16, its last one wants at least 4
-_PAPER = 245  # a channel at or above this is paper
+_CACHED = 1 << 18  # bytes of pixels that several passes can read from the processor's cache
+_BEGUN = 8  # bytes; ISA-L's first step accepts none of 16, and its last one needs at least 4
+_PAPER = 245  # a channel at or above this is white
 _COSINES = np.cos(np.pi / 32 * (np.arange(32) + 0.5)[None, :] * np.arange(9)[:, None])
 
 
 def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
-    """The box (left, top, right, bottom), in pixels, of all that is not white; None if all is."""
+    """Return the box (left, top, right, bottom), in pixels, of everything that is not white, or
+    None."""
     top = _blank(pixels, 0)
     if top == len(pixels):
         return None
@@ -28,9 +29,9 @@ def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def _blank(pixels: np.ndarray, axis: int, step: int = 16) -> int:
-    """White rows (axis 0) or columns (axis 1) before the first that is not.
+    """Return the number of white rows (axis 0) or columns (axis 1) before the first that is not.
 
-    Step by step from the edge, since a crop is nearly tight already.
+    It steps from the edge, since crops are nearly tight.
     """
     for start in range(0, pixels.shape[axis], step):
         if axis == 0:
@@ -45,16 +46,18 @@ def _blank(pixels: np.ndarray, axis: int, step: int = 16) -> int:
 
 
 def compact(pixels: np.ndarray) -> np.ndarray:
-    """RGB pixels (height, width, 3) as one block of memory, or grey ones as (height, width, 1)."""
+    """Return RGB pixels (height, width, 3) in contiguous memory, or grey ones as (height, width,
+    1)."""
     return np.ascontiguousarray(pixels[:, :, :1] if _is_grey(pixels) else pixels)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """PNG bytes of uint8 (height, width, channels), three for RGB and one for grey levels.
+    """Encode uint8 pixels (height, width, channels) as PNG, with three channels for RGB and one for
+    grey.
 
     Every row is stored as its difference from the row above (filter type 2 of the PNG
-    specification) and deflated at the fastest level: ten times as fast as libpng for files of the
-    same size.
+    specification) and deflated at the fastest level, which is ten times as fast as libpng for files
+    of the same size.
     """
     height, width, channels = pixels.shape
     flat = pixels.reshape(height, width * channels)
@@ -71,13 +74,12 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def _deflated(rows: np.ndarray) -> bytes:
-    """Filtered rows (height, bytes of a row) as a zlib stream, the same whenever and wherever it
-    is made.
+    """Compress filtered rows (height, bytes of a row) to a zlib stream, deterministically.
 
-    At levels 1 and 2, ISA-L hashes what is left in a register, a piece of an address, for the
-    third byte of a stream (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). Now and then
-    that decides how far back a match lies. What is flushed within its padding of the input takes
-    another path, after which a stream has begun; it costs some six bytes.
+    At levels 1 and 2, ISA-L hashes what is left in a register, a part of an address, for the third
+    byte of a stream (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). Occasionally that changes
+    the distance of a match. A first flush within the padding of the input avoids that path, for
+    about six bytes.
     """
     data = rows.data.cast("B")
     packer = isal_zlib.compressobj(1)
@@ -87,10 +89,10 @@ def _deflated(rows: np.ndarray) -> bytes:
 
 def _is_grey(pixels: np.ndarray) -> bool:
     height, width, _ = pixels.shape
-    # The bytes of a pixel but its last, each to be the same as the next. All bytes are compared at
-    # once, since to pick every third one takes longer.
+    # All bytes of a pixel but the last must equal the next one. Comparing all bytes at once is
+    # faster than selecting every third.
     inside = np.tile(np.array([255, 255, 0], np.uint8), width)[:-1]
-    if not _is_same(pixels[::16], inside):  # most colour pictures are told from a few rows
+    if not _is_same(pixels[::16], inside):  # a few rows identify most color images
         return False
     step = max(1, _CACHED // (3 * width))
     parts = (pixels[start : start + step] for start in range(0, height, step))
@@ -103,22 +105,21 @@ def _is_same(pixels: np.ndarray, inside: np.ndarray) -> bool:
 
 
 def thin(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Every `step`-th pixel of every `step`-th row of pixels (height, width, channels)."""
-    whole = pixels.view(
-        f"V{pixels.shape[2]}"
-    )  # a pixel as one element is copied at twice the speed
+    """Return every `step`-th pixel of every `step`-th row of pixels (height, width, channels)."""
+    whole = pixels.view(f"V{pixels.shape[2]}")  # copying a pixel as one element is twice as fast
     return np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256, in hexadecimal, of the size ("640x480") and the RGB values or grey levels."""
+    """Return the SHA-256, in hexadecimal, of the size ("640x480") and the RGB values or grey
+    levels."""
     digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
-    """64-bit perceptual hash: signs of the low frequencies of a 32 by 32 thumbnail.
+    """Return the 64-bit perceptual hash: signs of the low frequencies of a 32 by 32 thumbnail.
 
     The discrete cosine transform hash of Zauner, "Implementation and benchmarking of perceptual
     image hash functions" (2010), with the median of the coefficients as threshold.

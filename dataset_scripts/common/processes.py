@@ -10,7 +10,7 @@ from typing import Any
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
 
-AHEAD = 8  # jobs that wait for each process; more would only hold memory
+AHEAD = 8  # jobs queued per process; more would only use memory
 
 
 class Processes:
@@ -41,7 +41,7 @@ class Processes:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise CephaloError(
-                "a process that compares images died, maybe out of memory; "
+                "a process that compares images died, possibly out of memory; "
                 "run it again with fewer --workers"
             ) from error
         finally:

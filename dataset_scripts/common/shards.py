@@ -1,4 +1,4 @@
-"""Parquet shards: read a few rows at a time; written row by row, bounded in size and memory."""
+"""Read Parquet shards a few rows at a time, and write them with bounded size and memory."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,21 +13,21 @@ from cephalo.cli.errors import CephaloError
 if TYPE_CHECKING:
     from datasets import Features
 
-READ_BYTES = 1 << 20  # at a time, of one column
+READ_BYTES = 1 << 20  # of one column at a time
 MAX_SHARD_BYTES = 500_000_000  # as in `datasets.config.MAX_SHARD_SIZE`
 MAX_GROUP_BYTES = 32_000_000  # of images held in memory by one writer
-MAX_GROUP_ROWS = 100  # small row groups keep the Hub's viewer and streaming quick
+MAX_GROUP_ROWS = 100  # small row groups keep the Hub's viewer and streaming fast
 
 
 def count_rows(shards: Iterable[Path]) -> int:
-    """The rows of all shards. Raises CephaloError if one cannot be read."""
+    """Return the number of rows of all shards. Raises CephaloError if one cannot be read."""
     return sum(open_shard(shard).metadata.num_rows for shard in shards)
 
 
 def read_rows(
     shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """The rows of all shards in their order, `batch_rows` held at a time, images undecoded.
+    """Yield the rows of all shards in order, with undecoded images and `batch_rows` in memory.
 
     Raises CephaloError if a shard cannot be read or lacks a column.
     """
@@ -36,8 +36,8 @@ def read_rows(
         file = open_shard(shard)
         if missing := sorted(set(columns) - set(file.schema_arrow.names)):
             raise CephaloError(
-                f"{shard} has no column {', '.join(map(repr, missing))}; remove it and run the "
-                "step that made it"
+                f"{shard} has no column {', '.join(map(repr, missing))}; delete it and run the "
+                "step that wrote it"
             )
         try:
             for batch in file.iter_batches(batch_rows, columns=columns):
@@ -47,7 +47,7 @@ def read_rows(
 
 
 def open_shard(shard: Path) -> pq.ParquetFile:
-    """A Parquet file, read in small pieces. Raises CephaloError if it is none."""
+    """Open a Parquet file for buffered reading. Raises CephaloError if it is not one."""
     try:
         return pq.ParquetFile(shard, buffer_size=READ_BYTES, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
@@ -55,12 +55,13 @@ def open_shard(shard: Path) -> pq.ParquetFile:
 
 
 def damaged(shard: Path, error: Exception) -> CephaloError:
-    """What to do about a shard that cannot be read."""
-    if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the content
+    """Return the error for a shard that cannot be read."""
+    # From the system rather than the content.
+    if isinstance(error, OSError) and error.errno is not None:
         return CephaloError(f"cannot read {shard}: {os.strerror(error.errno)}")
     return CephaloError(
-        f"{shard} is no whole Parquet file ({type(error).__name__}); "
-        "remove it and run the step that made it"
+        f"{shard} is not a complete Parquet file ({type(error).__name__}); "
+        "delete it and run the step that wrote it"
     )
 
 
@@ -88,7 +89,7 @@ class ShardWriter:
             self._write_group()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         self._write_group()
         self._close_shard()
 
@@ -98,7 +99,7 @@ class ShardWriter:
         if self._writer is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._path = self.folder / f"{self.split}-{self.shards:05d}.parquet"
-            # Content-defined chunks let Xet send only what changed.
+            # With content-defined chunks, Xet uploads only what changed.
             self._writer = pq.ParquetWriter(
                 self._path, self.schema, use_content_defined_chunking=True
             )

@@ -1,4 +1,4 @@
-"""Train, validation and test splits by groups of documents that share images or text."""
+"""Assign groups of documents that share images or text to train, validation and test splits."""
 
 import hashlib
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def split_documents(
     for one, other in links:
         groups.merge(one, other)
     roots = groups.roots()
-    highest = np.full(len(places), -1.0)  # of each group, at the number that stands for it
+    highest = np.full(len(places), -1.0)  # of each group, at the index of its representative
     np.maximum.at(highest, roots[published], places[published])
     order = np.sort(highest[highest >= 0])
     spare = max(len(order) - 1, 0)
@@ -46,7 +46,7 @@ def split_documents(
     tests = min(max(tests, 1), spare - (spare > 1))
     held_out = min(max(held_out, tests + 1), spare)
     ranks = np.searchsorted(order, highest)[roots]
-    # From "train" on, one further in SPLITS for each of the bounds that the rank is below.
+    # Starting from "train", one step in SPLITS for each bound above the rank.
     splits = (ranks < tests).astype(np.int8) + (ranks < held_out)
     return np.where(published, splits, np.int8(-1))
 

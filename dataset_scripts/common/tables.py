@@ -1,4 +1,4 @@
-"""The tables that a dataset is made of: their shards in folders, and their rows in order."""
+"""Find the tables of a dataset: their shards in folders, and their rows in order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,10 +18,9 @@ Tables = Mapping[str, list[Path]]
 
 
 def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
-    """The shards of each config in the folders, sorted within each, without those of documents
-    that were removed from the input.
+    """Return the shards of each config in the folders, sorted, without those of removed documents.
 
-    Raises CephaloError where there are none.
+    Raises CephaloError if there are none.
     """
     folders = list(dict.fromkeys(folder.resolve() for folder in folders))
     gone = gone_shards(folders)
@@ -36,12 +35,12 @@ def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
     }
     if not any(tables.values()):
         named = ", ".join(map(str, folders))
-        raise CephaloError(f"{named}: no figures in it; run `cephalo extract` into it first")
+        raise CephaloError(f"{named} contains no figures; run `cephalo extract` into it first")
     return tables
 
 
 def conversations_of_gone(folders: Iterable[Path]) -> list[str]:
-    """The documents removed from the input that still have conversations, which are left out."""
+    """Return the removed documents that still have conversations, which are excluded."""
     folders = list(folders)
     gone = gone_shards(folders)
     shards = (shard for folder in folders for shard in (folder / "conversations").glob("*.parquet"))
@@ -49,18 +48,18 @@ def conversations_of_gone(folders: Iterable[Path]) -> list[str]:
 
 
 def source(config: str, tables: Tables) -> str:
-    """The config whose tables hold a config's rows: without conversations, the captions make
-    them."""
+    """Return the config that a config's rows are read from: figures if there are no conversations,
+    which are then made from the captions."""
     return "figures" if config == "conversations" and not tables[config] else config
 
 
 def config_rows(
     config: str, tables: Tables, images: bool = True
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The rows of a config, each with its shard, in an order that is always the same.
+    """Yield the rows of a config, each with its shard, always in the same order.
 
-    Figures are as people corrected them, with their "verdict". Images are undecoded; without
-    `images` the rows have none, and many are read at a time.
+    Figures have manual corrections applied and a "verdict". Images are undecoded; with
+    `images=False` the column is omitted, and more rows are read at a time.
     """
     made_from = source(config, tables)
     left_out = set() if images else {"image", "images"}

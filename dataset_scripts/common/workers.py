@@ -1,4 +1,4 @@
-"""Processes that read documents: pdfium is not thread-safe, and a file may kill its reader."""
+"""Processes that read documents: pdfium is not thread-safe, and a file can crash its reader."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ from cephalo.cli.errors import CephaloError
 if TYPE_CHECKING:
     from pebble import ProcessPool
 
-TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
+TASKS_A_WORKER = 100  # before it is replaced, so that leaks do not accumulate
 
 
 def use_one_core_each() -> None:
-    """Let processes that are started from now on use one core each, and one heap.
+    """Limit processes that are started from now on to one core and one heap each.
 
-    Whatever the user has set: sums over several threads end in other digits. The heaps of other
-    threads would keep the memory that large pages took.
+    This overrides the user's settings: sums over several threads differ in their last digits, and
+    the heaps of other threads would retain the memory of large pages.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -28,10 +28,10 @@ def use_one_core_each() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when its parent is killed, rather than wait for work."""
+    """End this process when its parent is killed, instead of waiting for work."""
 
     parent = parent_process()
-    assert parent is not None  # called in a process that another has started
+    assert parent is not None  # only called in a child process
 
     def watch() -> None:
         parent.join()
@@ -41,10 +41,11 @@ def end_with_parent() -> None:
 
 
 def quick_context() -> ForkServerContext:
-    """A context whose processes are forks of one that has imported what reads documents.
+    """Return a context whose processes are forked from one that has imported the readers of
+    documents.
 
-    Only that one takes the second of these imports, not each worker and each that replaces one.
-    It has no threads, and nothing of the memory of this process.
+    Only that process takes the second for these imports, not each worker and replacement. It has no
+    threads, and nothing of the memory of this process.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(["cephalo.dataset_scripts.pdf.shard"])
@@ -53,8 +54,8 @@ def quick_context() -> ForkServerContext:
 
 @contextmanager
 def worker_pool(workers: int) -> "Iterator[ProcessPool]":
-    """A `pebble.ProcessPool` of `workers` processes with limited memory, which may write shards,
-    stopped at the end."""
+    """Open a `pebble.ProcessPool` of `workers` processes with limited memory, which can write
+    shards."""
     from cephalo.dataset_scripts.common.document_shards import start_worker
     from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 
@@ -65,8 +66,8 @@ def worker_pool(workers: int) -> "Iterator[ProcessPool]":
 
 @contextmanager
 def looking_pool() -> "Iterator[ProcessPool]":
-    """A `pebble.ProcessPool` of one process with limited memory, which writes no shards, stopped at
-    the end. Does not import `datasets`."""
+    """Open a `pebble.ProcessPool` of one process with limited memory, which writes no shards. Does
+    not import `datasets`."""
     from cephalo.dataset_scripts.common.document_shards import limit_memory
 
     with _pool(1, limit_memory, []) as pool:
@@ -96,10 +97,9 @@ def _pool(
 
 
 def result_of(future: Any, timeout: float) -> Any:
-    """What a job returned, or a DocumentOutcome that tells why it did not.
+    """Return the result of a job, or a DocumentOutcome with the reason for its failure.
 
-    A worker that hung or died costs one document. Raises CephaloError where a shard cannot be
-    written.
+    A worker that hung or died costs one document. Raises CephaloError if a shard cannot be written.
     """
     from concurrent.futures import TimeoutError as FutureTimeoutError
 
@@ -110,7 +110,7 @@ def result_of(future: Any, timeout: float) -> Any:
     try:
         return future.result()
     except ShardError as error:
-        raise CephaloError(f"cannot write {error}; free some space and run it again") from error
+        raise CephaloError(f"cannot write {error}; free disk space and run it again") from error
     except FutureTimeoutError:
         return DocumentOutcome(
             error=f"took longer than {timeout:g} s; raise --timeout to give it more"
@@ -118,6 +118,6 @@ def result_of(future: Any, timeout: float) -> Any:
     except ProcessExpired as error:
         reason = f"its worker died (exit code {error.exitcode}), maybe out of memory"
         return DocumentOutcome(error=reason, died=True)
-    except Exception as error:  # a bug met one document: name it, and read the others
+    except Exception as error:  # a defect concerns one document: name it and continue
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return DocumentOutcome(error=f"internal error: {text[:200]}")

@@ -74,9 +74,9 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
-def _composed(letter: int, accent: int) -> str | None:
+def _composed(code: int, accent: int) -> str | None:
     """The letter with the accent, which it may have already; None if there is no such letter."""
-    letter, mark = chr(letter), _COMBINING[accent]
+    letter, mark = chr(code), _COMBINING[accent]
     if not letter.isalpha():
         return None
     if mark in unicodedata.normalize("NFD", letter):

@@ -16,12 +16,12 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
     block = text.block_of.get(id(line))
     index = next((k for k, other in enumerate(block.lines) if other is line), 0) if block else 0
     above = block.lines[index - 1] if block and index else None
-    full = above is not None and above.box[2] > block.box[2] - 2 * size
+    full = bool(above and block and above.box[2] > block.box[2] - 2 * size)
     left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
     graphics = _near_graphics(text.solid, growing, size)
     return {
         "first_in_block": index == 0,
-        "above_full": full and abs(above.size - size) < 0.08 * size,
+        "above_full": full and above is not None and abs(above.size - size) < 0.08 * size,
         "above_in_order": above is not None and line.continues(above),
         "free_above": not lines_above(text, line),
         "text_left": bool(left),

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from cephalo.dataset_scripts.common.geometry import Box
+from cephalo.dataset_scripts.common.geometry import Box, union
 from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
 from cephalo.dataset_scripts.pdf.caption_places import NEAR, lines_above, place_features
@@ -268,7 +268,7 @@ def _own_features(candidate: Candidate) -> dict[str, float]:
 
 def _main_style(family: list[Candidate]) -> Counter:
     """How much of the likely captions of a kind, by part and value of their style."""
-    votes: Counter[tuple] = Counter()
+    votes: Counter[str | tuple] = Counter()
     seen = set()
     for candidate in family:
         key = (candidate.style, candidate.number)
@@ -282,7 +282,9 @@ def _main_style(family: list[Candidate]) -> Counter:
 
 def _family(candidate: Candidate) -> tuple[str, str]:
     """Kind and series of a candidate: figures of an appendix may be set in a style of their own."""
-    return candidate.kind, _SERIES.match(candidate.number)[0]
+    series = _SERIES.match(candidate.number)
+    assert series  # it matches every number
+    return candidate.kind, series[0]
 
 
 def _agreement(candidate: Candidate, votes: list[Counter]) -> dict[str, float]:
@@ -347,5 +349,4 @@ def box_of_caption(growing: Growing) -> Box:
         rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > NEAR * 3
     )
     lines = [line for row in (growing.own if far else rows) for line in row]
-    boxes = [line.box for line in lines]
-    return tuple(f(box[k] for box in boxes) for k, f in enumerate((min, min, max, max)))
+    return union([line.box for line in lines])

@@ -71,15 +71,15 @@ def pair_across_pages(
     if not orphans:
         return pairs
     profile = next(scene.profile for scene in scenes if scene)
-    scenes = [
+    every = [
         scene or build_scene(page, [], profile) for page, scene in zip(pages, scenes, strict=True)
     ]
-    free = [figure for k, scene in enumerate(scenes) if (figure := _free_figure(k, scene, pairs))]
+    free = [figure for k, scene in enumerate(every) if (figure := _free_figure(k, scene, pairs))]
     count = Counter(index for index, _ in orphans)
     listed = [(index, caption) for index, caption in orphans if count[index] > 1]
     single = [(index, caption) for index, caption in orphans if count[index] == 1]
     found = _in_order(orphans, free, []) if listed else []
-    found = found or _beside_page_break(single, free, scenes)
+    found = found or _beside_page_break(single, free, every)
     found += _in_order(orphans, free, found)
     pairs = [list(own) for own in pairs]
     for figure, caption in found:

@@ -82,9 +82,9 @@ def looks_like(page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path:
     `path` is the page's file, which may tell that without a drawing.
     """
     stored = _sample(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
-    shown = None
-    if pixels.shape[0] * pixels.shape[1] > P.drawn_pixels:
-        shown = shown_colours(path, page, jpeg, _find(page, box), stored)
+    shown, image = None, _find(page, box)
+    if image and pixels.shape[0] * pixels.shape[1] > P.drawn_pixels:
+        shown = shown_colours(path, page, jpeg, image, stored)
     if shown is None:
         dpi = max(1, round(72.0 * 8 * P.samples / min(box[2] - box[0], box[3] - box[1])))
         shown = _sample(rendering.render(page, box, dpi)[0])

@@ -24,6 +24,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 PageObject = pdfium.FPDF_PAGEOBJECT
 
 _SIDE = 16  # samples across a shape, each way
+_NESTED = 11  # of them that each half of a double sign takes
 _DARK = 0.35  # a part of a shape with as much of it covered is ink
 _INK = 24  # a coverage (0 to 255) at or above this is ink
 _PIXELS = 64.0  # of the longer side of a drawn glyph
@@ -103,12 +104,12 @@ def make_glyph(coverage: np.ndarray, bottom: float, top: float, width: float) ->
 def _from_shape(shape: np.ndarray, bottom: float, top: float, width: float) -> Glyph:
     """A glyph from its shape, float32 (16, 16)."""
     inked = shape >= min(_DARK, shape.max())
-    reach = distance_transform_edt(~inked).astype(np.float32) / _SIDE
+    reach = np.asarray(distance_transform_edt(~inked), np.float32) / _SIDE
     return Glyph(shape.ravel(), reach.ravel(), bottom, top, width)
 
 
 def draw_object(
-    document: ctypes.c_void_p, page: ctypes.c_void_p | None, text: ctypes.c_void_p, scale: float
+    document: ctypes.c_void_p, page: ctypes.c_void_p | None, text: fast.Handle, scale: float
 ) -> np.ndarray | None:
     """How much of each pixel a text object covers: uint8 (height, width) of its bounds."""
     bitmap = pdfium.FPDFTextObj_GetRenderedBitmap(document, page, text, scale)
@@ -127,7 +128,7 @@ def draw_object(
         pdfium.FPDFBitmap_Destroy(bitmap)
 
 
-def draw_part(page: fast.Page, text: ctypes.c_void_p, box: np.ndarray) -> np.ndarray | None:
+def draw_part(page: fast.Page, text: fast.Handle, box: np.ndarray) -> np.ndarray | None:
     """How much of each pixel of `box` (4,), in user space, a text object covers: uint8 (h, w)."""
     left, bottom, right, top = bounds(text)
     x0, y0, x1, y1 = box.tolist()
@@ -150,11 +151,11 @@ def _pixels(start: float, stop: float) -> slice:
     return slice(first, max(first + 1, ceil(stop)))
 
 
-def bounds(text: ctypes.c_void_p) -> tuple[float, float, float, float]:
+def bounds(text: fast.Handle) -> tuple[float, float, float, float]:
     """Left, bottom, right and top of a page object, in user space."""
-    sides = [ctypes.c_float() for _ in range(4)]
-    pdfium.FPDFPageObj_GetBounds(text, *sides)
-    return tuple(side.value for side in sides)
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    pdfium.FPDFPageObj_GetBounds(text, left, bottom, right, top)
+    return left.value, bottom.value, right.value, top.value
 
 
 @dataclass(frozen=True)
@@ -254,11 +255,23 @@ def known_glyphs() -> KnownGlyphs:
 
 
 def _other_designs(known: dict[str, Glyph]) -> list[tuple[str, Glyph]]:
-    """Signs as Computer Modern has them: ± with its bar close to the plus, a large low prime."""
+    """Signs as Computer Modern has them: ± with its bar close to the plus, a large low prime.
+
+    And those that Symbol lacks: ≪ and ≫, two signs of which one reaches into the other.
+    """
     prime = known["\u2032"]
     plus = known["+"].shape.reshape(_SIDE, _SIDE).copy()
     plus[-1] = 1
+    double = []
+    for sign, single in (("≪", "<"), ("≫", ">")):
+        part = Image.fromarray(known[single].shape.reshape(_SIDE, _SIDE))
+        narrow = np.asarray(part.resize((_NESTED, _SIDE), Image.Resampling.BOX))
+        both = np.zeros((_SIDE, _SIDE), np.float32)
+        both[:, :_NESTED] = narrow
+        both[:, -_NESTED:] = np.maximum(both[:, -_NESTED:], narrow)
+        double.append((sign, _from_shape(both, -0.11, 0.57, 0.87)))
     return [
+        *double,
         ("±", _from_shape(plus, 0.0, 0.67, 0.67)),
         ("\u2032", Glyph(prime.shape, prime.reach, 0.04, 0.56, 0.25)),
     ]

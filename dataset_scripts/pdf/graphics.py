@@ -26,7 +26,8 @@ _PAGE = 0.7  # of the page; text under pictures that large is the layer of a sca
 class TextObjects:
     """What is known of the text objects of a page, by pdfium's handles, while the page is open.
 
-    `hidden` are clipped away, or lie under a picture. `beneath` lie under the picture of a scan.
+    `hidden` are clipped away, or printed and lie under a picture. `beneath` lie under the picture
+    of a scan: all that do, and text without ink under any picture, which OCR programs leave there.
     `fonts` are those of all; None where not all were seen.
     """
 
@@ -161,7 +162,9 @@ class _Reader:
         fonts = set(map(fast.text_font, self.texts))
         found = TextObjects(self.hidden, fonts=fonts - {0} if self.whole else None)
         images = np.flatnonzero(self.kinds == IMAGE)
-        early = np.flatnonzero(self.before <= images[-1]) if len(images) else []
+        if not len(images):
+            return found
+        early = np.flatnonzero(self.before <= images[-1])
         if not len(early):
             return found
         sides = self.boxes[images]
@@ -178,7 +181,9 @@ class _Reader:
             under &= (boxes[:, 1] > y0) & (boxes[:, 3] < y1)
             if under.any() and _is_opaque(page, self.handles[number]):
                 covered |= {texts[k] for k in np.flatnonzero(under)}
-        (found.beneath if whole else found.hidden).update(covered)
+        layer = covered if whole else {text for text in covered if not _has_ink(text)}
+        found.beneath.update(layer)
+        found.hidden.update(covered - layer)
         return found
 
     def _to_user_space(self, boxes: np.ndarray, spaces: np.ndarray) -> np.ndarray:
@@ -232,6 +237,11 @@ def _drawn(paths: list[int]) -> np.ndarray:
         asked = np.flatnonzero((modes[:, column] != 0) & ~drawn)
         drawn[asked] = fast.marks(colour, [paths[k] for k in asked.tolist()])
     return drawn
+
+
+def _has_ink(text: int) -> bool:
+    """Whether a text object is painted; the layer that an OCR program leaves is not."""
+    return fast.text_render_mode(text) != pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
 def _is_opaque(page: fast.Page, image: int) -> bool:

@@ -40,8 +40,6 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
     wanted = {"version": EXTRACTOR_VERSION, **asdict(settings), "kinds": list(settings.kinds)}
     wanted["thumbnail"] = thumbnail
     try:
-        for table in ("figures", "text") if settings.text else ("figures",):
-            (out / table).mkdir(parents=True, exist_ok=True)
         if record.exists():
             made = parse_object(record.read_bytes())
             other = [
@@ -52,7 +50,9 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
                 same = made.get("version") == EXTRACTOR_VERSION
                 advice = "give the same or another --out" if same else "give another --out"
                 raise CephaloError(f"{out} was made {', '.join(other)}; {advice}")
-        else:
+        for table in ("figures", "text") if settings.text else ("figures",):
+            (out / table).mkdir(parents=True, exist_ok=True)
+        if not record.exists():
             write_whole(record, json.dumps(wanted) + "\n")
         for left in (*out.glob("figures/.*.tmp"), *out.glob("text/.*.tmp")):
             left.unlink()  # of a run that was killed

@@ -162,7 +162,8 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
 
     `before` is the line without the hyphen, `after` the next.
     """
-    last, first = _LAST.search(before[-_LONGEST:])[0], _FIRST.match(after)
+    last, first = _LAST.search(before[-_LONGEST:]), _FIRST.match(after)
+    last = last[0] if last else ""
     if after[:1] in _HYPHENS and after[1:2].isalpha() and last:
         return ""  # Portuguese repeats the hyphen of "observam-se" in the next row
     if first is None or not last:

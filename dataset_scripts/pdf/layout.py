@@ -145,7 +145,7 @@ def document_columns(pages: list[PageContent], body: TypeProfile) -> None:
     """Set `columns` of every page; a page of little running text takes the most common ones."""
     found = [find_columns(page, body) for page in pages]
     shapes = Counter(tuple((round(a), round(b)) for a, b in spans) for spans in found if spans)
-    usual = list(shapes.most_common(1)[0][0]) if shapes else []
+    usual: list[tuple[float, float]] = list(shapes.most_common(1)[0][0]) if shapes else []
     for page, spans in zip(pages, found, strict=True):
         own = spans if tuple((round(a), round(b)) for a, b in spans) == tuple(usual) else []
         if not own and spans and _much_text(page, spans, body):

@@ -24,15 +24,15 @@ def _without(groups: list[Block], find: Callable[[str], re.Match[str] | None]) -
     found = {id(line): (int(match[1]), match) for line, match in matches if match}
     numbers = [found[id(line)][0] if id(line) in found else None for line in lines]
     pairs = list(zip([None, *numbers], numbers, [*numbers[1:], None], strict=False))
-    near = [
-        place
+    near = {
+        place: number
         for place, (before, number, after) in enumerate(pairs)
         if number is not None and (before == number - 1 or after == number + 1)
-    ]
+    }
     if len(near) <= _LEAST_STEPS:
         return groups
     counted = {id(lines[place]) for place in near}
-    low, high = min(numbers[k] for k in near), max(numbers[k] for k in near)
+    low, high = min(near.values()), max(near.values())
     counted |= {key for key, (number, _) in found.items() if low - 1 <= number <= high + 1}
 
     def bare(line: Line) -> Line:

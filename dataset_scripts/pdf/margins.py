@@ -46,7 +46,7 @@ def trim_pictures(page: fast.Page, lines: list[Line], graphics: Graphics) -> Gra
 def _held(box: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Which lines (n, 4) lie in a box: boolean (n,)."""
     inside = (lines[:, :2] >= box[:2] - 1) & (lines[:, 2:] <= box[2:] + 1)
-    return inside.all(axis=1)
+    return np.all(inside, axis=1)
 
 
 def _ink(

@@ -154,12 +154,13 @@ def find_text(grey: np.ndarray) -> np.ndarray:
     """
     height, width = grey.shape
     scale = min(1.0, _DETECT_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    cells = [32 * max(1, round(side / 32)) for side in size]  # the network takes no other sides
-    small = Image.fromarray(grey).resize(size, Image.Resampling.BOX)
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    # The network takes no other sides.
+    cells = [32 * max(1, round(side / 32)) for side in (across, down)]
+    small = Image.fromarray(grey).resize((across, down), Image.Resampling.BOX)
     found = _text_map(np.asarray(small.resize(cells, Image.Resampling.BILINEAR)))
-    boxes, _ = _detector()[1](found[None, None], size[::-1])
-    return np.asarray(boxes, np.float64).reshape(-1, 4, 2) * (width / size[0], height / size[1])
+    boxes, _ = _detector()[1](found[None, None], (down, across))
+    return np.asarray(boxes, np.float64).reshape(-1, 4, 2) * (width / across, height / down)
 
 
 def _text_map(grey: np.ndarray) -> np.ndarray:
@@ -175,7 +176,7 @@ def _text_map(grey: np.ndarray) -> np.ndarray:
     for top, bottom, first, last in strips(height, width):
         levels = np.tile(grey[top:bottom] / np.float32(127.5) - 1, (1, 3, 1, 1))
         release = _releasing() if last == height else None
-        part = session.run(None, {name: levels}, release)[0][0, 0]
+        part = np.asarray(session.run(None, {name: levels}, release)[0])[0, 0]
         found[first:last] = part[first - top : last - top]
     return found
 
@@ -195,8 +196,10 @@ def strips(height: int, width: int) -> list[tuple[int, int, int, int]]:
 
 def recognise(crop: np.ndarray) -> tuple[str, float]:
     """The text of one line, uint8 (height, width), and the mean confidence, 0 to 1."""
+    from rapidocr.ch_ppocr_rec import TextRecOutput
+
     found = _reader()(np.repeat(crop[:, :, None], 3, axis=2))
-    if not found.txts:
+    if not isinstance(found, TextRecOutput) or not (found.txts and found.scores):
         return "", 0.0
     return mend(found.txts[0]), float(found.scores[0])
 

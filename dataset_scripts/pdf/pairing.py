@@ -228,7 +228,7 @@ def _link(problem: Problem, index: int, side: str | None, new: Box, old: Box) ->
     column = in_one_column(cap, page)
     own = column and in_one_column(old, page) == column
     other = own and in_one_column(new, page) not in (None, column)
-    if other and _column_busy(column, cap, walls):
+    if column and other and _column_busy(column, cap, walls):
         return None
     across, down = -overlap_x(new, old), -overlap_y(new, old)
     if across > 0 and down > 0:

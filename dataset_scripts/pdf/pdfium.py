@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pypdfium2.raw as pdfium
@@ -23,6 +24,8 @@ from cephalo.dataset_scripts.common.geometry import Box
 _ROWS = 512  # characters or objects that are asked for at once
 WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
+# What functions of pdfium take for a page, an object or a font.
+Handle: TypeAlias = "ctypes.c_void_p | ctypes._Pointer[Any]"
 _HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
 
 
@@ -32,6 +35,7 @@ class _Segment(ctypes.c_void_p):
 
 def _fast(function, result, *arguments):
     address = ctypes.cast(function, ctypes.c_void_p).value
+    assert address  # a function of the library
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 

@@ -31,7 +31,7 @@ _MOST_BYTES = 4 << 20  # of a profile; those of printers have a megabyte
 
 
 def shown_colours(
-    path: Path, page: fast.Page, jpeg: bytes, image: ctypes.c_void_p, sample: Image.Image
+    path: Path, page: fast.Page, jpeg: bytes, image: fast.Handle, sample: Image.Image
 ) -> Image.Image | None:
     """What a page makes of a `sample` (RGB) of its picture, the image object `image`.
 
@@ -70,7 +70,7 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
         return None
 
 
-def _is_bare(page: fast.Page, image: ctypes.c_void_p) -> bool:
+def _is_bare(page: fast.Page, image: fast.Handle) -> bool:
     """Whether a picture has no clip, and nothing is drawn after it in its place."""
     handle = ctypes.cast(image, ctypes.c_void_p).value
     clip = fast.object_clip(handle)

@@ -75,7 +75,7 @@ def body_style(
     steps = np.array([passage.step for passage in passages])[own]
     level = _peak(steps, votes[own], parameters.same_step)
     size = _weighted_median(sizes[own], votes[own])
-    fonts: Counter[str] = Counter()
+    fonts: defaultdict[str, float] = defaultdict(float)  # votes
     for k in np.flatnonzero(np.abs(sizes - size) < parameters.exact_size * size):
         for line in passages[k].lines:
             fonts[line.font] += passages[k].vote / len(passages[k].lines)

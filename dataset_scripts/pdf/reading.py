@@ -20,20 +20,22 @@ _BLANKS = 100  # characters; what a page's text may end with that is in no line
 class Gaps:
     """How many of the pages of a document were not read, or not whole.
 
-    `scans` and `unmapped` ones, whose fonts do not tell what their characters are, need OCR. `cut`
-    ones have more graphics or characters than are read.
+    `scans` and `unmapped` ones, whose fonts do not tell what their characters are, need OCR;
+    `layers` are scans of which, without OCR, the text that another program left in them was taken.
+    `cut` ones have more graphics or characters than are read.
     """
 
     pages: int
     scans: int = 0
     unmapped: int = 0
+    layers: int = 0
     cut: int = 0
 
     def check_read(self) -> str | None:
-        """What to say of pages that need OCR, one line; None without any.
+        """What to say of pages that OCR would read, or read better, one line; None without any.
 
-        Raises UnreadableError with it where they are most pages. A document with fewer of them
-        gives the rows of its other pages.
+        Raises UnreadableError with it where most pages were not read. A document with fewer of
+        them gives the rows of its other pages.
         """
         parts = []
         if self.scans:
@@ -42,6 +44,11 @@ class Gaps:
             parts.append(
                 f"{self.unmapped} of {self.pages} pages are in fonts that do not tell their "
                 "characters, which need OCR"
+            )
+        if self.layers:
+            parts.append(
+                f"{self.layers} of {self.pages} pages are scans, read from the text that another "
+                "program left in them, which may lack captions; OCR reads the scans"
             )
         if not parts:
             return None
@@ -101,6 +108,7 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> l
     elif picture:
         lines = scan.read_unmapped(picture, lines)
     gaps.scans += scanned and picture is None
+    gaps.layers += scanned and picture is not None and not ocr.is_available()
     gaps.unmapped += unmapped and picture is None
     return to_contents(number, page.width, page.height, lines, graphics)
 

@@ -313,7 +313,7 @@ def _near_graphics(
             part = boxes[wave[start : start + 64]]
             low, high = part[:, :2] - 1.3 * body.size, part[:, 2:] + 1.3 * body.size
             meet = (boxes[others, None, :2] < high) & (boxes[others, None, 2:] > low)
-            found |= meet.all(axis=2).any(axis=1)
+            found |= np.any(np.all(meet, axis=2), axis=1)
         wave = others[found]
         near[wave] = True
     loose = [line for line, close in zip(lines, near, strict=True) if close]

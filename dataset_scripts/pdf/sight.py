@@ -204,10 +204,10 @@ def _are_in_line(
     ends = (abs(first[k] - second[k]) for k in (across, across + 2))
     if not 0 <= gap < reach or max(ends) > P.row_slack * size:
         return False
-    between = [0.0] * 4
-    between[axis], between[axis + 2] = first[axis + 2] + 1, second[axis] - 1
-    between[across], between[across + 2] = first[across] + 1, second[across + 2] - 1
-    return between[axis] >= between[axis + 2] or not hits(walls, tuple(between)).any()
+    start, stop = first[axis + 2] + 1, second[axis] - 1
+    low, high = first[across] + 1, second[across + 2] - 1
+    between = (start, low, stop, high) if axis == 0 else (low, start, high, stop)
+    return start >= stop or not hits(walls, between).any()
 
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:

@@ -35,7 +35,7 @@ _VERY_LIKE = 0.15  # how like one of these a glyph must be
 # Fonts of signs and Greek letters in which ASCII codes stand for others: Arbortext's, MathPi,
 # MathType's. A font that is not known here is found by the extents of its glyphs.
 _SIGN_FONT = re.compile(
-    r"AdvP(?:S|i|SMP)?[\dA-F]+|Adv\w*sym|math.?pi|^PI_|TeX_CM_Math|greek|MT-?Extra|EuclidExtra"
+    r"AdvP(?:S|i|SMP)?[\dA-F]+|Adv\w*sym|math.?pi|^PI_|TeX_CM_(?:Bold_)?Math|greek|MT-?Extra|EuclidExtra"
     r"|SymbolMT|^Symbol|\+Symbol|Wingding|Webding",
     re.I,
 )
@@ -56,7 +56,7 @@ _EXTENTS = {
     "fgjpqyz": (0.28, 1.3, -0.5, 1.4),
     "0123456789": (0.36, 1.1, -0.4, 1.2),
     "()[]{}/\\|": (0.5, 9.0, -9.0, 9.0),
-    "$%&#@!?§¶£¥¢": (0.4, 1.5, -0.5, 1.4),
+    "$%&#@!?§¶£¥¢¡¿": (0.4, 1.5, -0.5, 1.4),
     "+": (0.2, 0.9, -0.3, 0.95),
     "=": (0.08, 0.55, -0.2, 0.8),
     "<>": (0.2, 0.9, -0.3, 0.95),

@@ -9,6 +9,10 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
+_SAMPLED = 16  # characters of a run with several sizes that are looked at
+_SHARE = 0.25  # of them in larger type: less is a sign of a formula, or an initial
+_ALIKE = 0.03  # by which sizes that are one differ, at most
+_OFF_BASELINE = 0.05  # font sizes that a script stands off the baseline; small capitals do not
 _INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
@@ -65,7 +69,8 @@ def choose_styles(
     """For each run from `first` to `last`: the style of its first character, and its main style.
 
     Then the character that has the main one. `solid` is true for characters that are no spaces. A
-    character in the middle may be a subscript; of three, the median is that of the line.
+    character in the middle may be a subscript; of three, the median is that of the line, unless it
+    stands off the baseline of larger type: most characters of a formula are subscripts.
     """
     order = np.flatnonzero(solid)
     start = np.searchsorted(order, first)
@@ -81,6 +86,32 @@ def choose_styles(
             row = 2 if a[1] <= c[1] else 1
         else:
             row = 1 + sorted(range(3), key=(a[1], b[1], c[1]).__getitem__)[1]
-        mains.append(found[row * count + column])
-        bases.append(int(places[row, column]))
+        main, base = found[row * count + column], int(places[row, column])
+        if not leads[column][1] == a[1] == b[1] == c[1]:
+            run = order[start[column] : start[column] + length[column]]
+            main, base = _on_baseline(styles, run, main, base)
+        mains.append(main)
+        bases.append(base)
     return leads, mains, bases
+
+
+def _on_baseline(
+    styles: "Styles", run: np.ndarray, main: tuple[str, float, bool], base: int
+) -> tuple[tuple[str, float, bool], int]:
+    """The main style of a run, and a character of it, where those given may be of a script.
+
+    `run` has the numbers of its characters, `base` one in the style `main`. Larger type that a
+    good share of the run is set in, on another baseline, is what the scripts belong to.
+    """
+    some = run[np.linspace(0, len(run) - 1, min(len(run), _SAMPLED)).astype(int)].tolist()
+    found = styles.read(some)
+    sizes = np.array([size for _, size, _ in found])
+    larger = np.flatnonzero(sizes > (1 + _ALIKE) * main[1])
+    if len(larger) < _SHARE * len(some):
+        return main, base
+    chosen = larger[np.argsort(sizes[larger], kind="stable")[len(larger) // 2]]
+    style, char = found[chosen], some[chosen]
+    origins = fast.origins(styles.textpage, [char, base])
+    along, across = np.abs(fast.text_matrices(styles.textpage, [char])[0, :2])
+    off = np.abs(np.diff(origins[:, 0 if across > along else 1]))[0] / max(style[1], 1e-6)
+    return (style, char) if off > _OFF_BASELINE else (main, base)

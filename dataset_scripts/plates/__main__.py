@@ -9,6 +9,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.options import MOST_SEED
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,7 +26,7 @@ def fields(
     cracks: Annotated[
         int, typer.Option(min=0, help="Number of notched plates for crack growth.")
     ] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Random seed.")] = 0,
     pixels: Annotated[
         int, typer.Option(min=16, max=256, help="Side length of a plate, in pixels.")
     ] = 64,
@@ -37,10 +38,10 @@ def fields(
         bool, typer.Option("--private", help="Push to a private repository.")
     ] = False,
 ) -> None:
-    """Make plates under tension with their stresses and cracks, as a dataset with a card.
+    """Build a dataset of plates under tension with their stresses and cracks.
 
-    A fifth as many plates again are of families that are in no training split. Stopped and run
-    again, it goes on where it was.
+    Plates of families that are in no training split are added, one fifth of the number. An
+    interrupted run resumes.
 
     \b
     Example:
@@ -55,7 +56,7 @@ def fields(
         if error.name != "skfem":
             raise
         raise CephaloError(
-            "finite elements want scikit-fem: pip install 'cephalo[fields]'"
+            "finite elements need scikit-fem; run: pip install 'cephalo[fields]'"
         ) from error
     api = hub_api() if push else None
     name = check_repo_id(push) if push else out.resolve().name

@@ -1,4 +1,5 @@
-"""A folder of Parquet shards, written by several processes; existing shards are kept."""
+"""Build a folder of Parquet shards of plates with several processes; existing shards are
+skipped."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,9 +22,9 @@ from cephalo.dataset_scripts.plates.rows import (
     stress_rows,
 )
 
-CHUNK = 200  # plates that one process makes at a time
+CHUNK = 200  # plates per call of a process
 UNSEEN_SPLIT = "unseen_families"
-UNSEEN_SHARE = 5  # one plate of the unseen families for so many of the others
+UNSEEN_SHARE = 5  # number of plates of seen families per plate of an unseen one
 CONFIGS: dict[str, Features] = {
     "conversations": TALKS,
     "fields": FIELDS,

@@ -1,4 +1,4 @@
-"""The dataset card of the fields: what was computed, in which units, and how it was split."""
+"""Write the dataset card of the fields: contents, units, and splits."""
 
 import io
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Plane stress on a square grid of pixels, each a bilinear element with its own stiffness.
+"""Solve plane stress on a square grid of pixels, each a bilinear element with its own stiffness.
 
 The plate is stretched along x: u_x = 0 on its left edge and u_x = strain x width on its right edge,
 both free to slide along y, so a uniform plate has the stress `YOUNG` x strain. Element matrices are
@@ -15,10 +15,10 @@ from skfem import Basis, BilinearForm, ElementQuad1, ElementVector, MeshQuad
 from skfem.element import DiscreteField
 from skfem.helpers import ddot, sym_grad
 
-YOUNG = 1000.0  # MPa, of the solid at relative stiffness 1
+YOUNG = 1000.0  # MPa, at relative stiffness 1
 POISSON = 0.3
 STRAIN = 2e-3  # elongation of the plate over its width: 2 MPa in a uniform plate
-VOID = 1e-5  # relative stiffness of a pixel without material, so that its nodes have a place
+VOID = 1e-5  # relative stiffness of a pixel without material, which keeps the matrix regular
 KJ_PER_M3 = 1000.0  # in one MPa
 
 
@@ -29,7 +29,7 @@ class Fields:
     von_mises: np.ndarray  # MPa
     mean_stress: np.ndarray  # MPa, half the trace: above 0 in tension
     energy: np.ndarray  # strain energy density, kJ/m³, mean over the pixel
-    force: float  # MPa, that the grips hold, over the area of the edge
+    force: float  # MPa: the force on the grips over the area of the edge
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def stress_of(strain: np.ndarray) -> np.ndarray:
 
 @BilinearForm
 def elastic_energy(u: DiscreteField, v: DiscreteField, w: Any) -> np.ndarray:
-    """Twice the strain energy, as a scikit-fem form."""
+    """Compute twice the strain energy, as a scikit-fem form."""
     return ddot(stress_of(np.asarray(sym_grad(u))), sym_grad(v))
 
 
@@ -134,7 +134,7 @@ def displacements(stiffness: np.ndarray, strain: float = STRAIN) -> np.ndarray:
 def solve(stiffness: np.ndarray, strain: float = STRAIN) -> Fields:
     """Compute the fields of a plate under `strain`; `stiffness` is (n, n), relative, 0 for void."""
     n = len(stiffness)
-    local = displacements(stiffness, strain)[grid_dofs(n)] * n  # in sides of a pixel
+    local = displacements(stiffness, strain)[grid_dofs(n)] * n  # in side lengths of a pixel
     element = unit_element()
     weight = np.maximum(stiffness.ravel(), VOID)
     exx, eyy, exy = element.strain @ local.T

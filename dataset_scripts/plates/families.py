@@ -38,7 +38,7 @@ def draw_plate(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
         stiffness = rng.uniform(*SOLID) * FAMILIES[family](rng, x, y)
         if (carrying := load_path(stiffness > 0)).any():
             return np.round(GREYS * stiffness * carrying) / GREYS
-    raise AssertionError(f"family {family} draws plates that hang together in no try")
+    raise AssertionError(f"family {family} draws no connected plate")
 
 
 def load_path(solid: np.ndarray) -> np.ndarray:
@@ -53,14 +53,14 @@ def load_path(solid: np.ndarray) -> np.ndarray:
 
 
 def uniform_bar(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A straight bar from grip to grip, under uniform stress."""
+    """Generate a straight bar from grip to grip, under uniform stress."""
     width = rng.uniform(0.2, 1.0)
     middle = rng.uniform(width / 2, 1 - width / 2)
     return (abs(y - middle) <= width / 2).astype(float)
 
 
 def holes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """One to four round or elliptical holes."""
+    """Generate one to four round or elliptical holes."""
     plate = np.ones_like(x)
     for _ in range(rng.integers(1, 5)):
         a, b = rng.uniform(0.05, 0.2, 2)
@@ -70,7 +70,7 @@ def holes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def notches(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Notches, pointed or blunt, cut into the long edges."""
+    """Generate notches, pointed or blunt, in the long edges."""
     plate = np.ones_like(x)
     for _ in range(rng.integers(1, 4)):
         place, depth = rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.4)
@@ -82,7 +82,7 @@ def notches(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def cracks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """One to three open cracks of any orientation, two pixels wide."""
+    """Generate one to three open cracks of any orientation, two pixels wide."""
     plate = np.ones_like(x)
     for _ in range(rng.integers(1, 4)):
         length = rng.uniform(0.15, 0.5)
@@ -92,7 +92,8 @@ def cracks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 
 def lattice(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A lattice of struts in two directions (squares) or three (triangles), at any rotation."""
+    """Generate a lattice of struts in two directions (squares) or three (triangles), at any
+    rotation."""
     pitch, width, angle = rng.uniform(0.16, 0.34), rng.uniform(0.045, 0.1), rng.uniform(0, np.pi)
     directions = rng.choice([2, 3])
     shift = rng.uniform(0, pitch, directions)
@@ -104,7 +105,7 @@ def lattice(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def pollen_shells(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Packed shells like the wall of a pollen grain: two skins joined by radial columns.
+    """Generate packed shells like the wall of a pollen grain: two skins joined by radial columns.
 
     Neighbours overlap slightly and are therefore connected.
     """
@@ -123,7 +124,7 @@ def pollen_shells(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.
 
 
 def nacre_bricks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Stiff tablets in staggered rows, with soft mortar between them."""
+    """Generate stiff tablets in staggered rows, with soft mortar between them."""
     length, height = rng.uniform(0.25, 0.6), rng.uniform(0.1, 0.22)
     mortar, soft = rng.uniform(0.02, 0.05), rng.uniform(0.1, 0.4)
     stagger, shift = rng.uniform(0.25, 0.5), rng.uniform(0, 1, 2)
@@ -134,7 +135,7 @@ def nacre_bricks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
 
 
 def porous(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A random porous medium: smoothed white noise, void where it is lowest."""
+    """Generate a random porous medium: smoothed white noise, void where it is lowest."""
     noise = gaussian_filter(
         rng.standard_normal(x.shape), rng.uniform(0.03, 0.08) * len(x), mode="wrap"
     )
@@ -142,7 +143,7 @@ def porous(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 
 def polygons(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """One to three holes with three to seven straight sides."""
+    """Generate one to three holes with three to seven straight sides."""
     plate = np.ones_like(x)
     for _ in range(rng.integers(1, 4)):
         sides, size = rng.integers(3, 8), rng.uniform(0.07, 0.2)
@@ -153,7 +154,7 @@ def polygons(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarr
 
 
 def voronoi_foam(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """An open foam: the walls between the cells of random points."""
+    """Generate an open foam: the walls between the cells of random points."""
     points = rng.uniform(-0.2, 1.2, (rng.integers(25, 70), 2))
     distance, _ = KDTree(points).query(np.stack([x, y], axis=-1), k=2)
     assert isinstance(distance, np.ndarray)
@@ -180,4 +181,4 @@ SEEN: dict[str, Family] = {
 }
 UNSEEN: dict[str, Family] = {"polygonal holes": polygons, "Voronoi foam": voronoi_foam}
 FAMILIES = SEEN | UNSEEN
-"""The plates by their names. Those of `UNSEEN` are never trained on."""
+"""The families by name. Those of `UNSEEN` are not used for training."""

@@ -1,9 +1,9 @@
-"""Crack growth by removing pixels: linear elastic steps under a rising elongation.
+"""Simulate crack growth by removing pixels: linear elastic steps under a rising elongation.
 
-A pixel breaks where the strain energy density, averaged over a neighbourhood of fixed size and
-under tension, reaches `TOUGHNESS`. The average over a length of the material, not of the grid, is
-the theory of critical distances (Taylor 2007): the peak stress at a crack's tip means nothing on
-pixels, its energy over a fixed length does, and grows with the square of the stress intensity.
+A pixel breaks if the strain energy density, averaged over a neighbourhood of fixed size and under
+tension, reaches `TOUGHNESS`. Averaging over a length of the material, not of the grid, follows the
+theory of critical distances (Taylor 2007): the peak stress at a crack tip depends on the grid, its
+energy over a fixed length does not, and grows with the square of the stress intensity.
 """
 
 from dataclasses import dataclass

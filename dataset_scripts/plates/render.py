@@ -1,4 +1,4 @@
-"""Images of plates and fields, as PNG bytes that depend on the arrays alone."""
+"""Render plates and fields as PNG bytes that depend on the arrays alone."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.plates.families import GREYS
 SIDE = 256  # pixels of a picture of a plate, as in the published sets
 BAR = 16  # pixels, the width of a colour scale
 MARGIN = 56  # pixels for the scale's numbers
-TOP_QUANTILE = 0.99  # of a field: the peak on a pixel grid means nothing
+TOP_QUANTILE = 0.99  # of a field: the peak depends on the grid
 WHITE = 255
 
 
@@ -63,7 +63,7 @@ def scale_top(values: np.ndarray) -> float:
 
 @lru_cache(maxsize=1)
 def viridis() -> np.ndarray:
-    """The 256 colours of the map, (256, 3) uint8."""
+    """Return the 256 colours of the map, (256, 3) uint8."""
     return matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
 
 

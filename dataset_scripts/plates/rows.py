@@ -35,12 +35,12 @@ from cephalo.dataset_scripts.plates.render import (
 KEYS = {
     "family": Value("string"),
     "index": Value("int64"),  # of the plate in its family and set
-    "geometry_sha256": Value("string"),  # equal for plates that are each other's mirror image
+    "geometry_sha256": Value("string"),  # equal for plates that are mirror images of each other
 }
 SOLVED = {
     "microstructure": Image(),
     "von_mises": Image(),
-    "von_mises_scale": Value("float64"),  # MPa at the top of the picture's scale
+    "von_mises_scale": Value("float64"),  # MPa at the top of the image's color scale
     "stress_stdev": Value("float64"),  # MPa, von Mises, over the solid
     "stress_mean": Value("float64"),
     "stress_median": Value("float64"),
@@ -57,7 +57,7 @@ CRACKS = Features(
         "von_mises": Image(),  # before anything breaks, at the full elongation
         "von_mises_scale": Value("float64"),
         "peak_energy": Value("float64"),  # kJ/m³, as above, before anything breaks
-        "epotfield_list": List(Image()),  # strain energy density, one picture a frame
+        "epotfield_list": List(Image()),  # strain energy density, one image per frame
         "start_epotfield": Image(),
         "last_epotfield": Image(),
         "frames": Value("int32"),

@@ -1,8 +1,8 @@
-"""The finite elements held against closed solutions of plane elasticity, on fitted meshes.
+"""Compare the finite elements with closed solutions of plane elasticity, on fitted meshes.
 
     python -m cephalo.dataset_scripts.plates.theory
 
-prints the table. Young's modulus, Poisson's ratio and Hooke's law are those of the data sets.
+prints the table. Young's modulus, Poisson's ratio and Hooke's law are those of the datasets.
 """
 
 import math
@@ -16,19 +16,23 @@ from skfem.helpers import grad, sym_grad
 
 from cephalo.dataset_scripts.plates.elasticity import YOUNG, elastic_energy, stress_of
 
-WIDE = 40.0  # half the plate's side over the half-axis of the hole: the rest is near 0.2 %
+WIDE = 40.0  # half the plate's side over the half-axis of the hole: an error near 0.2 %
 
 
 def hole_concentration(a: float, b: float, around: int = 24) -> float:
-    """The peak stress over the remote one at an elliptical hole in a wide plate under tension.
+    """Compute the stress concentration factor of an elliptical hole in a wide plate under tension.
 
-    `a` and `b` are the half-axes across and along the pull; theory (Inglis 1913, and Kirsch 1898
-    for a = b) says 1 + 2 a / b in an infinite plate. `around`: elements on a quarter of the hole.
+    Theory gives 1 + 2 a / b in an infinite plate (Inglis 1913, and Kirsch 1898 for a = b).
+
+    Args:
+        a: Half-axis perpendicular to the load.
+        b: Half-axis along the load.
+        around: Number of elements on a quarter of the hole.
     """
     basis = plane_basis(hole_mesh(a, b, around))
     u = pull(basis, WIDE * max(a, b))
-    # The stress at the corner (0, a), where the hole is tangent to the pull: extrapolated from the
-    # points of quadrature by the element's own displacements.
+    # The stress at the corner (0, a), where the hole is tangent to the load: extrapolated from the
+    # quadrature points by the displacements of the element.
     corner = Basis(
         basis.mesh,
         basis.elem,
@@ -42,7 +46,8 @@ def hole_concentration(a: float, b: float, around: int = 24) -> float:
 
 
 def hole_mesh(a: float, b: float, around: int) -> MeshQuad:
-    """A quarter of a square plate with an elliptical hole, in polar strips that grow outwards."""
+    """Build a mesh of a quarter of a square plate with an elliptical hole, in polar strips that
+    grow outwards."""
     half = WIDE * max(a, b)
     points = np.linspace(0, 1, 2 * around + 1)
     mesh = MeshQuad.init_tensor(points, points)
@@ -50,17 +55,17 @@ def hole_mesh(a: float, b: float, around: int) -> MeshQuad:
     angle = t * np.pi / 2
     rim = np.array([b * np.cos(angle), a * np.sin(angle)])
     edge = half * np.array([np.minimum(1, 2 - 2 * t), np.minimum(1, 2 * t)])
-    # Strips near the hole are as thick as its sharpest radius asks for, and grow geometrically.
+    # Strips near the hole are as thick as its smallest radius requires, and grow geometrically.
     growth = math.log(half / min(a, b, b * b / a))
     share = np.expm1(growth * r) / math.expm1(growth)
     return MeshQuad(rim + share * (edge - rim), mesh.t)
 
 
 def crack_intensity(ratio: float, elements: int = 24) -> float:
-    """K_I of a centre crack, over sigma sqrt(pi a), by the J-integral on a quarter plate.
+    """Compute K_I of a centre crack, over sigma sqrt(pi a), by the J-integral on a quarter plate.
 
-    `ratio` is the crack's length over the plate's width, `elements` how many lie on half of the
-    crack. The plate is four times as long as wide.
+    `ratio` is the crack's length over the plate's width, `elements` the number of elements on half
+    of the crack. The plate is four times as long as wide.
     """
     a = ratio  # in half-widths of the plate
     fine = graded(a, elements)
@@ -76,7 +81,7 @@ def crack_intensity(ratio: float, elements: int = 24) -> float:
 
 
 def width_correction(ratio: float) -> float:
-    """K_I over sigma sqrt(pi a) of a centre crack in a long plate, by Tada, within 0.1 %.
+    """Return K_I over sigma sqrt(pi a) of a centre crack in a long plate, by Tada, within 0.1 %.
 
     Tada, Paris, Irwin, The Stress Analysis of Cracks Handbook, 3rd edition, section 2.1.
     """
@@ -85,10 +90,11 @@ def width_correction(ratio: float) -> float:
 
 
 def energy_release(basis: Basis, u: np.ndarray, tip: tuple[float, float], radius: float) -> float:
-    """The J-integral of a crack along x with its tip at `tip`, as an integral over a domain.
+    """Compute the J-integral of a crack along x with its tip at `tip`, as an integral over a
+    domain.
 
-    Li, Shih and Needleman, Eng. Fract. Mech. 21 (1985) 405: J = - integral of
-    (W delta_1j - sigma_ij u_i,1) q,j with q = 1 at the tip and 0 from `radius` on.
+    Li, Shih and Needleman, Eng. Fract. Mech. 21 (1985) 405: J = - integral of (W delta_1j -
+    sigma_ij u_i,1) q,j with q = 1 at the tip and 0 beyond `radius`.
     """
 
     @Functional
@@ -99,7 +105,7 @@ def energy_release(basis: Basis, u: np.ndarray, tip: tuple[float, float], radius
         energy = np.einsum("ij...,ij...->...", stress, strain) / 2
         from_tip = np.array([w.x[0] - tip[0], w.x[1] - tip[1]])
         distance = np.hypot(*from_tip)
-        # q falls from 1 at half the radius to 0 at the radius: the tip itself is left out.
+        # q falls from 1 at half the radius to 0 at the radius, which excludes the tip itself.
         slope = np.where((distance > radius / 2) & (distance < radius), -2 / radius, 0.0)
         dq = slope * from_tip / distance
         flow = np.einsum("ij...,i...->j...", stress, du[:, 0])
@@ -109,21 +115,22 @@ def energy_release(basis: Basis, u: np.ndarray, tip: tuple[float, float], radius
 
 
 def graded(length: float, elements: int) -> np.ndarray:
-    """Points on [0, length], denser towards 0."""
+    """Return points on [0, length], denser towards 0."""
     return length * np.linspace(0, 1, elements + 1) ** 2
 
 
 def plane_basis(mesh: MeshQuad) -> Basis:
-    """Elements of second order for two displacements."""
+    """Return elements of second order for two displacements."""
     return Basis(mesh, ElementVector(ElementQuad2()), intorder=6)
 
 
 def pull(
     basis: Basis, end: float, axis: int = 0, symmetric_nodes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Displacements under a unit stress along `axis` on the edge at `end`, mirrored at both axes.
+    """Solve for the displacements under a unit stress along `axis` on the edge at `end`, with
+    mirror symmetry at both axes.
 
-    `symmetric_nodes`: where the mirror on the other side of `axis` holds; everywhere if None.
+    `symmetric_nodes`: where the symmetry about `axis` holds; everywhere if None.
     """
     mesh = basis.mesh
     middles = mesh.p[:, mesh.facets].mean(axis=1)
@@ -148,7 +155,7 @@ def pull(
 
 
 def main() -> None:
-    """Print what was computed beside what theory says."""
+    """Print computed and theoretical values."""
     rows = [("round hole, peak stress", hole_concentration(1, 1), 3.0)]
     rows += [
         (f"elliptical hole, a/b = {a / b:g}, peak stress", hole_concentration(a, b), 1 + 2 * a / b)

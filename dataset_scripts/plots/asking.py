@@ -1,4 +1,4 @@
-"""Questions that any plot of lines allows, with answers from its data."""
+"""Generate the questions that any line plot allows, with answers from its data."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,16 @@ from cephalo.dataset_scripts.plots.truth import (
 )
 from cephalo.dataset_scripts.plots.words import called, capital, listed, pick
 
-APART = 2.5  # tolerances that values differ by where it is asked which is higher
-MIN_TREND = 0.15  # of the axis, from where a series rises or falls rather than stays
-MAX_BACK = 0.02  # of the axis, by which a series that rises may fall on its way
+APART = 2.5  # tolerances between values when the question is which is higher
+MIN_TREND = 0.15  # of the axis; below it a series is constant
+MAX_BACK = 0.02  # of the axis; a rising series may fall by this much on its way
 
 
 def read_value(
     rng: np.random.Generator, x: Scale, y: Scale, series: Series, at: float | None = None
 ) -> Question:
-    """What a series is at a point of the x axis, drawn where `at` gives none."""
+    """Ask for the value of a series at a point of the x axis, drawn at random unless `at` is
+    given."""
     at = round_place(rng, x, series) if at is None else at
     value = series.value(x, y, at)
     place, where = x.place(at), place_with_name(x, at)
@@ -46,7 +47,8 @@ def read_value(
 def compare(
     rng: np.random.Generator, x: Scale, y: Scale, series: Sequence[Series]
 ) -> Question | None:
-    """By how much, or by what factor, two series differ at a point; None where they hardly do."""
+    """Ask for the difference or ratio of two series at a point. Returns None if they hardly
+    differ."""
     one, other = (series[number] for number in rng.choice(len(series), 2, replace=False))
     at = round_place(rng, x, one)
     high, low = one.value(x, y, at), other.value(x, y, at)
@@ -59,7 +61,7 @@ def compare(
     read = (
         f"At {place}, {one.title} is at about {y.say(high)} and {other.title} at about {y.say(low)}"
     )
-    # The error of a ratio or a difference is that of its two readings together.
+    # The error of a ratio or a difference combines those of both readings.
     off, under = y.tolerance(high), y.tolerance(low)
     if y.log or (b > 5 * under and rng.random() < 0.4):
         ratio = a / b
@@ -86,7 +88,7 @@ def compare(
 def which_highest(
     rng: np.random.Generator, x: Scale, y: Scale, series: Sequence[Series]
 ) -> Question | None:
-    """Which series is highest, or lowest, at a point; None where two are close to each other."""
+    """Ask which series is highest or lowest at a point. Returns None if two are too close."""
     at = round_place(rng, x, series[0])
     ranked = sorted(series, key=lambda one: one.value(x, y, at))
     word = pick(rng, "highest", "lowest")
@@ -113,7 +115,7 @@ def which_highest(
 
 
 def trend(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Question:
-    """How a series goes from the beginning to the end of its data."""
+    """Ask how a series changes from the start to the end of its data."""
     heights = y.fraction(series.y)
     top, bottom = int(np.argmax(heights)), int(np.argmin(heights))
     start, end = y.say(series.y[0]), y.say(series.y[-1])
@@ -145,7 +147,7 @@ def trend(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Quest
 
 
 def maximum(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Question | None:
-    """Where a series has its maximum; None where that is at an end or nothing stands out."""
+    """Ask where a series has its maximum. Returns None if it is at an end or not distinct."""
     heights = y.fraction(series.y)
     top = int(np.argmax(heights))
     away = np.abs(x.fraction(series.x) - x.fraction(series.x[top])) > 0.05
@@ -174,8 +176,8 @@ def maximum(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Que
 
 
 def reaches(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Question | None:
-    """Where a series that only rises or only falls passes a height; None for any other, and where
-    it is too flat there to tell."""
+    """Ask where a monotonic series reaches a value. Returns None for other series, and if it is too
+    flat."""
     heights, places = y.fraction(series.y), x.fraction(series.x)
     steps = np.diff(heights)
     if abs(heights[-1] - heights[0]) < MIN_TREND or not (np.all(steps > 0) or np.all(steps < 0)):
@@ -206,7 +208,8 @@ def reaches(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Que
 
 
 def mean_slope(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Question | None:
-    """The mean rate of change between two points of linear axes; None where it is too small."""
+    """Ask for the mean rate of change between two points of linear axes. Returns None if it is too
+    small."""
     if x.log or y.log:
         return None
     low, high = sorted(round_place(rng, x, series) for _ in range(2))
@@ -236,7 +239,7 @@ def mean_slope(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> 
 
 
 def count(rng: np.random.Generator, series: Sequence[Series]) -> Question:
-    """How many series there are."""
+    """Ask for the number of series."""
     text = pick(
         rng,
         "How many data series are plotted?",
@@ -248,7 +251,7 @@ def count(rng: np.random.Generator, series: Sequence[Series]) -> Question:
 
 
 def axes_of(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
-    """What the axes are."""
+    """Ask for the axes."""
     text = pick(
         rng,
         "What quantities and units are on the two axes, and on which scales?",
@@ -275,7 +278,7 @@ def not_shown(
     others: Sequence[str],
     quantities: Sequence[str],
 ) -> Question:
-    """A question that the plot cannot answer: another sample, quantity or place."""
+    """Ask for something that the plot does not show: another sample, quantity or range."""
     name = series[int(rng.integers(len(series)))].title
     kind = int(rng.integers(3))
     strangers = [other for other in others if other not in {one.name for one in series}]
@@ -327,7 +330,7 @@ def line_questions(
     others: Sequence[str],
     quantities: Sequence[str],
 ) -> list[Question]:
-    """All questions that a plot of lines allows, in the order in which they were drawn."""
+    """Return all questions that a line plot allows, in the order of drawing."""
     one = series[int(rng.integers(len(series)))]
     found = [
         read_value(rng, x, y, one),
@@ -344,7 +347,8 @@ def line_questions(
 
 
 def round_place(rng: np.random.Generator, x: Scale, series: Series) -> float:
-    """A point of the x axis within a series' data: a round one, or one of few data points."""
+    """Draw a point of the x axis within a series' data: a round value, or one of few data
+    points."""
     if len(series.x) <= 20:
         return float(rng.choice(series.x[1:-1] if len(series.x) > 3 else series.x))
     ends = sorted((float(x.fraction(series.x[0])), float(x.fraction(series.x[-1]))))
@@ -357,13 +361,13 @@ def round_place(rng: np.random.Generator, x: Scale, series: Series) -> float:
 
 
 def nearest(x: Scale, value: float) -> float:
-    """A value as round as the numbers at the ticks of a linear axis, or half of them."""
+    """Round a value like the tick labels of a linear axis, or half of them."""
     step = x.step * 5
     return round(round(value / step) * step, 12)
 
 
 def three_digits(value: float) -> str:
-    """A result of arithmetic with three significant digits."""
+    """Format a result with three significant digits."""
     exponent = int(f"{value:e}".split("e")[1])
     if not -4 <= exponent < 6:
         return f"{value:.2e}"
@@ -372,16 +376,16 @@ def three_digits(value: float) -> str:
 
 
 def change(y: Scale, value: float) -> str:
-    """A difference between two values of an axis, with its unit."""
+    """Format a difference between two values of an axis, with its unit."""
     number = decimal(value, decimals_of(y.step))
     return f"{number} percentage points" if y.unit == "%" else with_unit(number, y.unit)
 
 
 def place_with_name(x: Scale, at: float) -> str:
-    """A place along the axis with its name: "a temperature of 60 °C", "cycle number 12"."""
+    """Format a place along the axis with its name: "a temperature of 60 °C", "cycle number 12"."""
     return f"{with_article(x.name)} of {x.place(at)}" if x.unit else x.place(at)
 
 
 def with_article(noun: str) -> str:
-    """ "a strain", "an energy"."""
+    """Add the indefinite article: "a strain", "an energy"."""
     return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"

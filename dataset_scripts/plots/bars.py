@@ -1,4 +1,4 @@
-"""Bars with error bars: a property of several samples, alone or in groups."""
+"""Draw bars with error bars: a property of several samples, alone or in groups."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ CONDITIONS = (
     ("pristine", "irradiated"),
 )
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
-PRECISE = 3  # digits of a measured mean
+PRECISE = 3  # significant digits of a mean
 TALLEST = 0.85  # of the axis
 
 
 def bars(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Bars of one property; every bar is a point (its place, its height) of a series."""
+    """Draw bars of one property; every bar is a point (its place, its height) of a series."""
     drawn = PROPERTIES[int(rng.integers(len(PROPERTIES)))]
     top = drawn.high * float(rng.choice([0.5, 0.75, 1])) if drawn.unit != "%" else drawn.high
     y = Scale(drawn.name, drawn.unit, 0, top)
@@ -87,7 +87,7 @@ def bars(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def bar_look(rng: np.random.Generator, style: Style, number: int) -> dict[str, Any]:
-    """How the bars of a series are drawn."""
+    """Return the style of the bars of a series."""
     colour = style.palette[number + 1]
     if style.dashed:
         return {"facecolor": "white", "edgecolor": colour, "hatch": HATCHES[number], "linewidth": 1}
@@ -101,7 +101,7 @@ def bar_questions(
     groups: list[str],
     values: dict[tuple[str, str], tuple[float, float]],
 ) -> list[Question]:
-    """All questions about bars by sample and group, each with its mean and error."""
+    """Return all questions about bars by sample and group, each with its mean and error."""
     group = groups[int(rng.integers(len(groups)))]
     under = f" ({group})" if group else ""
     ranked = sorted(labels, key=lambda label: -values[label, group][0])
@@ -129,7 +129,7 @@ Values = dict[tuple[str, str], tuple[float, float]]
 def read_bar(
     rng: np.random.Generator, y: Scale, label: str, under: str, group: str, values: Values
 ) -> Question:
-    """The height of a bar."""
+    """Ask for the height of a bar."""
     mean, label = values[label, group][0], called(label)
     text = pick(
         rng,
@@ -148,7 +148,8 @@ def read_bar(
 def read_error(
     rng: np.random.Generator, y: Scale, label: str, under: str, group: str, values: Values
 ) -> Question:
-    """The length of an error bar, with more steps than the axis: it is compared with the ticks."""
+    """Ask for the length of an error bar, with more steps than the axis, since it is compared with
+    the ticks."""
     mean, error = values[label, group]
     ends, label = (y.rounded(mean - error), y.rounded(mean + error)), called(label)
     text = pick(
@@ -168,7 +169,7 @@ def read_error(
 def difference(
     rng: np.random.Generator, y: Scale, ranked: list[str], under: str, group: str, values: Values
 ) -> Question | None:
-    """By how much one bar is higher than another; None where they are too close."""
+    """Ask by how much one bar is higher than another. Returns None if they are too close."""
     first, second = sorted(rng.choice(len(ranked), 2, replace=False))
     one, other = ranked[first], ranked[second]
     high, low = values[one, group][0], values[other, group][0]
@@ -192,7 +193,8 @@ def difference(
 def percent(
     rng: np.random.Generator, y: Scale, labels: list[str], under: str, group: str, values: Values
 ) -> Question | None:
-    """The change between two bars in percent; None where they are too close, or the base small."""
+    """Ask for the change between two bars in percent. Returns None if they are too close or the
+    base is small."""
     base, new = (labels[number] for number in rng.choice(len(labels), 2, replace=False))
     old, value = values[base, group][0], values[new, group][0]
     off = y.tolerance(value)
@@ -220,7 +222,7 @@ def percent(
 def highest(
     rng: np.random.Generator, y: Scale, ranked: list[str], under: str, group: str, values: Values
 ) -> Question | None:
-    """Which bar is highest or lowest; None where two are too close."""
+    """Ask which bar is highest or lowest. Returns None if two are too close."""
     word = pick(rng, "highest", "lowest")
     first, second = ranked[:2] if word == "highest" else ranked[:-3:-1]
     mean, next_ = values[first, group][0], values[second, group][0]
@@ -243,7 +245,7 @@ def highest(
 
 
 def other_property(rng: np.random.Generator, y: Scale, labels: list[str]) -> Question:
-    """A question that the bars cannot answer: the density, cost or another property."""
+    """Ask for something that the bars do not show: the density, cost or another property."""
     label = called(labels[int(rng.integers(len(labels)))])
     asked = pick(rng, *(own.name for own in PROPERTIES if own.name != y.name))
     text = pick(

@@ -1,4 +1,4 @@
-"""A folder of plots: Parquet shards of figures and conversations, written by several processes."""
+"""Build a folder of plots with several processes: Parquet shards of figures and conversations."""
 
 import gc
 from dataclasses import asdict, dataclass
@@ -11,10 +11,10 @@ from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.plots.figures import QUESTIONS, make_plot
 from cephalo.dataset_scripts.plots.rows import VERSION, plot_rows
 
-# Objects between collections of garbage: a plot makes some thousands that refer to each other, and
-# to look through them at Python's own pace takes a fifth of all time.
+# Allocations between garbage collections: a plot creates thousands of objects that refer to each
+# other, and the default takes a fifth of the run time.
 SELDOM = 300_000
-CHUNK = 100  # plots a shard: seconds of work, and some 20 MB in memory
+CHUNK = 100  # plots per shard: seconds of work, and about 20 MB of memory
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Plan:
 
     @property
     def plots(self) -> int:
-        """How many plots the conversations are about."""
+        """The number of plots that the conversations are about."""
         return -(-self.rows // QUESTIONS)
 
 
 def build(folder: Path, plan: Plan, workers: int) -> None:
-    """Make the missing shards in `folder`.
+    """Write the missing shards in `folder`.
 
     Raises CephaloError if the folder was made with another plan.
     """

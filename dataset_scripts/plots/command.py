@@ -8,6 +8,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside
+from cephalo.cli.options import MOST_SEED
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -31,12 +32,12 @@ def plots(
             help="Folder of conversations that the plots are mixed with. Repeatable.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Random seed.")] = 0,
     workers: Annotated[
         int, typer.Option(min=1, help="Number of worker processes.")
     ] = os.cpu_count() or 1,
 ) -> None:
-    """Make plots of materials science from made data, with questions and true answers.
+    """Generate plots of materials science from synthetic data, with questions and exact answers.
 
     Lines, bars, fits, spectra, stress-strain curves and phase diagrams, alone or as panels. Each
     answer is computed from the plotted data; its tolerance is in the column `scores`. Give --rows,
@@ -71,11 +72,11 @@ def rows_for(share: float, folders: list[Path]) -> int:
     from cephalo.dataset_scripts.common.tables import find_tables
 
     if not 0 < share < 1:
-        raise CephaloError(f"--share {share:g} is not above 0 and below 1")
+        raise CephaloError(f"--share {share:g} is not between 0 and 1")
     others = count_rows(find_tables(folders)["conversations"])
     if not others:
         raise CephaloError(
-            f"{', '.join(map(str, folders))}: no conversations in it; run `cephalo refine` first, "
-            "with --teacher caption where captions shall be the answers"
+            f"{', '.join(map(str, folders))} contains no conversations; run `cephalo refine`, "
+            "with --teacher caption to use captions as answers"
         )
     return max(1, round(others * share / (1 - share)))

@@ -1,6 +1,8 @@
-"""Lines and points of several samples: properties against time, temperature, content and the like.
+"""Draw lines and points of several samples: properties against time, temperature, content and
+others.
 
-Forms are drawn as shares of the axes, so a form is straight, or peaks, on a logarithmic axis too.
+Forms are defined in fractions of the axes, so a form is straight, or peaks, on a logarithmic axis
+too.
 """
 
 from collections.abc import Callable
@@ -16,55 +18,55 @@ from cephalo.dataset_scripts.plots.truth import Panel, Question, Scale, Series
 from cephalo.dataset_scripts.plots.words import capital, names, pick, the_samples
 
 Form = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""Heights from 0 to 1 at shares of the x axis."""
+"""Heights from 0 to 1 at fractions of the x axis."""
 
 
 def rise(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Quick at first, then slower."""
+    """Return a curve that rises quickly at first, then slowly."""
     rate = rng.uniform(1.5, 5)
     return (1 - np.exp(-rate * u)) / (1 - np.exp(-rate))
 
 
 def fall(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mirror image of a rise."""
+    """Return the mirror image of a rise."""
     return 1 - rise(u, rng)
 
 
 def climb(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Nearly straight upwards."""
+    """Return a curve that rises almost linearly."""
     return u ** rng.uniform(0.8, 1.3)
 
 
 def descent(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Nearly straight downwards."""
+    """Return a curve that falls almost linearly."""
     return 1 - climb(u, rng)
 
 
 def peak(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Up to a maximum and down again."""
+    """Return a curve with a maximum."""
     place, width = rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.4)
     return np.exp(-(((u - place) / width) ** 2))
 
 
 def step_up(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """From one level to a higher one."""
+    """Return a step from one level to a higher one."""
     place, width = rng.uniform(0.35, 0.65), rng.uniform(0.04, 0.1)
     return 1 / (1 + np.exp(-(u - place) / width))
 
 
 def step_down(u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """From one level to a lower one."""
+    """Return a step from one level to a lower one."""
     return 1 - step_up(u, rng)
 
 
 @dataclass(frozen=True)
 class Law:
-    """A relation of materials science: its axes, their ends, and the forms that occur."""
+    """A relation of materials science: its axes, their ranges, and the forms that occur."""
 
     y: Scale
     x: Scale
     forms: tuple[Form, ...]
-    dense: bool = False  # measured continuously, so drawn without marks
+    dense: bool = False  # measured continuously, so drawn without markers
 
 
 LAWS = (
@@ -134,9 +136,9 @@ LAWS = (
     Law(Scale("contact angle", "°", 0, 160), Scale("exposure time", "min", 0, 60), (fall, rise)),
 )
 QUANTITIES = tuple(dict.fromkeys(law.y.name for law in LAWS))
-PRECISE = 4  # digits that drawn data have, as a table of them would
+PRECISE = 4  # significant digits of the data, as in a table
 
-# What shares an x axis with a first quantity, on an axis of its own at the right.
+# Quantities that share an x axis with a first one, on their own axis at the right.
 TWINS = {
     "specific capacity": (Scale("coulombic efficiency", "%", 80, 102), rise),
     "dielectric constant": (Scale("loss tangent", "", 1e-3, 1, log=True), fall),
@@ -149,7 +151,7 @@ TWINS = {
 
 
 def curves(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Several samples by one law."""
+    """Draw several samples by one law."""
     law = LAWS[int(rng.integers(len(LAWS)))]
     x, y = jittered(rng, law.x), jittered(rng, law.y)
     form = law.forms[int(rng.integers(len(law.forms)))]
@@ -179,7 +181,7 @@ def curves(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def twin(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Two quantities of one sample, on an axis at the left and one at the right."""
+    """Draw two quantities of one sample, on an axis at the left and one at the right."""
     laws = [law for law in LAWS if law.y.name in TWINS]
     law = laws[int(rng.integers(len(laws)))]
     x, y = jittered(rng, law.x), jittered(rng, law.y)
@@ -209,7 +211,7 @@ def twin(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def one_axis(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Question:
-    """A value that is read on the axis of its own quantity."""
+    """Ask for a value on the axis of its own quantity."""
     at = float(rng.choice(series.x[1:-1]))
     value = series.value(x, y, at)
     text = pick(
@@ -222,7 +224,7 @@ def one_axis(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Qu
 
 
 def two_axes(rng: np.random.Generator, x: Scale, left: Scale, right: Scale) -> Question:
-    """Which quantity stands on which of the two vertical axes."""
+    """Ask which quantity is on which of the two vertical axes."""
     asked, side = pick(rng, "left", "right"), {"left": left, "right": right}
     unit = f" in {side[asked].unit}" if side[asked].unit else ""
     return Question(
@@ -234,7 +236,7 @@ def two_axes(rng: np.random.Generator, x: Scale, left: Scale, right: Scale) -> Q
 
 
 def beyond_both(rng: np.random.Generator, x: Scale, left: Scale, right: Scale) -> Question:
-    """Another quantity than the two that are shown."""
+    """Ask for another quantity than the two that are shown."""
     shown = (x.name, left.name, right.name)
     other = pick(rng, *(name for name in QUANTITIES if name not in shown))
     return Question(
@@ -247,7 +249,7 @@ def beyond_both(rng: np.random.Generator, x: Scale, left: Scale, right: Scale) -
 
 
 def inset(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Curves that saturate, with their beginning enlarged in an inset."""
+    """Draw curves that saturate, with their start enlarged in an inset."""
     x = jittered(
         rng, Scale("time", pick(rng, "min", "h", "s"), 0, float(rng.choice([60, 100, 200])))
     )
@@ -306,13 +308,13 @@ def inset(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def look(style: Style, number: int, dense: bool) -> dict[str, Any]:
-    """How a series is drawn; dense ones have no marks."""
+    """Return the style of a series; dense ones have no markers."""
     marks = style.marks(number)
     return {**marks, "marker": ""} if dense else marks
 
 
 def jittered(rng: np.random.Generator, scale: Scale) -> Scale:
-    """The axis with other ends, as round as those given."""
+    """Return the axis with another, equally round range."""
     if scale.log or scale.unit in ("%", "vol%", "°"):
         return scale
     choices = [0.9, 1, 1.1] if "temperature" in scale.name else [0.5, 0.75, 1, 1.25, 1.5, 2]
@@ -323,7 +325,7 @@ def jittered(rng: np.random.Generator, scale: Scale) -> Scale:
 def drawn(
     rng: np.random.Generator, law: Law, form: Form, x: Scale, y: Scale, count: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The points of as many series, spread over the height of the axes."""
+    """Draw the points of `count` series, spread over the height of the axes."""
     total = 121 if law.dense else int(rng.integers(6, 13))
     u = np.linspace(0.03, 0.97, total) if not law.dense else np.linspace(0, 1, total)
     places = np.array([tidy(x, float(value)) for value in x.at(u)]) if not law.dense else x.at(u)
@@ -339,5 +341,5 @@ def drawn(
 
 
 def tidy(x: Scale, value: float) -> float:
-    """A place where an experimenter would measure."""
+    """Round a value to one at which an experimenter would measure."""
     return float(f"{value:.1e}") if x.log else x.rounded(value)

@@ -1,7 +1,7 @@
-"""Binary phase diagrams computed from free energies: eutectics, lenses, miscibility gaps.
+"""Compute binary phase diagrams from free energies: eutectics, lenses, miscibility gaps.
 
-Components are called A and B: the diagrams are of no real alloy. The liquid is ideal; in a solid
-the majority component follows Raoult's law and the minority Henry's, so every boundary has a closed
+Components are called A and B: no diagram is of a real alloy. The liquid is ideal; in a solid the
+majority component follows Raoult's law and the minority Henry's, so every boundary has a closed
 form and the three phases of a eutectic meet at one temperature.
 """
 
@@ -17,10 +17,10 @@ MIN_SOLUBILITY, MAX_SOLUBILITY = 8, 25  # at.%, of a eutectic's solids, at its t
 
 @dataclass(frozen=True)
 class Region:
-    """An area of a diagram: its phases, and the boundaries at its left and right.
+    """A region of a diagram: its phases, and its left and right boundaries.
 
-    `left` and `right` are at.% B (n,) at the temperatures `kelvin` (n,), rising; an area with two
-    phases has their compositions there.
+    `left` and `right` are at.% B (n,) at the rising temperatures `kelvin` (n,), which in a region
+    of two phases are the compositions of both.
     """
 
     phases: tuple[str, ...]
@@ -29,7 +29,8 @@ class Region:
     kelvin: np.ndarray
 
     def ends(self, kelvin: float) -> tuple[float, float] | None:
-        """The compositions at both sides at a temperature; None outside the area."""
+        """Return the compositions at both boundaries at a temperature, or None outside the
+        region."""
         if not self.kelvin[0] <= kelvin <= self.kelvin[-1]:
             return None
         left, right = (
@@ -39,17 +40,17 @@ class Region:
 
     @property
     def name(self) -> str:
-        """As printed: "α + L"."""
+        """Return the label: "α + L"."""
         return " + ".join(self.phases)
 
 
 @dataclass(frozen=True)
 class Diagram:
-    """Regions and what is known of them, in kelvin and at.% B."""
+    """Regions and their properties, in kelvin and at.% B."""
 
     kind: str
     regions: tuple[Region, ...]  # those with two phases
-    single: tuple[tuple[str, float, float], ...]  # where the name of a single phase is printed
+    single: tuple[tuple[str, float, float], ...]  # where the label of a single phase is printed
     points: dict[str, tuple[float, float]]  # of special points: composition and temperature
     low: float
     high: float
@@ -66,23 +67,25 @@ class Solid:
     repulsion: float  # J/mol, of the minority component at infinite dilution
 
     def ratios(self, kelvin: float) -> tuple[float, float]:
-        """Solid over liquid fractions, of its own component and of the minority."""
+        """Return the ratios of solid to liquid fractions, of its own component and of the
+        minority."""
         own = self.heat / GAS_CONSTANT * (1 / kelvin - 1 / self.melts)
         other = self.other_heat / GAS_CONSTANT * (1 / kelvin - 1 / self.other_melts)
         return math.exp(own), math.exp(other - self.repulsion / (GAS_CONSTANT * kelvin))
 
     def liquidus(self, kelvin: float) -> float:
-        """The minority's fraction in the liquid; 1 where there is no equilibrium."""
+        """Return the minority's fraction in the liquid, 1 without an equilibrium."""
         own, other = self.ratios(kelvin)
         return (own - 1) / (own - other) if own > other else 1.0
 
     def solidus(self, kelvin: float) -> float:
-        """The minority's fraction in the solid."""
+        """Return the minority's fraction in the solid."""
         return self.ratios(kelvin)[1] * self.liquidus(kelvin)
 
 
 def eutectic(rng: np.random.Generator) -> Diagram:
-    """Two solids of limited solubility and a liquid, drawn until all areas have room for a name."""
+    """Draw two solids of limited solubility and a liquid, until all regions have space for a
+    label."""
     while True:
         melts = rng.uniform(700, 1300, 2)
         heats = melts * rng.uniform(8, 13, 2)  # J/mol; entropies of fusion of metals
@@ -100,11 +103,12 @@ def eutectic(rng: np.random.Generator) -> Diagram:
 
 
 def meeting(solids: list[Solid], high: float) -> float:
-    """The temperature below `high` where liquids in equilibrium with both solids are one, in K."""
+    """Return the temperature in K below `high` at which the liquids in equilibrium with both solids
+    are equal."""
     low = 0.3 * high
     for _ in range(60):
         middle = (low + high) / 2
-        # The minorities of the two liquids are all of one liquid at the temperature looked for.
+        # At this temperature the minorities of both liquids add up to one liquid.
         if solids[0].liquidus(middle) + solids[1].liquidus(middle) > 1:
             low = middle
         else:
@@ -113,7 +117,7 @@ def meeting(solids: list[Solid], high: float) -> float:
 
 
 def eutectic_diagram(solids: list[Solid], invariant: float) -> Diagram:
-    """The areas of α, rich in A, and β, rich in B, and the liquid."""
+    """Compute the regions of α, rich in A, of β, rich in B, and of the liquid."""
     point, bottom = 100 * solids[0].liquidus(invariant), 0.6 * invariant
     regions = []
     for number, solid in enumerate(solids):
@@ -142,7 +146,7 @@ def eutectic_diagram(solids: list[Solid], invariant: float) -> Diagram:
 
 
 def lens(rng: np.random.Generator) -> Diagram:
-    """Complete solubility in an ideal solid and an ideal liquid."""
+    """Draw complete solubility in an ideal solid and an ideal liquid."""
     first = float(rng.uniform(700, 1000))
     melts = np.array([first, first + rng.uniform(350, 800)])[:: int(rng.choice([1, -1]))]
     heats = melts * rng.uniform(12, 24, 2)
@@ -166,7 +170,7 @@ def lens(rng: np.random.Generator) -> Diagram:
 
 
 def gap(rng: np.random.Generator) -> Diagram:
-    """A miscibility gap of a regular solution."""
+    """Draw a miscibility gap of a regular solution."""
     critical = float(rng.uniform(500, 1100))  # K; the interaction is 2 R times that
     share = np.linspace(0.005, 0.4999, 4 * POINTS)
     kelvin = 2 * critical * (1 - 2 * share) / np.log((1 - share) / share)
@@ -179,14 +183,14 @@ def gap(rng: np.random.Generator) -> Diagram:
 
 
 def phases_at(diagram: Diagram, place: float, kelvin: float) -> tuple[str, ...]:
-    """The phases in equilibrium at a composition (at.% B) and temperature."""
+    """Return the phases in equilibrium at a composition (at.% B) and temperature."""
     for region in diagram.regions:
         ends = region.ends(kelvin)
         if ends and ends[0] < place < ends[1]:
             return region.phases
     if diagram.kind == "miscibility gap":
         return ("α",)
-    # Below or left of the boundaries with the liquid is the solid, above is the liquid.
+    # The solid is below or left of the boundaries with the liquid, which is above.
     if diagram.kind == "isomorphous":
         region = diagram.regions[0]
         if kelvin >= region.kelvin[-1]:

@@ -1,4 +1,5 @@
-"""Plots by number: style, panels, pixels, questions. The same number gives the same plot."""
+"""Generate plots by number: style, panels, pixels, questions. The same number gives the same
+plot."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from cephalo.dataset_scripts.plots.truth import Panel, Question
 from cephalo.dataset_scripts.plots.words import lower_first, pick
 
 Maker = Callable[[np.random.Generator, Axes, Style], Panel]
-# Shares of the kinds among figures with one panel, and among panels.
+# Probabilities of the kinds among figures with one panel, and among panels.
 KINDS: dict[Maker, float] = {
     curves: 0.2,
     bars: 0.16,
@@ -37,17 +38,17 @@ KINDS: dict[Maker, float] = {
     inset: 0.05,
 }
 NO_PANELS = (twin, inset)  # too crowded beside others
-MANY = 0.22  # of all figures have several panels
+MANY = 0.22  # of all figures, with several panels
 LAYOUTS = ((1, 2), (2, 1), (1, 3), (2, 2))
-EDGE = 6  # pixels of paper left around the figure
-QUESTIONS = 3  # a plot
-UNANSWERABLE = 0.35  # of all plots have a question among them that the plot cannot answer
+EDGE = 6  # pixels of white around the figure
+QUESTIONS = 3  # per plot
+UNANSWERABLE = 0.35  # of all plots, with a question that the plot cannot answer
 
 
 @dataclass(frozen=True)
 class Room:
-    """Inches around a pair of axes for labels and tick labels. Empty margins of the figure are
-    cropped."""
+    """Space in inches around a pair of axes for labels and tick labels. Empty margins of the figure
+    are cropped."""
 
     left: float
     right: float
@@ -56,7 +57,7 @@ class Room:
 
     @classmethod
     def around(cls, makers: list[Maker], style: Style) -> "Room":
-        """The room that panels of these kinds need."""
+        """Return the space that panels of these kinds need."""
         em = style.size / 72
         right = 7 if twin in makers else 2
         bottom = 9 if bars in makers else 4.2  # names under bars are slanted
@@ -72,13 +73,13 @@ class Plot:
     dpi: int
     panels: list[Panel]
     boxes: list[tuple[float, float, float, float]]
-    corner: tuple[int, int]  # of the pixels in the canvas that they were cut from: left, top
+    corner: tuple[int, int]  # left and top of the crop in the canvas, in pixels
     caption: str
     questions: list[Question]
 
 
 def make_plot(seed: int, number: int) -> Plot:
-    """The plot of a seed with a number."""
+    """Generate the plot of a seed with a number."""
     rng = generator(seed, number)
     style = draw_style(rng)
     settings: dict[Any, Any] = style.rc  # matplotlib lists all keys in their type
@@ -123,20 +124,20 @@ def make_plot(seed: int, number: int) -> Plot:
 
 
 def generator(seed: int, number: int) -> np.random.Generator:
-    """The random numbers of one plot."""
+    """Return the random generator of one plot."""
     digest = hashlib.sha256(f"plots/{seed}/{number}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
 def draw_kinds(rng: np.random.Generator, count: int) -> list[Maker]:
-    """The kinds of as many panels."""
+    """Draw the kinds of `count` panels."""
     makers = [maker for maker in KINDS if count == 1 or maker not in NO_PANELS]
     shares = np.array([KINDS[maker] for maker in makers])
     return [makers[kind] for kind in rng.choice(len(makers), count, p=shares / shares.sum())]
 
 
 def sheet(style: Style, room: Room, rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """A canvas with axes, row by row, each with room around it."""
+    """Create a canvas with axes, row by row, each with space around it."""
     wide, high = style.width + room.left + room.right, style.height + room.bottom + room.top
     figure = Figure((columns * wide, rows * high), dpi=style.dpi)
     FigureCanvasAgg(figure)
@@ -153,12 +154,12 @@ def sheet(style: Style, room: Room, rows: int, columns: int) -> tuple[Figure, li
         for column in range(columns)
     ]
     for axes in grid:
-        axes.set_title("", y=1)  # or matplotlib looks for room for one each time
+        axes.set_title("", y=1)  # otherwise matplotlib searches a place for one each time
     return figure, grid
 
 
 def print_letters(grid: list[Axes], style: Style) -> None:
-    """The letter of each panel at its top left, outside the axes."""
+    """Draw the letter of each panel at its top left, outside the axes."""
     for letter, axes in zip("abcd", grid, strict=False):
         axes.annotate(
             style.letter.format(letter),
@@ -174,7 +175,8 @@ def print_letters(grid: list[Axes], style: Style) -> None:
 def panel_box(
     axes: Axes, room: Room, corner: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[float, float, float, float]:
-    """The cell of a pair of axes within the cut figure, in pixels: left, top, right, bottom."""
+    """Return the cell of a pair of axes within the cropped figure, in pixels: left, top, right,
+    bottom."""
     place, (height, width) = axes.get_window_extent(), shape[:2]
     total = axes.figure.canvas.get_width_height()[1]
     dpi = axes.figure.dpi
@@ -186,7 +188,7 @@ def panel_box(
 
 
 def caption_of(panels: list[Panel]) -> str:
-    """The caption of a figure; panels by their letters."""
+    """Return the caption of a figure, with panels by their letters."""
     if len(panels) == 1:
         return panels[0].caption
     return " ".join(
@@ -195,7 +197,7 @@ def caption_of(panels: list[Panel]) -> str:
 
 
 def questions_of(rng: np.random.Generator, panels: list[Panel]) -> list[Question]:
-    """What can be asked; of several panels each is named, and the letters are asked for too."""
+    """Return all questions; of several panels each is named, and the letters are asked for too."""
     if len(panels) == 1:
         return panels[0].questions
     found = [
@@ -207,14 +209,14 @@ def questions_of(rng: np.random.Generator, panels: list[Panel]) -> list[Question
 
 
 def in_panel(rng: np.random.Generator, letter: str, text: str) -> str:
-    """A question about one panel. A sentence before the question keeps its capital."""
+    """Restrict a question to one panel. A sentence before the question keeps its capital."""
     start = pick(rng, f"In panel {letter}, ", f"In panel ({letter}), ", f"For panel {letter}: ")
     small = text.split()[0] not in ("A", "An", "I", "Young's")
     return start + (lower_first(text) if small and start.endswith(", ") else text)
 
 
 def which_panel(rng: np.random.Generator, panels: list[Panel]) -> list[Question]:
-    """In which panel something is shown, where only one shows it."""
+    """Ask which panel shows something that only one shows."""
     number = int(rng.integers(len(panels)))
     subject, letter = panels[number].subject, "abcd"[number]
     if [panel.subject for panel in panels].count(subject) > 1:
@@ -225,7 +227,7 @@ def which_panel(rng: np.random.Generator, panels: list[Panel]) -> list[Question]
 
 
 def number_of_panels(rng: np.random.Generator, panels: list[Panel]) -> Question:
-    """How many panels there are, and what they show."""
+    """Ask for the number of panels, and what they show."""
     text = pick(
         rng,
         "How many panels does the figure have, and what do they show?",
@@ -240,7 +242,7 @@ def number_of_panels(rng: np.random.Generator, panels: list[Panel]) -> Question:
 
 
 def choose(rng: np.random.Generator, questions: list[Question]) -> list[Question]:
-    """As many questions as a plot has, of different kinds, then of those that are left."""
+    """Draw the questions of a plot, first of different kinds, then from the rest."""
     answerable = rng.random() > UNANSWERABLE
     order = [
         questions[number]

@@ -1,4 +1,4 @@
-"""Questions about spectra with labelled peaks: positions, order, shifts, what follows by Bragg."""
+"""Generate questions about spectra with labelled peaks: positions, order, shifts, Bragg's law."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Peak:
 
     label: str
     place: float
-    height: float  # of a stacked pattern, 1 for its strongest
+    height: float  # relative to the strongest peak of a stacked pattern
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,15 @@ class Pattern:
 
     @property
     def title(self) -> str:
-        """How a sentence names the sample."""
+        """The name of the sample within a sentence."""
         return called(self.name)
 
 
 def peak_questions(
     rng: np.random.Generator, x: Scale, patterns: list[Pattern], number: int, noun: str
 ) -> list[Question | None]:
-    """Position, strongest, number of peaks, label at a position, shift between samples."""
+    """Return questions about position, strongest peak, number of peaks, label at a position, and
+    shift between samples."""
     own = patterns[number]
     return [
         position(rng, x, own, noun),
@@ -50,7 +51,7 @@ def peak_questions(
 
 
 def position(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question:
-    """Where a labelled peak is."""
+    """Ask for the position of a labelled peak."""
     peak = own.peaks[int(rng.integers(len(own.peaks)))]
     text = pick(
         rng,
@@ -65,7 +66,7 @@ def position(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Que
 
 
 def strongest(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question | None:
-    """Which peak is highest; None where two are about as high."""
+    """Ask which peak is highest. Returns None if two are similar."""
     first, second = sorted(own.peaks, key=lambda peak: -peak.height)[:2]
     if second.height > 0.9 * first.height:
         return None
@@ -81,7 +82,7 @@ def strongest(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Qu
 
 
 def number_of_peaks(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question:
-    """How many peaks are labelled."""
+    """Ask how many peaks are labelled."""
     text = pick(rng, f"How many {noun}s are labelled?", f"Count the labelled {noun}s.")
     places = ", ".join(f"{peak.label} at {x.say(peak.place)}" for peak in own.peaks)
     answer = f"{len(own.peaks)} {noun}s are labelled; those of {own.title} are {places}."
@@ -89,7 +90,7 @@ def number_of_peaks(rng: np.random.Generator, x: Scale, own: Pattern, noun: str)
 
 
 def label_at(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question | None:
-    """What the peak at a position is assigned to; None where two are close together."""
+    """Ask for the label of the peak at a position. Returns None if two are close together."""
     peak = own.peaks[int(rng.integers(len(own.peaks)))]
     near = [one for one in own.peaks if abs(one.place - peak.place) < 3 * x.tolerance(0)]
     if len(near) > 1:
@@ -106,7 +107,8 @@ def label_at(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Que
 def shift(
     rng: np.random.Generator, x: Scale, patterns: list[Pattern], noun: str
 ) -> Question | None:
-    """Between which samples a peak moves to higher positions; None where it hardly does."""
+    """Ask between which samples a peak shifts to higher positions. Returns None if it hardly
+    does."""
     one, other = (patterns[number] for number in rng.choice(len(patterns), 2, replace=False))
     moves = [
         (b.place - a.place, a, b) for a, b in zip(one.peaks, other.peaks, strict=False)
@@ -130,7 +132,7 @@ def shift(
 
 
 def order(rng: np.random.Generator, patterns: list[Pattern]) -> Question:
-    """Which sample's curve is uppermost or lowest in the stack."""
+    """Ask which sample's curve is uppermost or lowest in the stack."""
     word, own = (("uppermost", patterns[-1]), ("lowest", patterns[0]))[int(rng.integers(2))]
     others = listed([pattern.title for pattern in patterns if pattern is not own])
     text = f"Which sample is the {word} curve of the stack?"
@@ -139,7 +141,7 @@ def order(rng: np.random.Generator, patterns: list[Pattern]) -> Question:
 
 
 def spacing(rng: np.random.Generator, own: Pattern, x: Scale) -> Question:
-    """The lattice spacing of a reflection by Bragg's law."""
+    """Ask for the lattice spacing of a reflection by Bragg's law."""
     peak = own.peaks[int(rng.integers(len(own.peaks)))]
     said = x.rounded(peak.place)
     true, shown = (
@@ -159,7 +161,7 @@ def spacing(rng: np.random.Generator, own: Pattern, x: Scale) -> Question:
 def lattice_parameter(
     rng: np.random.Generator, own: Pattern, parameter: float, x: Scale
 ) -> Question:
-    """The lattice parameter of a cubic phase from an indexed reflection."""
+    """Ask for the lattice parameter of a cubic phase from an indexed reflection."""
     peak = own.peaks[int(rng.integers(len(own.peaks)))]
     squares = sum(int(index) ** 2 for index in peak.label.strip("()"))
     said = x.rounded(peak.place)
@@ -175,7 +177,7 @@ def lattice_parameter(
 
 
 def unknown_phase(rng: np.random.Generator, x: Scale, phase: str, own: Pattern) -> Question:
-    """What a pattern in arbitrary units does not tell."""
+    """Ask for something that a pattern in arbitrary units does not show."""
     asked = pick(
         rng,
         "grain size distribution",
@@ -195,7 +197,7 @@ def unknown_phase(rng: np.random.Generator, x: Scale, phase: str, own: Pattern) 
 
 
 def intensity_ratio(rng: np.random.Generator, y: Scale, own: Pattern) -> Question | None:
-    """The ratio of the heights of two bands; None where one is too low."""
+    """Ask for the ratio of the heights of two bands. Returns None if one is too low."""
     one, other = (own.peaks[number] for number in rng.choice(len(own.peaks), 2, replace=False))
     if min(one.height, other.height) < 0.25:
         return None
@@ -213,7 +215,7 @@ def intensity_ratio(rng: np.random.Generator, y: Scale, own: Pattern) -> Questio
 
 
 def absent_band(rng: np.random.Generator, x: Scale, own: Pattern, kind: str) -> Question:
-    """A band outside the range of the spectrum."""
+    """Ask for a band outside the range of the spectrum."""
     ends = sorted((x.low, x.high))
     beyond = x.say(ends[1] + 500)
     labels = listed([peak.label for peak in own.peaks])

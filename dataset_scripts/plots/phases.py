@@ -1,4 +1,4 @@
-"""Binary phase diagrams with labelled regions: which phases, how much of each, special points."""
+"""Draw binary phase diagrams with labelled regions, and generate questions about them."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,14 +9,14 @@ from cephalo.dataset_scripts.plots.truth import Panel, Question, Scale, Series
 from cephalo.dataset_scripts.plots.words import capital, listed, pick
 
 ZERO_CELSIUS = 273.15  # K
-MARGIN = 0.04  # of the axes, that a point asked about is away from any boundary
+MARGIN = 0.04  # of the axes, between a point in a question and any boundary
 TRIES = 60  # points drawn until one is away from all boundaries
-MIN_WIDTH = 15  # at.% B, of an area where the lever rule is asked for
+MIN_WIDTH = 15  # at.% B, of a region for questions about the lever rule
 PHASES = {"L": "liquid", "α": "α solid solution", "β": "β solid solution"}
 
 
 def phase_diagram(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """A diagram with its regions labelled."""
+    """Draw a diagram with its regions labelled."""
     diagram = (eutectic, eutectic, lens, gap)[int(rng.integers(4))](rng)
     celsius = bool(rng.random() < 0.6)
     zero = ZERO_CELSIUS if celsius else 0.0
@@ -67,7 +67,7 @@ def phase_diagram(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 def diagram_questions(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> list[Question]:
-    """All questions about a diagram; `zero` is 0 on the axis in kelvin."""
+    """Return all questions about a diagram; `zero` is 0 on the axis in kelvin."""
     found = [
         phases_question(rng, diagram, x, y, zero),
         lever(rng, diagram, x, y, zero),
@@ -83,9 +83,9 @@ def diagram_questions(
 def spot(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float, both: bool
 ) -> tuple[float, float] | None:
-    """A round composition and temperature (of the axis) away from all boundaries.
+    """Draw a round composition and temperature (of the axis) away from all boundaries.
 
-    With `both`, in an area of two phases that is wide there. None where none is found.
+    With `both`, it is in a region of two phases that is wide there. Returns None if none is found.
     """
     for _ in range(TRIES):
         place = float(rng.integers(1, 20)) * 5
@@ -107,7 +107,7 @@ def spot(
 
 
 def region_at(diagram: Diagram, place: float, kelvin: float) -> Region | None:
-    """The area of two phases at a point, None in one of a single phase."""
+    """Return the region of two phases at a point, or None in one of a single phase."""
     phases = phases_at(diagram, place, kelvin)
     found = (region for region in diagram.regions if region.phases == phases)
     return next(found, None)
@@ -116,7 +116,8 @@ def region_at(diagram: Diagram, place: float, kelvin: float) -> Region | None:
 def tie_line(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> tuple[float, float, Region, tuple[float, float]] | None:
-    """A spot in an area of two phases: composition, temperature, area, ends of its tie line."""
+    """Draw a point in a region of two phases: composition, temperature, region, ends of its tie
+    line."""
     found = spot(rng, diagram, x, y, zero, both=True)
     if found is None:
         return None
@@ -128,14 +129,14 @@ def tie_line(
 
 
 def alloy(rng: np.random.Generator, x: Scale, place: float) -> str:
-    """How an alloy is named."""
+    """Return the name of an alloy."""
     return pick(rng, f"an alloy with {x.say(place)}", f"a composition of {x.say(place)}")
 
 
 def phases_question(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
-    """Which phases are in equilibrium at a point."""
+    """Ask which phases are in equilibrium at a point."""
     found = spot(rng, diagram, x, y, zero, both=False)
     if found is None:
         return None
@@ -160,7 +161,7 @@ def phases_question(
 def lever(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
-    """The fraction of a phase by the lever rule."""
+    """Ask for the fraction of a phase by the lever rule."""
     found = tie_line(rng, diagram, x, y, zero)
     if found is None:
         return None
@@ -191,7 +192,7 @@ def lever(
 def composition(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
-    """What one of two phases consists of."""
+    """Ask for the composition of one of two phases."""
     found = tie_line(rng, diagram, x, y, zero)
     if found is None:
         return None
@@ -210,7 +211,7 @@ def composition(
 def special(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question:
-    """Temperature or composition of a point with a name."""
+    """Ask for the temperature or composition of a named point."""
     name = pick(rng, *diagram.points)
     place, height = diagram.points[name][0], diagram.points[name][1] - zero
     if name in ("A", "B"):
@@ -246,7 +247,7 @@ def special(
 def boundary(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
-    """Where an alloy that cools reaches its first boundary; None where that cannot be told."""
+    """Ask where a cooling alloy reaches its first boundary. Returns None if that is ambiguous."""
     place = float(rng.integers(1, 20)) * 5
     kelvin = np.linspace(diagram.high, diagram.low + 1, 2000)
     start = phases_at(diagram, place, float(kelvin[0]))
@@ -272,7 +273,7 @@ def boundary(
 
 
 def areas(rng: np.random.Generator, diagram: Diagram) -> Question:
-    """How many areas of two phases there are."""
+    """Ask how many regions of two phases there are."""
     labels = [region.name for region in diagram.regions]
     text = pick(rng, "How many two-phase areas does the diagram have?",
                 "Which areas with two phases are labelled?")  # fmt: skip
@@ -281,7 +282,7 @@ def areas(rng: np.random.Generator, diagram: Diagram) -> Question:
 
 
 def beyond(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
-    """What lies outside the diagram, or is not in it."""
+    """Ask for something outside of the diagram."""
     above = y.say(10 * round((y.high + 0.4 * (y.high - y.low)) / 10))
     place = x.say(float(rng.integers(2, 19)) * 5)
     if rng.random() < 0.4:

@@ -1,4 +1,4 @@
-"""From a plot to rows of FIGURES and CONVERSATIONS."""
+"""Build rows of FIGURES and CONVERSATIONS from a plot."""
 
 import hashlib
 from typing import Any
@@ -7,10 +7,10 @@ from cephalo.dataset_scripts.common.conversations import conversation
 from cephalo.dataset_scripts.common.pixels import encode_png, perceptual_hash, pixel_hash
 from cephalo.dataset_scripts.plots.figures import Plot
 
-TEACHER = "plot-data"  # no model: the answers are computed from the data that is drawn
+TEACHER = "plot-data"  # not a model: the answers are computed from the plotted data
 LICENSE = "CC0-1.0"
 VERSION = "1"
-POINTS = 72  # in an inch
+POINTS = 72  # per inch
 
 
 def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Measured points with a fitted line: Hall and Petch, Arrhenius, power laws, calibrations."""
+"""Draw measured points with a fitted line: Hall-Petch, Arrhenius, power laws, calibrations."""
 
 from dataclasses import dataclass, replace
 
@@ -18,21 +18,21 @@ from cephalo.dataset_scripts.plots.truth import (
 from cephalo.dataset_scripts.plots.words import capital, pick
 
 GAS_CONSTANT = 8.314462618  # J/(mol·K), CODATA
-SLOPE_TOLERANCE = 0.08  # of a slope that is read from two points at the ends of a line
+SLOPE_TOLERANCE = 0.08  # of a slope read from two points at the ends of a line
 PRECISE = 4
 SYMBOLS = ("d⁻¹ᐟ²", "1000/T")
 MAX_COUNTED = 14  # points
-MIN_APART = 0.04  # of the axes, between points that are counted
+MIN_APART = 0.04  # of the axes, between points in questions about their number
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Two quantities that a line relates, straight along the axes as they are drawn."""
+    """Two quantities with a linear relation along the axes as drawn."""
 
     kind: str
     x: Scale
     y: Scale
-    slope: str  # what its slope is called
+    slope: str  # the name of its slope
 
 
 RELATIONS = (
@@ -71,7 +71,7 @@ RELATIONS = (
 
 
 def scatter(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Points about a line of least squares, along the axes as drawn."""
+    """Draw points about a least-squares line, along the axes as drawn."""
     relation = RELATIONS[int(rng.integers(len(RELATIONS)))]
     x, y = relation.x, relation.y
     total = int(rng.integers(8, 22))
@@ -113,7 +113,7 @@ def scatter(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def fitted_value(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> Question:
-    """What the line gives at a point."""
+    """Ask for the value of the line at a point."""
     at = float(f"{float(x.at(rng.uniform(0.15, 0.85))):.2g}")
     value = line.value(x, y, at)
     text = pick(
@@ -130,7 +130,7 @@ def fitted_value(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> 
 def slope_question(
     rng: np.random.Generator, relation: Relation, y: Scale, line: Series
 ) -> Question:
-    """The slope of the line, or what follows from it, from two points that are read off it."""
+    """Ask for the slope of the line, or for what follows from it, from two points on it."""
     x = relation.x
     first, last = (float(f"{float(x.at(share)):.2g}") for share in (0.1, 0.9))
     read = [line.value(x, y, at) for at in (first, last)]
@@ -183,7 +183,7 @@ def slope_question(
 def number_of_points(
     rng: np.random.Generator, x: Scale, y: Scale, points: Series
 ) -> Question | None:
-    """How many points there are; None where they are too many, or some lie on each other."""
+    """Ask for the number of points. Returns None if there are too many or some overlap."""
     total, u, v = len(points.x), x.fraction(points.x), y.fraction(points.y)
     apart = np.hypot(u[:, None] - u, v[:, None] - v) + np.eye(total)
     if total > MAX_COUNTED or apart.min() < MIN_APART:
@@ -193,7 +193,7 @@ def number_of_points(
 
 
 def strongest(rng: np.random.Generator, x: Scale, y: Scale, points: Series) -> Question:
-    """The point that is highest."""
+    """Ask for the highest point."""
     top = int(np.argmax(points.y))
     text = pick(
         rng, f"What is the highest {y.name} that was measured?", "Where is the highest data point?"
@@ -209,7 +209,7 @@ def strongest(rng: np.random.Generator, x: Scale, y: Scale, points: Series) -> Q
 def farthest(
     rng: np.random.Generator, x: Scale, y: Scale, points: Series, line: Series
 ) -> Question | None:
-    """The point that is farthest from the line; None where another is about as far."""
+    """Ask for the point farthest from the line. Returns None if another is about as far."""
     off = y.fraction(points.y) - y.fraction([line.value(x, y, at) for at in points.x])
     ranked = np.argsort(-np.abs(off))
     if abs(off[ranked[0]]) - abs(off[ranked[1]]) < 0.015:
@@ -226,7 +226,7 @@ def farthest(
 
 
 def direction(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> Question:
-    """Whether the quantities rise together."""
+    """Ask whether the quantities rise together."""
     word = "increases" if line.y[-1] > line.y[0] else "decreases"
     text = pick(
         rng,
@@ -239,7 +239,7 @@ def direction(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> Que
 
 
 def not_in_plot(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
-    """What points without names or errors do not tell."""
+    """Ask for something that points without names or errors do not show."""
     asked = pick(
         rng,
         "sample preparation",
@@ -259,6 +259,6 @@ def not_in_plot(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
 
 
 def named(x: Scale, value: float) -> str:
-    """A point of the x axis with its name, since a bare number would not say what it is of."""
+    """Format a point of the x axis with its name, since a bare number would be ambiguous."""
     said = with_unit(f"{value:.4g}", x.unit)
     return f"{x.name} = {said}" if x.name in SYMBOLS else f"{with_article(x.name)} of {said}"

@@ -1,6 +1,6 @@
-"""Stacked spectra with labelled peaks: X-ray diffraction, Raman, infrared.
+"""Draw stacked spectra with labelled peaks: X-ray diffraction, Raman, infrared.
 
-Positions are those of real lattices and bands; widths and intensities are made.
+Positions are those of real lattices and bands; widths and intensities are synthetic.
 """
 
 import math
@@ -24,8 +24,8 @@ from cephalo.dataset_scripts.plots.style import Style, inches, legend_size, set_
 from cephalo.dataset_scripts.plots.truth import Panel, Scale, Series
 from cephalo.dataset_scripts.plots.words import names, pick, the_samples
 
-# Cubic lattices: name, lattice parameter in Å, centring. "F" reflects where all indices are odd
-# or all even, "I" where their sum is even.
+# Cubic lattices: name, lattice parameter in Å, centring. "F" reflects if all indices are odd or all
+# even, "I" if their sum is even.
 LATTICES = (
     ("Al", 4.0495, "F"),
     ("Cu", 3.6149, "F"),
@@ -45,7 +45,7 @@ PLANES = {
     "F": ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2)),
     "I": ((1, 1, 0), (2, 0, 0), (2, 1, 1), (2, 2, 0), (3, 1, 0)),
 }
-INTENSITIES = (1.0, 0.5, 0.35, 0.4, 0.2)  # typical, of the planes in their order
+INTENSITIES = (1.0, 0.5, 0.35, 0.4, 0.2)  # typical, of the planes in order
 # Bands in cm⁻¹ with typical relative heights.
 RAMAN = {
     "graphitic carbon": {"D": (1350, 0.8), "G": (1585, 1.0), "2D": (2690, 0.6)},
@@ -61,13 +61,13 @@ INFRARED = {
     "epoxy": {"O–H": (3400, 0.4), "C–H": (2930, 0.4), "C=C": (1510, 0.8), "C–O–C": (1240, 0.9)},
 }
 POINTS = 1200
-TALL = 1.7  # inches, the height of axes that three patterns have room in
-NAME = 0.09  # of the axes, above all else: room for the name of a sample
-EXTRA = 0.35  # of a pattern's height, above it: room for its labels or for the next
+TALL = 1.7  # inches, of axes with space for three patterns
+NAME = 0.09  # of the axes, at the top: space for the name of a sample
+EXTRA = 0.35  # of a pattern's height, above it: space for its labels or for the next pattern
 
 
 def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Patterns of a cubic phase with slightly different lattice parameters."""
+    """Draw patterns of a cubic phase with slightly different lattice parameters."""
     phase, lattice, centring = LATTICES[int(rng.integers(len(LATTICES)))]
     labels = names(rng, drawn_count(rng, axes))
     x = Scale("2θ", "°", float(rng.choice([20, 25, 30])), float(rng.choice([90, 100])))
@@ -103,25 +103,26 @@ def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def drawn_count(rng: np.random.Generator, axes: Axes) -> int:
-    """How many patterns have room above each other."""
+    """Draw the number of patterns that fit above each other."""
     tall = axes.get_position().height * inches(axes)[1] > TALL
     return int(rng.integers(1, 4 if tall else 3))
 
 
 def bragg_angle(parameter: float, plane: tuple[int, int, int]) -> float | None:
-    """2θ in degrees of a reflection of a cubic lattice; None if the wavelength is too long."""
+    """Return 2θ in degrees of a reflection of a cubic lattice, or None if the wavelength is too
+    long."""
     sine = WAVELENGTH * math.sqrt(sum(index**2 for index in plane)) / (2 * parameter)
     return 2 * math.degrees(math.asin(sine)) if sine < 1 else None
 
 
 def raman(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Raman spectra of one material in several states."""
+    """Draw Raman spectra of one material in several states."""
     material = pick(rng, *RAMAN)
     return vibrations(rng, axes, style, "Raman", material, RAMAN[material], "Raman shift", 14)
 
 
 def infrared(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Infrared absorbance with the wavenumber falling to the right, as it is printed."""
+    """Draw infrared absorbance, with the wavenumber falling to the right as usual."""
     material = pick(rng, *INFRARED)
     return vibrations(rng, axes, style, "FTIR", material, INFRARED[material], "wavenumber", 40)
 
@@ -136,7 +137,7 @@ def vibrations(
     axis: str,
     width: float,
 ) -> Panel:
-    """Spectra whose bands are shifted and weighted anew for each sample."""
+    """Draw spectra whose bands are shifted and weighted for each sample."""
     low = max(50, min(place for place, _ in bands.values()) - 200)
     high = max(place for place, _ in bands.values()) + 250
     ends = (4000, 600) if kind == "FTIR" else (100 * math.floor(low / 100), high)
@@ -205,7 +206,8 @@ def stacked(
 def name_pattern(
     axes: Axes, style: Style, x: Scale, y: Scale, series: Series, labelled: tuple[Peak, ...]
 ) -> None:
-    """The name of a sample over its curve, at the side where that and its labels are lower."""
+    """Draw the name of a sample over its curve, at the side where the curve and its labels are
+    lower."""
     u, v = x.fraction(series.x), y.fraction(series.y)
     width, _ = legend_size(axes, style, [series.name])
     for peak in labelled:  # as high as their labels
@@ -226,7 +228,7 @@ def name_pattern(
 
 
 def label_height(axes: Axes, style: Style, peaks: tuple[Peak, ...]) -> float:
-    """About the height of the upright labels of peaks, as a fraction of the axes."""
+    """Estimate the height of the upright labels of peaks, as a fraction of the axes."""
     points = 0.55 * style.size * (max(len(peak.label) for peak in peaks) + 1)
     return points / 72 / (axes.get_position().height * inches(axes)[1])
 
@@ -234,7 +236,7 @@ def label_height(axes: Axes, style: Style, peaks: tuple[Peak, ...]) -> float:
 def label_peaks(
     axes: Axes, style: Style, x: Scale, y: Scale, pattern: Pattern, series: Series
 ) -> None:
-    """The labels of a pattern's peaks, upright above them."""
+    """Draw the labels of a pattern's peaks, upright above them."""
     for peak in pattern.peaks:
         top = series.value(x, y, peak.place)
         axes.text(peak.place, top + 0.02 * y.high, peak.label, ha="center", va="bottom",

@@ -1,4 +1,4 @@
-"""How a plot looks: sizes, fonts, colours and marks as journals and their authors choose them."""
+"""The style of a plot: sizes, fonts, colours and markers as in journals."""
 
 import math
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from cephalo.dataset_scripts.plots.truth import Scale, Series, power_of_ten
 
 Corner = Literal["upper right", "upper left", "lower right", "lower left"]
 
-# Fonts that come with matplotlib, so that a plot is the same on every machine; the later ones
-# of each have the signs that the first lacks.
+# Fonts included in matplotlib, so that a plot is the same on every machine; the later ones are
+# fallbacks for missing glyphs.
 FONTS = (
     ["DejaVu Sans"],
     ["DejaVu Serif", "DejaVu Sans"],
@@ -29,25 +29,26 @@ FONTS = (
 )
 FONT_SHARES = (0.5, 0.1, 0.4)
 PALETTES = (
-    ("#000000", "#e41a1c", "#1f4fd8", "#0f8a3c", "#c238c2"),  # of a widespread plotting program
-    ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),  # matplotlib's own
-    ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),  # Okabe and Ito, for the colour-blind
+    ("#000000", "#e41a1c", "#1f4fd8", "#0f8a3c", "#c238c2"),  # of a common plotting program
+    ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),  # matplotlib's default
+    # Okabe and Ito, for colour-blind readers.
+    ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"),
     ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b020"),  # viridis
     ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3"),
-    ("#000000", "#555555", "#8a8a8a", "#b0b0b0", "#303030"),  # printed in grey
+    ("#000000", "#555555", "#8a8a8a", "#b0b0b0", "#303030"),  # greyscale print
 )
 PALETTE_SHARES = (0.25, 0.2, 0.2, 0.12, 0.13, 0.1)
 MARKERS = ("os^Dv", "o^sv<", "so^>D")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 LABELS = ("{name} ({unit})", "{name} [{unit}]", "{name}, {unit}", "{name} / {unit}")
-BELOW = 11  # points, of ticks and gaps between the axes and the name of the x axis
+BELOW = 11  # points, for ticks and gaps between the axes and the label of the x axis
 MAX_DECADES = 4.5  # of a logarithmic axis with ticks between the powers of 10
-MIN_DECADES = 100  # a factor, from where a logarithmic axis is labelled at powers of 10 only
+MIN_DECADES = 100  # a factor, from which a logarithmic axis is labelled at powers of 10 only
 
 
 @dataclass(frozen=True)
 class Style:
-    """What is drawn once for a figure and holds for all its panels."""
+    """The settings that all panels of a figure share."""
 
     font: list[str]
     size: float  # points, of the text
@@ -56,18 +57,18 @@ class Style:
     height: float
     palette: tuple[str, ...]
     markers: str
-    dashed: bool  # lines differ by their dashes too
+    dashed: bool  # lines also differ by their dashes
     line: float  # points
     mark: float  # points
     ticks: str  # "in" or "out"
     minor: bool
-    numbers: int  # at most so many intervals along a linear axis
+    numbers: int  # maximum number of intervals on a linear axis
     mirrored: bool  # ticks on all four sides
     open: bool  # without the spines at the top and at the right
     grid: bool
     framed: bool  # legends have a frame
-    label: str  # how a unit follows a name
-    letter: str  # how a panel's letter is printed
+    label: str  # how a unit follows a label
+    letter: str  # format of a panel's letter
 
     @property
     def rc(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Style:
         }
 
     def marks(self, number: int) -> dict[str, Any]:
-        """Colour, marker and dashes of a series by its number."""
+        """Return the colour, marker and dashes of a series by its number."""
         return {
             "color": self.palette[number],
             "marker": self.markers[number],
@@ -105,7 +106,7 @@ class Style:
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """A style. Grey palettes tell lines apart by their dashes."""
+    """Draw a style. Grey palettes distinguish lines by their dashes."""
     palette = PALETTES[rng.choice(len(PALETTES), p=PALETTE_SHARES)]
     grey = palette is PALETTES[-1]
     open_ = bool(rng.random() < 0.25)
@@ -134,14 +135,14 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 def axis_label(style: Style, scale: Scale) -> str:
-    """The name of an axis with its unit."""
+    """Return the label of an axis with its unit."""
     symbol = len(scale.name) < 3 or not scale.name[1].islower()  # "pH", "2θ", "d⁻¹ᐟ²"
     name = scale.name if symbol else scale.name[0].upper() + scale.name[1:]
     return style.label.format(name=name, unit=scale.unit) if scale.unit else name
 
 
 def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
-    """Limits, ticks and label of the "x" or "y" axis."""
+    """Set the limits, ticks and label of the "x" or "y" axis."""
     axis = getattr(axes, f"{which}axis")
     if scale.log:
         getattr(axes, f"set_{which}scale")("log")
@@ -164,8 +165,8 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
     getattr(axes, f"set_{which}lim")(scale.low, scale.high)
     getattr(axes, f"set_{which}label")(axis_label(style, scale))
     if which == "x":
-        # Set here, where numbers are as high as the text: to measure them takes matplotlib longer
-        # than to draw them.
+        # Set here, since numbers are as high as the text: measuring them takes matplotlib longer
+        # than drawing.
         below = (BELOW + style.size) / 72 / (axes.get_position().height * inches(axes)[1])
         axis.set_label_coords(0.5, -below)
     if style.grid:
@@ -173,21 +174,22 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
 
 
 def inches(axes: Axes) -> tuple[float, float]:
-    """Width and height of the figure of a pair of axes."""
+    """Return the width and height of the figure of a pair of axes."""
     assert isinstance(axes.figure, Figure)
     width, height = axes.figure.get_size_inches()
     return float(width), float(height)
 
 
 def log_tick(value: float, _: int) -> str:
-    """10⁴ and the like."""
+    """Format a tick as a power of ten: 10⁴."""
     return power_of_ten(round(float(np.log10(value))))
 
 
 def legend_place(
     axes: Axes, style: Style, x: Scale, y: Scale, series: list[Series], columns: int = 1
 ) -> tuple[Corner, Scale]:
-    """Where a legend hides no data, and the y axis, which is longer where all corners are taken."""
+    """Return a corner for the legend without data, and the y axis, which is extended if all corners
+    are occupied."""
     width, height = legend_size(axes, style, [one.name for one in series], columns)
     u = np.concatenate([dense(x.fraction(one.x)) for one in series])
     v = np.concatenate([dense(y.fraction(one.y)) for one in series])
@@ -209,7 +211,7 @@ def legend_place(
 def legend_size(
     axes: Axes, style: Style, names: list[str], columns: int = 1
 ) -> tuple[float, float]:
-    """About the width and height of a legend, as fractions of the axes."""
+    """Estimate the width and height of a legend, as fractions of the axes."""
     box, (width, height) = axes.get_position(), inches(axes)
     em = style.size / 72
     wide = columns * (0.58 * max(map(len, names)) + 4) * em / (box.width * width)
@@ -218,6 +220,6 @@ def legend_size(
 
 
 def dense(values: np.ndarray) -> np.ndarray:
-    """Values with eight more between each and the next."""
+    """Insert eight values between each value and the next."""
     places = np.arange(len(values))
     return np.interp(np.linspace(0, len(values) - 1, 9 * len(values)), places, values)

@@ -1,4 +1,4 @@
-"""Stress-strain curves: elastic, with yield and hardening, brittle, or rubbery."""
+"""Draw stress-strain curves: elastic, with yield and hardening, brittle, or rubbery."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.plots.words import capital, names, pick, the_sample
 OFFSET = 0.002  # plastic strain at the yield strength
 POINTS = 400  # of a curve
 PRECISE = 5
-MIN_ELASTIC = 0.06  # of the strain axis: a shorter straight part has no slope that can be read
+MIN_ELASTIC = 0.06  # of the strain axis; a shorter straight part has no readable slope
 OTHERS = ("Poisson's ratio", "fatigue limit", "hardness", "density", "strain rate", "grain size")
 
 Law = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray, float]]
@@ -21,7 +21,7 @@ Law = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray, float]]
 
 
 def metal(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-    """Ramberg and Osgood up to the strength, then necking."""
+    """Draw a Ramberg-Osgood curve up to the strength, then necking."""
     modulus = float(rng.uniform(60, 210)) * 1e3
     strength, uniform = float(rng.uniform(200, 900)), float(rng.uniform(0.05, 0.2))
     exponent = float(rng.uniform(5, 12))
@@ -34,14 +34,14 @@ def metal(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def brittle(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-    """A straight line up to fracture."""
+    """Draw a straight line up to fracture."""
     modulus, end = float(rng.uniform(3, 60)) * 1e3, float(rng.uniform(0.004, 0.02))
     strain = np.linspace(0, end, POINTS)
     return strain, modulus * strain, modulus
 
 
 def polymer(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-    """Saturating stress, with hardening at the end."""
+    """Draw a saturating stress with hardening at the end."""
     modulus, flow = float(rng.uniform(0.8, 4)) * 1e3, float(rng.uniform(20, 90))
     strain = np.linspace(0, float(rng.uniform(0.1, 0.35)), POINTS)
     hardening = float(rng.uniform(0, 0.1)) * modulus
@@ -49,14 +49,14 @@ def polymer(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def rubber(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-    """A neo-Hookean solid in uniaxial tension, as nominal stress."""
+    """Draw a neo-Hookean solid in uniaxial tension, as nominal stress."""
     modulus, end = float(rng.uniform(0.2, 4)), float(rng.uniform(1, 5))
     strain = np.linspace(0, end, POINTS)
     return strain, modulus / 3 * (1 + strain - (1 + strain) ** -2), modulus
 
 
 def tensile(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
-    """Curves of samples of one kind of material, each up to its fracture."""
+    """Draw curves of samples of one kind of material, each up to its fracture."""
     law: Law = (metal, brittle, polymer, rubber)[int(rng.integers(4))]
     labels = names(rng, int(rng.integers(1, 5)))
     drawn = [law(rng) for _ in labels]
@@ -102,12 +102,13 @@ def tensile(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
 
 
 def sharp(values: np.ndarray) -> np.ndarray:
-    """Values as a table of measurements has them."""
+    """Round values as in a table of measurements."""
     return np.array([float(f"{value:.{PRECISE}g}") for value in values])
 
 
 def offset_yield(series: Series, modulus: float) -> float | None:
-    """The stress where a line of the elastic slope, offset by 0.2 %, meets the curve."""
+    """Return the stress at which a line of the elastic slope, offset by 0.2 %, meets the curve, or
+    None."""
     below = series.y - modulus * (series.x / 100 - OFFSET)
     crossed = np.flatnonzero(below < 0)
     if not len(crossed) or crossed[0] == 0:
@@ -118,7 +119,7 @@ def offset_yield(series: Series, modulus: float) -> float | None:
 
 
 def strength(rng: np.random.Generator, x: Scale, y: Scale, one: Series) -> Question:
-    """The highest stress, and where it is."""
+    """Ask for the highest stress, and where it is."""
     top = int(np.argmax(one.y))
     value, place = float(one.y[top]), float(one.x[top])
     text = pick(
@@ -135,7 +136,7 @@ def strength(rng: np.random.Generator, x: Scale, y: Scale, one: Series) -> Quest
 
 
 def fracture(rng: np.random.Generator, x: Scale, one: Series) -> Question:
-    """The strain at the end of a curve."""
+    """Ask for the strain at the end of a curve."""
     value = float(one.x[-1])
     text = pick(
         rng,
@@ -149,7 +150,8 @@ def fracture(rng: np.random.Generator, x: Scale, one: Series) -> Question:
 def modulus_question(
     rng: np.random.Generator, x: Scale, y: Scale, one: Series, modulus: float
 ) -> Question | None:
-    """Young's modulus from a point of the straight part; None where that is too short to read."""
+    """Ask for Young's modulus from a point of the straight part. Returns None if that is too short
+    to read."""
     straight = np.abs(one.y - modulus * one.x / 100) < 0.01 * y.high
     end = int(np.argmin(straight)) or len(one.x)
     place = float(one.x[end - 1]) * 0.9
@@ -177,7 +179,8 @@ def modulus_question(
 def yield_question(
     rng: np.random.Generator, y: Scale, one: Series, modulus: float
 ) -> Question | None:
-    """The yield strength at an offset of 0.2 %; None for a curve that fails before."""
+    """Ask for the yield strength at an offset of 0.2 %. Returns None for a curve that fails
+    before."""
     value = offset_yield(one, modulus)
     if value is None:
         return None
@@ -194,7 +197,7 @@ def yield_question(
 
 
 def most(rng: np.random.Generator, x: Scale, y: Scale, series: list[Series]) -> Question | None:
-    """Which sample is strongest or most ductile; None where two are too close."""
+    """Ask which sample is strongest or most ductile. Returns None if two are too close."""
     word, scale = (("strongest", y), ("most ductile", x))[int(rng.integers(2))]
     value = (lambda one: float(one.y.max())) if scale is y else (lambda one: float(one.x[-1]))
     first, second = sorted(series, key=value, reverse=True)[:2]
@@ -212,7 +215,7 @@ def most(rng: np.random.Generator, x: Scale, y: Scale, series: list[Series]) -> 
 
 
 def gap(rng: np.random.Generator, y: Scale, series: list[Series]) -> Question | None:
-    """The ratio of two strengths; None where they are too close."""
+    """Ask for the ratio of two strengths. Returns None if they are too close."""
     one, other = (series[number] for number in rng.choice(len(series), 2, replace=False))
     high, low = float(one.y.max()), float(other.y.max())
     if high < low:

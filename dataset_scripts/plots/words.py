@@ -1,4 +1,4 @@
-"""Names of samples and turns of phrase."""
+"""Names of samples, and phrases for questions and answers."""
 
 from collections.abc import Sequence
 
@@ -33,12 +33,12 @@ PREFIXES = ("S", "A", "P", "C", "H", "Sample ", "Batch ", "Alloy ", "Film ", "Ty
 
 
 def pick(rng: np.random.Generator, *choices: str) -> str:
-    """One of the choices."""
+    """Draw one of the choices."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def names(rng: np.random.Generator, count: int) -> list[str]:
-    """Names of as many samples of one series."""
+    """Draw the names of `count` samples of one series."""
     kind = int(rng.integers(8))
     if kind == 0:
         filler = pick(rng, *FILLERS)
@@ -66,32 +66,32 @@ def names(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def called(name: str) -> str:
-    """How a sentence names the sample with this label: "S1", but "the 45° sample"."""
+    """Return the name of a sample within a sentence, by its label: "S1", but "the 45° sample"."""
     if name[0].isdigit() or name in TREATMENTS or name in DESIGNS:
         return f"the {name} sample"
     return name
 
 
 def the_samples(labels: Sequence[str]) -> str:
-    """How a caption names samples by their labels."""
+    """Return the name of samples in a caption, by their labels."""
     return f"the sample{'s' if len(labels) > 1 else ''} {listed(labels)}"
 
 
 def sample(rng: np.random.Generator, choices: Sequence[str], count: int) -> list[str]:
-    """As many different choices, in random order."""
+    """Draw `count` different choices, in random order."""
     return [choices[int(number)] for number in rng.choice(len(choices), count, replace=False)]
 
 
 def listed(words: Sequence[str]) -> str:
-    """ "a, b and c"."""
+    """Join words: "a, b and c"."""
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
 
 def capital(text: str) -> str:
-    """The text with a capital at its beginning."""
+    """Capitalize the first letter."""
     return text[0].upper() + text[1:]
 
 
 def lower_first(text: str) -> str:
-    """The text with a small letter at its beginning."""
+    """Make the first letter lower case."""
     return text[0].lower() + text[1:]

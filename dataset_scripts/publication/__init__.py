@@ -1,1 +1,1 @@
-"""Near-copies, splits, rights and exclusion: what is published."""
+"""Decide what is published: near-copies, splits, rights and exclusions."""

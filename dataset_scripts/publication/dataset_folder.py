@@ -1,4 +1,4 @@
-"""The folder of a dataset that `cephalo publish` pushes: configs, splits and the card."""
+"""Write the dataset folder that `cephalo publish` pushes: configs, splits and the card."""
 
 import logging
 import shutil
@@ -28,14 +28,14 @@ from cephalo.model_cards.sources import Sources
 
 logger = logging.getLogger(__name__)
 
-NON_COMMERCIAL = "_nc"  # suffix of the configs that hold rows under non-commercial licences
+NON_COMMERCIAL = "_nc"  # suffix of the configs with rows under non-commercial licences
 PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
-FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
+FIGURES_A_PROCESS = 200  # with fewer, starting another process takes longer than comparing
 
 
 def check_licenses(folders: Iterable[Path], where: str | None = None) -> None:
-    """Raise CephaloError if rows, of those for which `where` holds, have no open licence, with how
-    many and which."""
+    """Raise CephaloError, with counts by licence, if rows for which `where` holds have no open
+    licence."""
     tables = find_tables(folders)
     conditions = conditions_on(tables, where)
     for config, shards in tables.items():
@@ -62,7 +62,7 @@ def check_licenses(folders: Iterable[Path], where: str | None = None) -> None:
 
 
 def check_names(tables: Tables, names: Collection[str]) -> None:
-    """Raise CephaloError if one of the names is no document's."""
+    """Raise CephaloError if one of the names is not a document's."""
     left = set(names)
     for shards in tables.values() if left else ():
         left -= {row["document"] for row in read_rows(shards, ["document"], 1000)}
@@ -84,17 +84,24 @@ def build_dataset(
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the configs and the card below the first folder's `dataset` and return that. The caller
-    holds the lock of the first folder.
+    """Write the configs and the card to the first folder's `dataset`, and return its path.
 
-    `third_party`: whether figures are published whose captions name a third party's rights.
-    `leave_out`: documents, as the column `document` names them, of which nothing is published.
-    `where`: a condition on the rows that are published.
+    The caller holds the lock of the first folder. `dataset` is written beside and renamed when
+    complete; `dataset.compared` holds the data for the comparisons meanwhile.
 
-    It appears whole: it is written beside and renamed. What is compared lies in the first folder's
-    `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
-    Images are compared in `workers` processes, at most one for `FIGURES_A_PROCESS` figures.
-    Raises CephaloError where the folders hold no rows, or none of a document in `leave_out`.
+    Args:
+        folders: Folders of figures and conversations.
+        repo_id: Name of the dataset on the Hub, for the card.
+        only_open: Whether to publish only rows under open licences.
+        third_party: Whether to publish figures whose captions state a third party's rights.
+        leave_out: Documents to exclude, as in the column `document`.
+        where: Condition on the rows to publish.
+        exclude: Images to exclude, by the name of their dataset.
+        workers: Maximum number of processes that compare images, one per `FIGURES_A_PROCESS`
+            figures.
+
+    Raises:
+        CephaloError: If the folders contain no rows, or none of a document in `leave_out`.
     """
     folders = list(folders)
     tables = find_tables(folders)
@@ -120,7 +127,9 @@ def build_dataset(
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     except sqlite3.OperationalError as error:
-        raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
+        raise CephaloError(
+            f"{compared}: {error}; free disk space there, and run it again"
+        ) from error
     finally:
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
@@ -128,9 +137,9 @@ def build_dataset(
 
 
 def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: list[Path]) -> None:
-    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card.
+    """Write the published rows to FOLDER/CONFIG/SPLIT-*.parquet, and their card.
 
-    Raises CephaloError where none are.
+    Raises CephaloError if there are none.
     """
     dropped = selection.dropped()
     for (config, reason), count in dropped.items():
@@ -188,7 +197,7 @@ def summary(
     links: int,
     infos: Mapping[str, DatasetInfo],
 ) -> list[str]:
-    """What was published, in lines for the user: documents and near-copies, rows and splits."""
+    """Format what was published, one line each: documents and near-copies, rows and splits."""
     splits = ", ".join(f"{name} {documents[name]}" for name in SPLITS if name in documents)
     copies = sum(count for (_, reason), count in dropped.items() if reason == "duplicate")
     lines = [
@@ -203,7 +212,8 @@ def summary(
 
 
 def dataset_info(features: Features, writers: dict[str, ShardWriter]) -> DatasetInfo:
-    """What the Hub's viewer and `load_dataset` want to know of a config: splits that have rows."""
+    """Build the metadata of a config for the Hub's viewer and `load_dataset`: splits that have
+    rows."""
     splits = SplitDict()
     for split, writer in writers.items():
         if writer.rows:

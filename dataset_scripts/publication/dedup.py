@@ -1,20 +1,20 @@
-"""Which rows are published, and which documents belong together.
+"""Decide which rows are published, and which documents share a split.
 
-A row is dropped for the first of these reasons that holds:
+A row is dropped for the first of these reasons that applies:
 
-- "repeated": an earlier shard of the same folder has it, of the same document;
-- "named": it is of a document that is left out by its name;
-- "licence": its licence is not open, where only open ones are asked for;
-- "person": a person rejected it;
-- "uncropped": a person corrected its box, and there is no image of that;
-- "where": the condition on the rows that are published does not hold for it;
-- "third_party": its caption names a third party's rights, where such are not asked for;
-- "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
-  shows a part of it;
+- "repeated": an earlier shard of the same folder contains it, from the same document;
+- "named": its document is excluded by name;
+- "licence": its licence is not open, and only open ones are requested;
+- "person": it was rejected manually;
+- "uncropped": its box was corrected manually, and there is no image of the new box;
+- "where": the condition on the rows to publish does not hold;
+- "third_party": its caption states a third party's rights, and such figures are not requested;
+- "excluded": its image is in an excluded dataset, is a part of an image there, or has one as a
+  part;
 - "recurring": it is a publisher's logo or a licence's badge;
-- "duplicate": an earlier row shows the same with the same text;
-- "figure": a conversation about a figure that is not published;
-- "corrected": a conversation that quotes a caption which a person corrected since.
+- "duplicate": an earlier row has the same image and the same text;
+- "figure": it is a conversation about a figure that is not published;
+- "corrected": it is a conversation that quotes a caption which was corrected since.
 
 Deduplication runs out of core. Memory grows by 4 bytes per image and about 40 bytes per document.
 """
@@ -32,6 +32,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import takes
+from cephalo.dataset_scripts.common.conversations import ANSWERED
 from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.near_text import TextIndex, words
 from cephalo.dataset_scripts.common.processes import Processes
@@ -50,24 +51,24 @@ from cephalo.dataset_scripts.publication.parts import (
 from cephalo.dataset_scripts.publication.selection import Figure, Selection, content_hash
 from cephalo.model_cards.licenses import is_open
 
-# An image in so many documents, or on so many pages, recurs; it is furniture if besides it is
-# small or its caption says nothing.
+# An image on so many pages or in so many documents recurs; it is excluded if it is also small or
+# its caption has too few words.
 RECURRING_DOCUMENTS, RECURRING_PAGES = 3, 5
 SMALL_INCHES = 0.6  # the shorter side
-WEB_DPI = 96  # where a row tells none: CSS pixels
-NO_CAPTION_WORDS = 4  # fewer say nothing
-# The document of all images that are kept out, for which `LocalIndex` has 4 bytes.
+WEB_DPI = 96  # CSS pixels, if a row has no resolution
+NO_CAPTION_WORDS = 4  # with fewer, a caption is not a description
+# The document of all excluded images, a number of 4 bytes in `LocalIndex`.
 KEPT_OUT = 2**32 - 1
-# Two documents that share so much of the shorter one's text are versions of one paper; single
-# passages recur between strangers (a publisher's notices).
+# Two documents are versions of one paper if they share this part of the shorter one's text; single
+# passages recur between unrelated papers (a publisher's notices).
 SHARED_TEXT = 0.2
 
 EncodedImages = Iterable[tuple[bytes, str]]
-"""Encoded images, each with its place, which an error names."""
+"""Encoded images, each with its place for error messages."""
 
 Refuse = Callable[[str, dict[str, Any]], str | None]
-"""Takes a config and a row of it and returns the reason for which its document, its licence, a
-person or a condition keeps it out, or None."""
+"""Takes a config and one of its rows. Returns why its document, its licence, a manual decision or a
+condition excludes it, or None."""
 
 
 def select_rows(
@@ -81,14 +82,21 @@ def select_rows(
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Selection:
-    """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
+    """Decide on every row of `tables`. Earlier rows take precedence over later ones.
 
-    Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `leave_out`: names of documents of which no row is kept. `where`: by
-    config, a condition for the rows that are kept. `folder`, which is made, takes what is compared:
-    about 40 KB a figure, and 1 KB beside its own length for a passage or an answer. Images are
-    compared in `workers` processes, with the same result for any number. Raises CephaloError for a
-    shard or an image that cannot be read.
+    Args:
+        folder: Created for the data of the comparisons: about 40 KB per figure, and 1 KB in
+            addition to its length per passage or answer.
+        tables: The shards of each config.
+        only_open: Whether to include only rows under open licences.
+        third_party: Whether to include figures whose captions state a third party's rights.
+        leave_out: Names of documents to exclude.
+        where: Conditions by config.
+        exclude: Images to exclude, by the name of their dataset.
+        workers: Number of processes that compare images; the result does not depend on it.
+
+    Raises:
+        CephaloError: If a shard or an image cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
     refuse = partial(
@@ -113,9 +121,8 @@ def refused(
     leave_out: Collection[str],
     where: Mapping[str, Where],
 ) -> str | None:
-    """The reason for which the row of a document in `leave_out`, one that is not open where
-    `only_open` are asked for, one that a person rejected, or one for which the condition of its
-    config does not hold, is kept out; None for others."""
+    """Return why a row is excluded independent of its content, or None: by its document, its
+    licence, a manual decision, or the condition of its config."""
     if row["document"] in leave_out:
         return "named"
     if only_open and not is_open(row["license"]):
@@ -133,7 +140,7 @@ def enter_kept_out(
     exclude: Mapping[str, EncodedImages],
     processes: Processes,
 ) -> None:
-    """Enter the images of the datasets that are kept out, by their names, before all figures."""
+    """Insert the images of the excluded datasets, before all figures."""
     for name, images in exclude.items():
         for number, picture in enumerate(processes.map(describe, images)):
             selection.keep_out(copies.add(f"{name} {number}", picture.whole), name)
@@ -148,7 +155,7 @@ def enter_figures(
     third_party: bool,
     processes: Processes,
 ) -> None:
-    """Enter the figures, with the reasons that are known without comparing images."""
+    """Insert the figures, with the reasons that are known without comparing images."""
     for shard, figure, reason, picture in described_figures(selection, refuse, processes):
         if not selection.tables["figures"] and selection.has_figure(figure.document, figure.image):
             continue
@@ -162,7 +169,7 @@ def enter_figures(
         if not reason:
             image = copies.add(figure.image, picture.whole)
             if image == parts.size:
-                # A logo or a symbol by itself stands in figures of strangers.
+                # A logo or symbol by itself is part of figures of unrelated papers.
                 local = picture.local
                 parts.add(figure.document, local._replace(words=()) if figure.small else local)
         selection.enter_figure(figure, reason, image)
@@ -184,7 +191,7 @@ def judge_figures(
 def described_figures(
     selection: Selection, refuse: Refuse, processes: Processes
 ) -> Iterator[tuple[Path, Figure, str | None, Described]]:
-    """`compared_figures`, each image described."""
+    """Yield `compared_figures` with the features of each image."""
     waiting: deque[tuple[Path, Figure, str | None]] = deque()
 
     def images() -> Iterator[tuple[bytes, str]]:
@@ -199,10 +206,10 @@ def described_figures(
 def compared_figures(
     selection: Selection, refuse: Refuse
 ) -> Iterator[tuple[Path, Figure, str | None, bytes]]:
-    """Every figure with its shard, what `refuse` returns for it, and its encoded image.
+    """Yield every figure with its shard, the result of `refuse`, and its encoded image.
 
-    They are the rows of the figures table; without one, the images of the conversations, each once
-    for the conversations about one document that stand together.
+    Figures are the rows of the figures table. Without one, they are the images of the
+    conversations, each once for consecutive conversations about one document.
     """
     if selection.tables["figures"]:
         for shard, row in read_with_progress("figures", selection.tables):
@@ -223,7 +230,7 @@ def compared_figures(
         if len(row["figures"]) != len(row["images"]):
             raise CephaloError(
                 f"a conversation about {row['document']} has {len(row['images'])} images and the "
-                f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
+                f"keys of {len(row['figures'])}; write it again with `cephalo refine`"
             )
         document = selection.document(row)
         if document != of:
@@ -237,9 +244,10 @@ def compared_figures(
 
 
 def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
-    """Drop the furniture and the duplicates among near-copies; link the documents of the rest.
+    """Drop recurring images and duplicates among near-copies, and link the documents of the rest.
 
-    Within a document only equal pixels are duplicates: a series of like plots is no copy.
+    Within a document only equal pixels are duplicates, since a series of similar plots is
+    intentional.
     """
     recurring = recurs(map(selection.figure, numbers))
     kept = TextIndex()
@@ -262,7 +270,7 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
 
 
 def recurs(figures: Iterable[Figure]) -> bool:
-    """Whether near-copies stand in many documents or on many pages."""
+    """Return whether near-copies occur in many documents or on many pages."""
     documents, pages = set(), set()
     for figure in figures:
         documents.add(figure.document)
@@ -276,7 +284,7 @@ def recurs(figures: Iterable[Figure]) -> bool:
 
 
 def select_conversations(selection: Selection, refuse: Refuse) -> None:
-    """Decide on the conversations; of answers that agree across documents the first is kept."""
+    """Decide on the conversations; the first of equal answers across documents is published."""
     answers = TextCopies(selection.database, "answers")
     made_from = source("conversations", selection.tables)
     for shard, row in read_with_progress("conversations", selection.tables, images=False):
@@ -292,13 +300,18 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
             selection.has_figure(document, image, published=True) for image in images
         ):
             reason = "figure"
-        elif not reason and any(
-            selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
-            for image in images
+        elif (
+            not reason
+            and row["task"] != ANSWERED
+            and any(
+                selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
+                for image in images
+            )
         ):
             reason = "corrected"
         number = selection.enter("conversations", document, reason, content)
-        if reason is None:
+        # Answers that people gave may be alike, "yes" among them: their images are compared.
+        if reason is None and row["task"] != ANSWERED:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
         if number is not None and original != document:
@@ -306,8 +319,8 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
 
 
 def select_text(selection: Selection, refuse: Refuse) -> None:
-    """Decide on the passages, and link documents whose captions and passages agree, or are those
-    of versions of one paper."""
+    """Decide on the passages, and link documents that share captions and passages or are versions
+    of one paper."""
     texts = TextCopies(selection.database, "passages")
     if selection.tables["figures"]:
         for document, caption in selection.captions():
@@ -336,7 +349,7 @@ def select_text(selection: Selection, refuse: Refuse) -> None:
 def read_with_progress(
     config: str, tables: Tables, images: bool = True
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """`config_rows` with a progress bar."""
+    """Yield `config_rows` with a progress bar."""
     return iter(
         tqdm(
             config_rows(config, tables, images),

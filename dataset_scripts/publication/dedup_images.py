@@ -1,4 +1,5 @@
-"""Near-duplicate images: a perceptual hash finds candidates, the pixels of a thumbnail decide.
+"""Find near-duplicate images: a perceptual hash selects candidates, the pixels of a thumbnail
+decide.
 
 Plots have similar 64-bit hashes, and a micrograph beside a plot resembles any other as a whole. The
 tiles of the thumbnail are therefore compared one by one, and most must agree. `python -m
@@ -6,7 +7,8 @@ benchmarks.bench_dedup FOLDER` measures the thresholds.
 
 Every image is compared with every other image of a similar aspect ratio: no index over the hashes
 finds all pairs that differ in up to a quarter of their bits with fewer comparisons. Sorting by
-aspect ratio reduces this to a tenth of all pairs, and a core compares a billion hashes per second.
+aspect ratio reduces this to a tenth of all pairs, and one core compares a billion hashes per
+second.
 """
 
 import io
@@ -29,15 +31,15 @@ from cephalo.inference.images import as_rgb, reads_alike
 SIDE = 32  # pixels of a thumbnail
 MAX_HASH_DISTANCE = 16  # bits of 64
 TILES = 4  # along each side of a thumbnail
-FLAT = 4  # standard deviation of the grey levels of a tile that shows nothing
-# The correlation of the grey levels that three quarters of the tiles reach; the others may hold
-# another panel letter or lie at an edge that was cut.
+FLAT = 4  # standard deviation of the grey levels of an empty tile
+# Correlation of the grey levels that three quarters of the tiles must reach; the others may contain
+# another panel letter or lie at a cropped edge.
 MIN_CORRELATION = 0.5
 MAX_ASPECT_CHANGE = 1.1  # a factor
-WIDEST = MAX_ASPECT_CHANGE * (1 + 1e-9)  # above all that a quotient rounds to it
+WIDEST = MAX_ASPECT_CHANGE * (1 + 1e-9)  # the largest quotient that rounds to it
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
-# How many are compared at a time: hashes with those of a block, which stay in the processor's
-# cache; pairs of tiles, 4 KB each; blocks of pictures read from disk, 64 MB as tiles.
+# Numbers compared at a time: hashes with those of a block, which stay in the processor's cache;
+# pairs of tiles, 4 KB each; blocks of thumbnails read from disk, 64 MB as tiles.
 HASHES, PAIRS, BLOCK = 32, 1024, 16384
 
 
@@ -65,7 +67,7 @@ def open_grey(data: bytes, where: str) -> Image.Image:
         return without_margins(image.convert("L"))
     # Pillow's decoders raise all of these for damaged or oversized files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CephaloError(f"{where} holds an image that cannot be read ({error})") from error
+        raise CephaloError(f"{where} contains an image that cannot be read ({error})") from error
 
 
 def thumbnail(grey: Image.Image) -> Thumbnail:
@@ -90,7 +92,7 @@ def without_margins(grey: Image.Image) -> Image.Image:
 
 
 Same = Callable[[int, int], bool]
-"""Whether two images show the same, by their numbers."""
+"""Returns whether two images, by their numbers, show the same."""
 
 PICTURE = np.dtype(
     [
@@ -100,14 +102,14 @@ PICTURE = np.dtype(
         ("aspect", "f8"),
     ]
 )
-"""A picture on disk, with the number of its image."""
+"""A thumbnail on disk, with the number of its image."""
 
 
 class Pictures(NamedTuple):
-    """What is compared of n pictures.
+    """The features of n images.
 
     `phash` (n,) uint64, `aspect` (n,) float64; `tiles` (n, TILES², pixels) float32 of mean 0 and
-    deviation 1, and the `deviation` that each had, (n, TILES²).
+    deviation 1, and their original `deviation` (n, TILES²).
     """
 
     phash: np.ndarray
@@ -119,8 +121,8 @@ class Pictures(NamedTuple):
 def alike(
     phash: np.ndarray, aspect: np.ndarray, phashes: np.ndarray, aspects: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of n pictures with m others that have like hashes and aspects: their numbers among
-    the ones, and among the others."""
+    """Return the pairs of n images and m others with similar hashes and aspects, as indices of
+    both."""
     distances = np.bitwise_count(phash[:, None] ^ phashes)
     one, other = np.divmod(np.flatnonzero(distances <= MAX_HASH_DISTANCE), len(phashes))
     ratios = aspects[other] / aspect[one]
@@ -142,12 +144,16 @@ def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def agree(
     tiles: np.ndarray, deviation: np.ndarray, others: np.ndarray, deviations: np.ndarray
 ) -> np.ndarray:
-    """Whether the lower quartile of the correlations of all tiles of n pictures with those of n
-    others, or of one, reaches `MIN_CORRELATION`, (n,) bool; tiles flat in both are passed over."""
+    """Return which of n pairs of images agree, (n,) bool: those whose lower quartile of the tiles'
+    correlations reaches `MIN_CORRELATION`.
+
+    The others may be a single image. Tiles that are flat in both are ignored.
+    """
     correlations = np.einsum("ntp,ntp->nt", tiles, others) / tiles.shape[-1]
     seen = np.maximum(deviation, deviations) >= FLAT
     low = ((correlations < MIN_CORRELATION) & seen).sum(1)
-    # With more than a quarter of all tiles too low, whichever are passed over, so is the quartile.
+    # If more than a quarter of all tiles are too low, so is the quartile, whichever tiles are
+    # ignored.
     near = seen.any(1) & (low <= TILES * TILES // 4)
     known = np.where(seen[near], correlations[near], np.nan)
     near[near] = np.nanquantile(known, 0.25, axis=1) >= MIN_CORRELATION
@@ -164,7 +170,7 @@ class ImageIndex:
         self._pixels = np.empty((256, SIDE, SIDE), np.uint8)
 
     def add(self, picture: Thumbnail) -> int:
-        """Keep a thumbnail; returns its number."""
+        """Add a thumbnail, and return its number."""
         if self.size == len(self._hashes):
             for name in ("_hashes", "_aspects", "_pixels"):
                 old = getattr(self, name)
@@ -176,7 +182,7 @@ class ImageIndex:
         return self.size - 1
 
     def near(self, picture: Thumbnail) -> list[int]:
-        """The numbers of all near-copies of a picture."""
+        """Return the numbers of all near-copies of an image."""
         phash, aspect = np.array([picture.phash], np.uint64), np.array([picture.aspect])
         hashes, aspects = self._hashes[: self.size], self._aspects[: self.size]
         _, found = alike(phash, aspect, hashes, aspects)
@@ -188,7 +194,7 @@ class ImageIndex:
 
 
 def in_parts(numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """An array in parts of `PAIRS`."""
+    """Split an array into parts of `PAIRS`."""
     for start in range(0, len(numbers), PAIRS):
         yield numbers[start : start + PAIRS]
 
@@ -196,7 +202,8 @@ def in_parts(numbers: np.ndarray) -> Iterator[np.ndarray]:
 class NearCopies:
     """Images by the SHA-256 of their pixels, on disk (about 1.2 KB each), and their groups.
 
-    Every image of a group with several images is near another one of it. Memory: 4 bytes per image.
+    Every image of a group of several is a near-copy of another one in it. Memory: 4 bytes per
+    image.
     """
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
@@ -221,8 +228,11 @@ class NearCopies:
         return self.size - 1
 
     def group(self, same: Same) -> Groups:
-        """The groups of all images, by number; each block of them is compared with those behind it
-        that are of a like aspect. `same` has the last word on two, by their numbers."""
+        """Return the groups of all images, by number.
+
+        Each block is compared with the following blocks of a similar aspect. `same` makes the final
+        decision on two images, by their numbers.
+        """
         self._sort()
         groups = Groups(self.size)
         with tqdm(total=self.size, desc="Comparing", unit=" images", disable=no_bars()) as progress:
@@ -238,7 +248,7 @@ class NearCopies:
         return groups
 
     def _sort(self) -> None:
-        """Write the file of all pictures in the order of their aspects."""
+        """Write the file of all thumbnails in the order of their aspects."""
         rows = self._database.execute("SELECT number, phash, aspect FROM images ORDER BY aspect")
         size = SIDE * SIDE
         with self._pixels, (self._folder / "sorted").open("wb") as file:
@@ -253,7 +263,7 @@ class NearCopies:
         (self._folder / "pixels").unlink()
 
     def _read(self, start: int) -> tuple[np.ndarray, Pictures]:
-        """A block of the sorted pictures, and the numbers of their images."""
+        """Return the image numbers and the features of a block of sorted thumbnails."""
         offset = start * PICTURE.itemsize
         block = np.fromfile(self._folder / "sorted", PICTURE, BLOCK, offset=offset)
         phash, aspect = block["phash"].copy(), block["aspect"].copy()
@@ -268,9 +278,9 @@ def merge_near(
     others: Pictures,
     same: Same,
 ) -> None:
-    """Make one group of near-copies in two blocks of pictures, or within one, by their numbers.
+    """Merge the groups of near-copies in two blocks of images, or within one.
 
-    Both are sorted by aspect. Those that are of one group already are not compared.
+    Both blocks are sorted by aspect. Images that already share a group are not compared.
     """
     roots = np.array([groups.find(number) for number in numbers])
     other_roots = np.array([groups.find(number) for number in other_numbers])

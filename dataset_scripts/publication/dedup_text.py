@@ -1,4 +1,4 @@
-"""Near-copies among the texts of a whole dataset, out of core."""
+"""Find near-copies among the texts of a whole dataset, out of core."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,20 +8,20 @@ from operator import itemgetter
 from cephalo.dataset_scripts.common.near_text import Bands, bands_of, same, shingles, words
 
 MIN_WORDS = 10  # shorter text recurs by chance ("Experimental setup.")
-# Originals whose shingles stay in memory, of about 25 KB each for a passage of 200 words. Texts of
-# one pattern ("The slope is 3.1 GPa …") are all candidates for each other without being copies.
+# Originals whose shingles stay in memory, about 25 KB each for a passage of 200 words. Texts of one
+# pattern ("The slope is 3.1 GPa …") are all candidates for each other without being copies.
 MAX_IN_MEMORY = 2000
 
 
 class TextCopies:
     """Texts of documents on disk, and which of them are near-copies of earlier ones.
 
-    A text takes its own length and 25 bands of about 20 bytes on disk. In memory are the shingles
-    of at most `MAX_IN_MEMORY` texts.
+    A text takes its own length and 25 bands of about 20 bytes on disk. The shingles of at most
+    `MAX_IN_MEMORY` texts are in memory.
     """
 
     def __init__(self, database: sqlite3.Connection, name: str) -> None:
-        """The tables NAME_texts, NAME_bands, NAME_shared and NAME_kept are made in the database."""
+        """Create the tables NAME_texts, NAME_bands, NAME_shared and NAME_kept in the database."""
         self.table, self._bands, self._shared = f"{name}_texts", f"{name}_bands", f"{name}_shared"
         self._database = database
         for table in (
@@ -49,7 +49,7 @@ class TextCopies:
     def originals(self) -> Iterator[tuple[int | None, int, int]]:
         """Yield (row, document, document of the original) for every text that is a near-copy.
 
-        The original is the first earlier text that is no near-copy itself.
+        The original is the first earlier text that is not a near-copy itself.
         """
         # Nearly all texts share no band with another; sorting on disk skips them.
         self._database.execute(
@@ -71,10 +71,10 @@ class TextCopies:
                 self._kept.add(number, bands)
 
     def _original(self, number: int) -> tuple[int | None, int, set[str]]:
-        """Return what `_text` does, from memory for the first originals that were candidates.
+        """Return `_text`, from memory for the first originals that were candidates.
 
-        Candidates are compared in ascending order, so that keeping the latest would keep none
-        until it is compared again.
+        Candidates are compared in ascending order, so that a cache of the latest would be evicted
+        before its next use.
         """
         if (found := self._in_memory.get(number)) is None:
             found = self._text(number)

@@ -1,4 +1,4 @@
-"""The images of a dataset that is excluded from publication, such as a benchmark."""
+"""Load the images of a dataset that is excluded from publication, such as a benchmark."""
 
 import re
 from collections.abc import Iterator
@@ -48,12 +48,12 @@ def images_of(spec: str, token: str | None = None) -> Iterator[tuple[bytes, str]
                     yield data, f"--exclude {spec}: image {number} of {split}"
     except CephaloError:
         raise
-    # The loaders raise nearly anything for what they cannot find or read.
+    # The loaders raise almost anything if they cannot find or read something.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CephaloError(f"--exclude {spec} cannot be loaded: {reason}") from error
     if not found:
-        raise CephaloError(f"--exclude {spec}: no images in it; check its name and config")
+        raise CephaloError(f"--exclude {spec} contains no images; check its name and config")
 
 
 def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:

@@ -1,9 +1,9 @@
-"""Local features of a picture: what is left of it in a crop, a panel or a joined figure.
+"""Compute local features of an image, which survive in crops, panels and joined figures.
 
-SIFT keypoints and corners on the picture at a fixed size, each with 128 signs of its SIFT
-descriptor's principal components. The components are fitted on figures (`python -m
-benchmarks.copies.fit`) under the constraint that a mirrored picture only changes the signs of known
-ones. So mirrored copies are found by an exclusive or, without a second look at the picture.
+SIFT keypoints and corners are computed on the image at a fixed size, each with the signs of the 128
+principal components of its SIFT descriptor. The components are fitted on figures (`python -m
+benchmarks.copies.fit`) under the constraint that mirroring only changes the signs of known ones.
+Mirrored copies are thus found by an exclusive or, without processing the image again.
 """
 
 import functools
@@ -13,38 +13,40 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-KEYPOINTS = 300  # of a picture of `AREA`, in proportion of another
-# Pixels at which a picture is looked at: 256 x 256 for a figure as wide as a column, and in
-# proportion for another, so that a crop or a panel is seen at the scale of the whole.
+KEYPOINTS = 300  # of an image of `AREA`, proportional for others
+# Pixels of the working size: 256 x 256 for a figure as wide as a column, and proportional for
+# others, so that a crop or a panel has the scale of the whole.
 AREA, COLUMN_AREA = 65_536, 400_000
 SMALLEST, LARGEST = 0.45, 1.7  # times `AREA`
 FEWEST = 0.6  # times `KEYPOINTS`
-# SIFT's thresholds: faint lines count too, and where a line bends but little. With a contrast below
-# 6 / 255 OpenCV refines each speck of a flat ground, which takes half as long again.
+# SIFT's thresholds include faint and slightly curved lines. With a contrast below 6 / 255 OpenCV
+# refines each speck of a flat background, which takes half as long again.
 CONTRAST, EDGE = 0.024, 25
-# Corners beside them, for line drawings, where SIFT finds little but letters and hatching: of a
-# picture of `AREA`; the share of the strongest one's strength, pixels between them, and pixels of
-# each side of the square in which a corner is looked for.
+# Corners in addition, for line drawings, where SIFT finds little but letters and hatching: their
+# number in an image of `AREA`; the minimum strength relative to the strongest; the minimum distance
+# in pixels; and the side in pixels of the search window.
 CORNERS, CORNER_QUALITY, CORNER_DISTANCE, CORNER_BLOCK = 60, 0.02, 5, 5
-# What is described around each: diameters in pixels, with SIFT's octave and layer of that blur.
+# Diameters in pixels of what is described around each, with SIFT's octave and layer of that blur.
 CORNER_SIZES = ((6.4, 0, 3), (12.8, 1, 3))
 CORNER_BLUR = 3.5  # pixels, of the gradient whose direction is a corner's angle
 KEY_BITS = 48
-# Bytes of the signs whose bits make a keypoint's numbers, one for each order, the first ones first:
-# a bit that differs between copies is late in one of them.
+# For each order, the bytes of the signs whose bits form a keypoint's number, the first ones first:
+# a bit that differs between copies is late in one of the orders.
 KEY_BYTES = ((0, 1, 2, 3, 4, 5), (2, 3, 4, 5, 0, 1), (4, 5, 6, 7, 0, 1))
 
-# The order of SIFT's 4 x 4 x 8 bins in a mirrored picture: rows reversed, directions negated.
+# The order of SIFT's 4 x 4 x 8 bins in a mirrored image: rows reversed, directions negated.
 _BINS = np.arange(128).reshape(4, 4, 8)
 MIRRORED = _BINS[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 class Local(NamedTuple):
-    """A picture's local features: SIFT's keypoints, strongest first, and corners.
+    """The local features of an image: SIFT's keypoints, strongest first, and corners.
 
-    `points` (n, 4) float32: x, y, diameter in pixels of `picture`, and angle in radians; `signs`
-    (n, 16) uint8: 128 bits; `picture` (height, width) uint8 grey levels. The picture is found by
-    the first `indexed` ones; corners are too similar for that.
+    Attributes:
+        points: (n, 4) float32: x, y, diameter in pixels of `picture`, and angle in radians.
+        signs: (n, 16) uint8: 128 bits.
+        picture: (height, width) uint8 grey levels at the working size.
+        indexed: Number of points that the index uses; corners are too similar for it.
     """
 
     points: np.ndarray
@@ -64,7 +66,7 @@ class Components(NamedTuple):
 
 @functools.cache
 def components() -> Components:
-    """The components that are shipped."""
+    """Return the packaged components."""
     with (
         resources.files("cephalo.dataset_scripts.publication")
         .joinpath("components.npz")
@@ -80,20 +82,21 @@ def components() -> Components:
 
 @functools.cache
 def mirror_mask() -> np.ndarray:
-    """The bits of `Local.signs` that change in a mirrored picture, (16,) uint8."""
+    """Return the bits of `Local.signs` that change in a mirrored image, (16,) uint8."""
     return np.packbits(components().antisymmetric)
 
 
 def local_features(grey: Image.Image) -> Local:
-    """The local features of an image of mode "L"."""
+    """Compute the local features of an image of mode "L"."""
     picture = working_picture(grey)
     share = max(share_of(grey.width * grey.height), FEWEST)
     wanted = round(KEYPOINTS * share)
     sift = detector(wanted)
     found, descriptors = sift.detectAndCompute(picture, None)
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
-    # Corners are described separately, on the picture as it is; SIFT doubles it for its keypoints.
-    # Where it finds all that are wanted, corners found no further crop or panel of 201 figures.
+    # Corners are described separately, on the image at its working size; SIFT doubles it for its
+    # keypoints. If SIFT finds the maximum number, corners found no further crop or panel of 201
+    # figures.
     beside = corners(picture, round(CORNERS * share)) if len(found) < wanted else []
     others, other_descriptors = sift.compute(picture, beside) if beside else ((), None)
     all_descriptors = [
@@ -111,7 +114,8 @@ def local_features(grey: Image.Image) -> Local:
 
 
 def corners(picture: np.ndarray, count: int) -> list[Any]:
-    """The `count` strongest corners of a picture, as OpenCV keypoints of all `CORNER_SIZES`."""
+    """Return the `count` strongest corners of an image, as OpenCV keypoints of all
+    `CORNER_SIZES`."""
     import cv2
 
     places = cv2.goodFeaturesToTrack(
@@ -131,54 +135,55 @@ def corners(picture: np.ndarray, count: int) -> list[Any]:
 
 
 def share_of(area: int) -> float:
-    """How many times `AREA` a picture of so many pixels is looked at."""
+    """Return the working size of an image of `area` pixels, as a multiple of `AREA`."""
     return min(max(area / COLUMN_AREA, SMALLEST), LARGEST)
 
 
 def working_picture(grey: Image.Image) -> np.ndarray:
-    """The grey levels of an image of mode "L" at the size at which it is looked at, uint8."""
+    """Return the grey levels of an image of mode "L" at its working size, uint8."""
     area = grey.width * grey.height
     factor = min(1.0, (AREA * share_of(area) / area) ** 0.5)
-    # Strips narrower than what SIFT looks at are widened.
+    # Strips narrower than SIFT's minimum are padded.
     size = max(16, round(grey.width * factor)), max(16, round(grey.height * factor))
     return np.asarray(grey.resize(size, Image.Resampling.BOX))
 
 
 @functools.cache
 def detector(keypoints: int) -> Any:
-    """SIFT with so many keypoints, on one thread: processes share the cores."""
+    """Create a SIFT detector on one thread, since processes share the cores."""
     import cv2
 
     cv2.setNumThreads(1)
-    return cv2.SIFT_create(nfeatures=keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
+    create = cv2.SIFT.create
+    return create(nfeatures=keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
 
 
 def root_sift(descriptors: np.ndarray) -> np.ndarray:
-    """SIFT descriptors (n, 128) of length 1 under the Hellinger kernel (Arandjelović and
+    """Return SIFT descriptors (n, 128) of length 1 under the Hellinger kernel (Arandjelović and
     Zisserman, CVPR 2012), float32."""
     shares = descriptors.astype(np.float32)
     return np.sqrt(shares / np.maximum(shares.sum(1, keepdims=True), 1e-6))
 
 
 def signs_of(descriptors: np.ndarray) -> np.ndarray:
-    """The signs of the principal components of (n, 128) descriptors, (n, 16) uint8."""
+    """Return the signs of the principal components of (n, 128) descriptors, (n, 16) uint8."""
     fitted = components()
     return np.packbits((root_sift(descriptors) - fitted.mean) @ fitted.vectors > 0, axis=1)
 
 
 def keys_of(signs: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """A number of `KEY_BITS` bits for each keypoint, (n,) uint64, in an order of the bits, and
-    whether it is that of the mirrored keypoint, (n,) bool.
+    """Return a number of `KEY_BITS` bits for each keypoint, (n,) uint64, in an order of the bits,
+    and whether it is that of the mirrored keypoint, (n,) bool.
 
-    In order 0 its first bits are the most certain ones. It is the lower of the keypoint's own and
-    the mirrored one's, so mirrored copies have equal numbers.
+    The first bits of order 0 are the most reliable ones. The number is the lower one of the
+    keypoint's own and the mirrored one's, so mirrored copies have equal numbers.
     """
     own, mirrored = (key_bits(bits, order) for bits in (signs, signs ^ mirror_mask()))
     return np.minimum(own, mirrored), mirrored < own
 
 
 def key_bits(signs: np.ndarray, order: int) -> np.ndarray:
-    """The `KEY_BITS` bits of an order as (n,) uint64."""
+    """Return the `KEY_BITS` bits of an order as (n,) uint64."""
     padded = np.zeros((len(signs), 8), np.uint8)
     padded[:, 8 - KEY_BITS // 8 :] = signs[:, KEY_BYTES[order]]
     return padded.view(">u8")[:, 0].astype(np.uint64)

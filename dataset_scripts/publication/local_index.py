@@ -1,11 +1,11 @@
-"""Pictures that may show parts of each other, found among millions on disk by local features.
+"""Find images that may show parts of each other among millions on disk, by local features.
 
 Each keypoint has a number in each of several orders of its bits (`keys_of`). All numbers of an
-order are sorted, in parts, and those beside each other that begin alike are a vote for their two
-pictures, the heavier the longer they agree (an LSH forest; Bawa, Condie and Ganesan, WWW 2005).
-Votes must agree on a rotation and a scale. What recurs in very many pictures, as the letters of a
-common font do, is beside only a few of them, so it joins none by itself. The cost is bounded by the
-number of keypoints times `WINDOW`, whatever the pictures are.
+order are sorted, in parts, and neighbours with equal first bits are a vote for their two images,
+with a weight that grows with the number of equal bits (an LSH forest; Bawa, Condie and Ganesan, WWW
+2005). Votes must agree on a rotation and a scale. Content of very many images, such as the letters
+of a common font, has few of them as neighbours and therefore joins none by itself. The cost is
+bounded by the number of keypoints times `WINDOW`, independent of the content.
 """
 
 import math
@@ -18,29 +18,30 @@ import numpy as np
 
 from cephalo.dataset_scripts.publication.local_features import KEY_BITS, KEY_BYTES, Local, keys_of
 
-# Files of postings, by their order and their first 8 bits; each is sorted in memory.
+# Files of postings, by order and first 8 bits; each is sorted in memory.
 PARTS_AN_ORDER = 256
 PARTS = PARTS_AN_ORDER * len(KEY_BYTES)
-OWN_BITS = 28  # first bits in which keypoints of one picture differ: hatching counts once
+OWN_BITS = 28  # first bits that distinguish keypoints of one image: hatching counts once
 BUFFERED = 4_000_000  # postings in memory before they are appended to the files, 48 MB
-WINDOW = 10  # postings behind each, in their order, with which it is compared
-# Bits of two numbers that must agree, in a corpus of 256 pictures. With each doubling, strangers
-# agree by chance in about one bit more among those first, and two more in the best of all votes.
+WINDOW = 10  # following postings, in their order, that a posting is compared with
+# Bits of two numbers that must agree, in a corpus of 256 images. With each doubling of the corpus,
+# unrelated images agree by chance in about one more bit among the first ones, and in two more in
+# the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 18, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 8  # with which a picture is compared, at most, of those that come later
-FEW_KEYPOINTS = 10  # added to a picture's, by whose root its votes are divided: one vote is chance
-# A pair may be mirrored or not where the other way has so large a share of the best one's votes: of
-# 185 crops by 20 % a share of 0.34 lost one more, and saved no time.
+CANDIDATES = 8  # maximum number of later images that an image is compared with
+FEW_KEYPOINTS = 10  # added to the keypoints by whose root votes are divided: one vote is chance
+# Both orientations of a pair are tried if the weaker one has at least this share of the best votes:
+# of 185 crops by 20 % a share of 0.34 lost one more, and saved no time.
 AS_LIKELY, EITHER = 0.2, 2
-TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
+TURNS, OCTAVES = 16, 8  # intervals of the rotation; largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80
 
 POSTING = np.dtype([("word", "<u8"), ("picture", "<u4")])
-"""A keypoint: number (48 bits), whether mirrored (1), angle (8), logarithm of the size (7)."""
+"""A keypoint: number (48 bits), mirrored (1), angle (8), logarithm of the size (7)."""
 VOTE = np.dtype([("pair", "<u8"), ("transform", "<u2"), ("weight", "<u2")])
-"""Numbers of two pictures, the lower one first; mirrored, rotation and scale; bits that agree."""
+"""Numbers of two images, the lower one first; mirrored, rotation and scale; weight in bits."""
 KEYPOINT = np.dtype(
     [("x", "<u2"), ("y", "<u2"), ("size", "<f2"), ("angle", "<f2"), ("signs", "u1", 16)]
 )
@@ -48,15 +49,15 @@ KEYPOINT = np.dtype(
 
 
 class Encoded(NamedTuple):
-    """Local features as they are kept: for comparison, and the postings' words in each order, (n,)
-    uint64."""
+    """Serialized local features: for comparison, and the words of their postings in each order,
+    (n,) uint64."""
 
     record: bytes
     words: tuple[np.ndarray, ...]
 
 
 def encode(local: Local) -> Encoded:
-    """Local features as they are kept on disk."""
+    """Serialize local features for the disk."""
     stored = np.empty(len(local.points), KEYPOINT)
     for column, name in enumerate(("x", "y")):
         stored[name] = np.clip(local.points[:, column] * 64, 0, 65535)
@@ -69,7 +70,8 @@ def encode(local: Local) -> Encoded:
 
 
 def words_of(local: Local, order: int) -> np.ndarray:
-    """The postings' words of the keypoints that differ, in an order of the bits, (n,) uint64."""
+    """Return the words of the postings of distinct keypoints, in an order of the bits, (n,)
+    uint64."""
     keys, mirrored = keys_of(local.signs[: local.indexed], order)
     _, _, sizes, angles = local.points[: local.indexed].T
     angle = np.floor(angles / (2 * math.pi) * 256).astype(np.int64) % 256
@@ -80,7 +82,7 @@ def words_of(local: Local, order: int) -> np.ndarray:
 
 
 def decode(record: bytes) -> Local:
-    """Local features from disk."""
+    """Deserialize local features."""
     count, indexed = np.frombuffer(record[:4], "<u2").tolist()
     end = 4 + count * KEYPOINT.itemsize
     stored = np.frombuffer(record[4:end], KEYPOINT)
@@ -88,11 +90,12 @@ def decode(record: bytes) -> Local:
         [stored["x"] / 64, stored["y"] / 64, stored["size"], stored["angle"]]
     ).astype(np.float32)
     picture = cv2.imdecode(np.frombuffer(record[end:], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None  # a JPEG of our own
     return Local(points, stored["signs"].copy(), picture, indexed)
 
 
 class LocalIndex:
-    """Local features of pictures on disk, about 18 KB each, and 36 bytes a keypoint beside."""
+    """Local features of images on disk, about 18 KB per image and 36 bytes per keypoint."""
 
     def __init__(self, folder: Path) -> None:
         self.size = 0
@@ -105,7 +108,7 @@ class LocalIndex:
         self._buffered = 0
 
     def add(self, document: int, encoded: Encoded) -> None:
-        """Append a picture of a document, by their numbers; pictures count from 0."""
+        """Append an image of a document, by its number; images are numbered from 0."""
         self._records.write(encoded.record)
         self._ends.write(self._records.tell().to_bytes(8, "little"))
         self._documents.write(document.to_bytes(4, "little"))
@@ -120,7 +123,7 @@ class LocalIndex:
         self.size += 1
 
     def close(self) -> None:
-        """Write what is left; pictures can be found then."""
+        """Write buffered postings; required before a search."""
         self._flush()
         for file in (self._records, self._ends, self._documents, self._keypoints):
             file.close()
@@ -144,7 +147,7 @@ class LocalIndex:
 
 
 def growth(pictures: int) -> float:
-    """How many times a corpus is twice as large as a small one."""
+    """Return the base-2 logarithm of the size of a corpus relative to the small one."""
     return max(math.log2(max(pictures, 1) / SMALL_CORPUS), 0)
 
 
@@ -155,7 +158,7 @@ def find_votes(folder: Path, pictures: int, part: int) -> None:
         return
     postings = np.fromfile(path, POSTING)
     documents = np.fromfile(folder / "local.documents", "<u4")
-    # They lie in the order of the pictures, so a stable order is the same in every run.
+    # A stable sort keeps the order of the images, which is the same in every run.
     postings = postings[np.argsort(postings["word"], kind="stable")]
     min_bits = round(MIN_BITS + MIN_BITS_GROWTH * growth(pictures))
     found = [
@@ -169,13 +172,13 @@ def find_votes(folder: Path, pictures: int, part: int) -> None:
 def votes_between(
     ones: np.ndarray, others: np.ndarray, documents: np.ndarray, min_bits: int
 ) -> np.ndarray:
-    """The votes of postings, each with the other at its place, as (n,) `VOTE`."""
+    """Return the votes of postings, each with the other one at its index, as (n,) `VOTE`."""
     close = (ones["word"] ^ others["word"]) < np.uint64(1 << (64 - min_bits))
     close &= documents[ones["picture"]] != documents[others["picture"]]
     ones, others = ones[close], others[close]
     swapped = ones["picture"] > others["picture"]
     ones, others = np.where(swapped, others, ones), np.where(swapped, ones, others)
-    # Bits beyond the first one that differs: exact in float64, whose fraction has 53.
+    # Bits after the first one that differs, exact in float64, whose significand has 53.
     _, differing = np.frexp(((ones["word"] ^ others["word"]) >> np.uint64(16)).astype(np.float64))
     tails, other_tails = ones["word"].astype(np.int64), others["word"].astype(np.int64)
     mirrored = (tails ^ other_tails) >> 15 & 1
@@ -191,7 +194,7 @@ def votes_between(
 
 
 def add_up(votes: np.ndarray) -> np.ndarray:
-    """Votes in order, those for the same transform of the same pair as one."""
+    """Add the weights of votes for the same transform of the same pair. The votes are sorted."""
     votes = votes[np.lexsort((votes["transform"], votes["pair"]))]
     if not len(votes):
         return votes
@@ -207,9 +210,9 @@ def add_up(votes: np.ndarray) -> np.ndarray:
 
 
 def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
-    """Pairs of pictures to compare, in order, some at a time.
+    """Yield arrays of pairs of images to compare, in order.
 
-    Each has the numbers of both, and whether one is mirrored: 0, 1, or `EITHER`, (n, 3) int64.
+    Each is (n, 3) int64: both numbers, and 0, 1 or `EITHER` for whether one is mirrored.
     """
     runs = [
         np.memmap(path, VOTE, "r")
@@ -227,14 +230,15 @@ def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
 
 
 def best_of(votes: np.ndarray, keypoints: np.ndarray, min_score: float) -> np.ndarray:
-    """The pairs and their ways, (n, 3) as `candidates` has them, whose best transform has enough
-    votes, the best of each first picture; `keypoints` (pictures,) that each picture has.
+    """Return the pairs (n, 3), as in `candidates`, whose best transform has enough votes, at most
+    `CANDIDATES` per first image.
 
-    Votes by chance grow with the keypoints of the other picture, and vary by their root. So those
-    for a crop of a plot, with few keypoints, count more than as many for a micrograph.
+    `keypoints` (pictures,) is the number of each image's keypoints. Votes by chance grow with the
+    keypoints of the other image, and vary by their root. Votes for a crop of a plot, with few
+    keypoints, therefore count more than the same number for a micrograph.
     """
     mirrored, lightness = votes["transform"] >> 15, -votes["weight"].astype(np.int64)
-    # The heaviest transform of each pair, as it is and mirrored.
+    # The best transform of each pair, for both orientations.
     votes = votes[np.lexsort((votes["transform"], lightness, mirrored, votes["pair"]))]
     new = np.diff(votes["pair"], prepend=~votes["pair"][:1]) != 0
     new |= np.diff(votes["transform"] >> 15, prepend=0) != 0

@@ -1,8 +1,8 @@
-"""Whether a picture shows a part of another: keypoints give the transform, pixels decide.
+"""Decide whether an image shows a part of another: keypoints give the transform, pixels decide.
 
-The transform is an affine one with little stretch, of either handedness. Repeated hatching, letters
-and axes make several likely, so the pictures are laid over each other by the first few: roughly,
-then, fitted to the pixels, exactly. Where few keypoints agree, pairs of them give transforms.
+The transform is affine with little stretch, of either handedness. Repeated hatching, letters and
+axes suggest several, so the images are aligned by the first few of them: first approximately, and
+then, after a fit to the pixels, exactly. If few keypoints agree, pairs of them give transforms.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,48 +14,50 @@ from cephalo.dataset_scripts.publication.local_features import Local, mirror_mas
 from cephalo.dataset_scripts.publication.local_overlay import EXACT, ROUGH, agrees, lay_over
 from cephalo.dataset_scripts.publication.local_pairs import fit, transforms_of_pairs
 
-MAX_DISTANCE = 38  # bits of 128 in which the descriptors of one keypoint differ
-MAX_FIRST_DISTANCE = 19  # of the first 64 of them, which are more certain than the others
-NEIGHBOURS = 2  # keypoints of the other picture that one may be
-MAX_MATCHES, GUESSES = 300, 80  # the nearest ones, and those of which each gives a transform
-TRANSFORMS = 4  # that are tried, those with most inliers first
-# Error of a keypoint's place, in pixels of the other picture; of a first guess from one keypoint
-# alone, in addition a share of the distance from it (a stretch of 15 %, an angle by 5 degrees).
+MAX_DISTANCE = 38  # differing bits of the 128 in descriptors of the same keypoint
+MAX_FIRST_DISTANCE = 19  # of the first 64, which are more reliable
+NEIGHBOURS = 2  # keypoints of the other image that one may match
+MAX_MATCHES, GUESSES = 300, 80  # best matches in total, and those from which transforms are derived
+TRANSFORMS = 4  # candidates, those with most inliers first
+# Position error of a keypoint in pixels of the other image; for a transform from a single keypoint,
+# plus a share of the distance from it (a stretch of 15 %, an angle error of 5 degrees).
 MAX_ERROR, GUESS_ERROR = 3.0, 0.15
-MAX_SCALE_ERROR, MAX_ANGLE_ERROR = 0.5, 0.5  # of two keypoints: natural logarithm, radians
-# At places of their own; an affine transform fits any 3. Of copies of figures of 36 papers 99 %
-# have at least 8, bar charts of strangers had 5.
+MAX_SCALE_ERROR, MAX_ANGLE_ERROR = 0.5, 0.5  # between two keypoints: natural logarithm, radians
+# At distinct positions; an affine transform fits any 3. 99 % of the copies of figures of 36 papers
+# have at least 8, bar charts of different papers had 5.
 MIN_INLIERS = 7
-MAX_STRETCH = 1.35  # of one direction against the other: 15 %, and what few keypoints err by
-MAX_SCALE = 8.0  # of one picture against the other
+MAX_STRETCH = 1.35  # of one direction relative to the other: 15 %, and the error of few keypoints
+MAX_SCALE = 8.0  # of one image relative to the other
 
-CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])  # of a picture of which a side is 1
+CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])  # of an image with sides of 1
 
 Transform = tuple[np.ndarray, np.ndarray]
 """An affine transform (2, 3), and which of n matches are its inliers, (n,) bool."""
 
 
 def shows_part(one: Local, other: Local, ways: Iterable[bool] = (False, True)) -> bool:
-    """Whether one of the pictures shows a part, or the whole, of the other as it is or mirrored;
-    `ways` has True to try the mirrored picture, False to try it as it is."""
-    # The smaller one is looked for in the larger one.
+    """Return whether one image shows a part or all of the other, mirrored or not.
+
+    `ways` contains True to try the mirrored image, and False to try it as it is.
+    """
+    # The smaller one is searched in the larger one.
     small, large = sorted((one, other), key=lambda local: local.picture.size)
     return any(is_in(mirror(small) if mirrored else small, large) for mirrored in ways)
 
 
 def same_picture(one: Local, other: Local) -> bool:
-    """Whether two pictures show the same, laid edge to edge or where their keypoints tell."""
+    """Return whether two images show the same, aligned at their edges or by their keypoints."""
     height, width = one.picture.shape
     sides = np.array(other.picture.shape[::-1])
     factors = sides / (width, height)
-    # A pixel's centre lies at a whole number.
+    # Pixel centers have integer coordinates.
     whole = np.column_stack([np.diag(factors), (factors - 1) / 2])
     edge_to_edge = lay_over(one, other, whole, (sides - 1) * CORNERS, ROUGH)
     return (agrees(edge_to_edge, ROUGH) and fits(one, other, whole)) or is_in(one, other)
 
 
 def mirror(local: Local) -> Local:
-    """The local features of a picture's mirror image."""
+    """Return the local features of the mirrored image."""
     points = local.points.copy()
     points[:, 0] = local.picture.shape[1] - 1 - points[:, 0]
     points[:, 3] = np.pi - points[:, 3]
@@ -64,7 +66,7 @@ def mirror(local: Local) -> Local:
 
 
 def is_in(one: Local, other: Local) -> bool:
-    """Whether a picture agrees with another under one of the transforms that are likely."""
+    """Return whether an image agrees with another under one of the likely transforms."""
     first, second = match(one, other)
     points, others = one.points[first], other.points[second]
     for transform, inliers in likely_transforms(points, others):
@@ -76,7 +78,7 @@ def is_in(one: Local, other: Local) -> bool:
 
 
 def fits(one: Local, other: Local, transform: np.ndarray) -> bool:
-    """Whether a picture agrees with another, pixel by pixel, near a transform."""
+    """Return whether an image agrees with another, pixel by pixel, near a transform."""
     corners = (np.array(one.picture.shape[::-1]) - 1) * CORNERS
     for fitted in fit(transform, one.picture, other.picture):
         moved = corners @ fitted[:, :2].T + fitted[:, 2]
@@ -89,8 +91,8 @@ def fits(one: Local, other: Local, transform: np.ndarray) -> bool:
 
 
 def match(one: Local, other: Local) -> tuple[np.ndarray, np.ndarray]:
-    """The keypoints and the corners of two pictures that may be the same: their numbers among the
-    ones and among the others, nearest first."""
+    """Match the keypoints and the corners of two images. Returns the indices of matches in both,
+    the best first."""
     signs, start, other_start = one.signs, one.indexed, other.indexed
     firsts, seconds, nears = zip(
         near_signs(signs[:start], other.signs[:other_start]),
@@ -104,8 +106,11 @@ def match(one: Local, other: Local) -> tuple[np.ndarray, np.ndarray]:
 
 
 def near_signs(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of signs (n, 16) the nearest ones of the others (m, 16): their numbers among the ones and
-    among the others, and in how many bits they differ."""
+    """Find the nearest ones of the others' signs (m, 16) for each of signs (n, 16).
+
+    Returns:
+        The indices in both, and the number of differing bits.
+    """
     words, other_words = (np.ascontiguousarray(bits).view(np.uint64) for bits in (signs, others))
     distances = np.bitwise_count(words[:, None, 0] ^ other_words[:, 0])
     first, second = np.divmod(np.flatnonzero(distances <= MAX_FIRST_DISTANCE), len(others))
@@ -113,16 +118,16 @@ def near_signs(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.nd
     close = near <= MAX_DISTANCE
     first, second, near = first[close], second[close], near[close]
     order = np.lexsort((second, near, first))
-    ranks = np.arange(len(order)) - np.searchsorted(first, first)  # `first` is in order already
+    ranks = np.arange(len(order)) - np.searchsorted(first, first)  # `first` is sorted
     kept = order[ranks < NEIGHBOURS]
     return first[kept], second[kept], near[kept]
 
 
 def likely_transforms(points: np.ndarray, others: np.ndarray) -> Iterator[Transform]:
-    """Transforms on which several of n matched keypoints (n, 4) agree, those with most first.
+    """Yield transforms on which several of n matched keypoints (n, 4) agree, those with most first.
 
-    They come nearest first. Each gives a similarity transform by itself, so the first ones are all
-    tried, and nothing by chance.
+    The matches are sorted by distance. Each of the first ones gives a similarity transform by
+    itself, so all are tried and no random sampling is needed.
     """
     scales, turns = others[:, 2] / points[:, 2], others[:, 3] - points[:, 3]
     logs, directions = np.log(scales), np.column_stack([np.cos(turns), np.sin(turns)])
@@ -130,7 +135,7 @@ def likely_transforms(points: np.ndarray, others: np.ndarray) -> Iterator[Transf
     agreeing &= np.abs(logs - logs[:GUESSES, None]) < MAX_SCALE_ERROR
     if len(points) < MIN_INLIERS or agreeing.sum(1).max() < MIN_INLIERS:
         return
-    # As complex numbers: turned and scaled about each of the guesses, (guesses, matches).
+    # As complex numbers: rotated and scaled about each of the guesses, (guesses, matches).
     places, targets = points[:, :2].astype(np.float64), others[:, :2].astype(np.float64)
     ones, twos, tries = places @ (1, 1j), targets @ (1, 1j), np.s_[:GUESSES, None]
     steps = (ones - ones[tries]) * (scales * np.exp(1j * turns))[tries]
@@ -147,8 +152,8 @@ def likely_transforms(points: np.ndarray, others: np.ndarray) -> Iterator[Transf
 
 
 def fit_transform(places: np.ndarray, targets: np.ndarray, likely: np.ndarray) -> Transform | None:
-    """The transform of places to targets, each (n, 2), on which most of the `likely` ones, (n,)
-    bool, agree; None if too few do, or it stretches too much."""
+    """Return the transform from places to targets, each (n, 2), on which most of the `likely`
+    matches (n,) bool agree, or None if too few do or it stretches too much."""
     inliers, design = likely, np.column_stack([places, np.ones(len(places))])
     for tolerance in (4, 2, 1, 1):
         if min(distinct(places[inliers]), distinct(targets[inliers])) < MIN_INLIERS:
@@ -162,11 +167,11 @@ def fit_transform(places: np.ndarray, targets: np.ndarray, likely: np.ndarray) -
 
 
 def is_likely(transform: np.ndarray) -> bool:
-    """Whether a transform stretches and scales no more than copies are."""
+    """Return whether the stretch and the scale of a transform are within the range of copies."""
     large, small = np.linalg.svd(transform[:, :2], compute_uv=False)
     return bool(large <= MAX_STRETCH * small and 1 / MAX_SCALE < small * large < MAX_SCALE**2)
 
 
 def distinct(places: np.ndarray) -> int:
-    """How many of the places (n, 2) are different pixels."""
+    """Return how many of the places (n, 2) are different pixels."""
     return len(set((np.round(places) @ (1, 1j)).tolist()))

@@ -1,7 +1,7 @@
-"""Images that show a part of another image, or the whole: crops, panels, joined figures.
+"""Find images that show a part or all of another image: crops, panels, joined figures.
 
-Images are read from disk as they are compared. `python -m benchmarks.copies FOLDER` measures what
-is found.
+Images are read from disk as they are compared. `python -m benchmarks.copies FOLDER` measures the
+recall.
 """
 
 import functools
@@ -28,8 +28,8 @@ from cephalo.dataset_scripts.publication.local_index import (
 )
 from cephalo.dataset_scripts.publication.local_match import same_picture, shows_part
 
-WAYS = {0: (False,), 1: (True,), EITHER: (False, True)}  # whether one is mirrored
-PAIRS_A_JOB = 128  # that a process compares at a time
+WAYS = {0: (False,), 1: (True,), EITHER: (False, True)}  # which orientations to try
+PAIRS_A_JOB = 128  # per call of a process
 
 
 class Described(NamedTuple):

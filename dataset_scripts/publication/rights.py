@@ -1,8 +1,8 @@
-"""Third-party rights in figures, as stated in captions.
+"""Detect third-party rights in figures, as stated in captions.
 
 A paper under an open licence may show another party's figure with permission. The permission is
-given to the paper alone: nobody else may redistribute the figure. Captions state it as a
-permission, a source, a copyright, a credit, or an agency's licence.
+limited to the paper: nobody else may redistribute the figure. Captions state it as a permission, a
+source, a copyright, a credit, or an agency's licence.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from cephalo.model_cards.licenses import find_license, is_open
 
-# What a sentence begins after: a full stop, a bracket, a panel's letter.
+# What precedes the start of a sentence: a full stop, a bracket, a panel letter.
 _START = r"(?:^|(?<=[.;:,(\[\])\u3002\uff08])|(?<=\b[a-z]\)))\s*"
 _CAPITAL = r"[^\W\d_a-z\u00df-\u00f6\u00f8-\u00ff]"
 _NAME = rf"{_CAPITAL}[\w.'\u2019-]*"
@@ -37,7 +37,7 @@ _FIGURE = (
     r"|drawings?|diagrams?|schem(?:es?|atics?)|illustrations?|graph(?:ic)?s?|charts?|sketch(?:es)?"
     r"|maps?)"
 )
-# Of these a name alone is a source; the others are said of samples and values as well.
+# Of these a name alone is a source; the others also describe samples and values.
 _SURELY_TAKEN = (
     r"(?:re-?produced|re-?printed|re-?published|re-?drawn|re-?used|adapted|adopted|modified"
     r"|borrowed)"
@@ -60,7 +60,7 @@ _PERMISSION = r"(?i:permissions?|consent|authori[sz]ation|approval)"
 _COPYRIGHT = r"(?:(?i:copyright(?:ed|s)?)\b|[©Ⓒⓒ])"
 _HELD = rf"[\s:,]*(?:[©ⓒ]|\([cC]\))?[\s,]*\(?(?:{_YEAR}\b)?(?:[\u2013-]{_YEAR})?\)?[\s.,:]*"
 
-# Claims of one figure, beginning with what it was taken from or whose permission it has.
+# Claims about one figure, starting with what it was taken from or who permitted it.
 _TAKINGS = (
     # "Reprinted (adapted) with permission", "Reproduced under licence from", "with the authors'"
     rf"(?i:\b{_SHOWN}\b[^;]{{0,150}}?\b(?:with|by|under)\s(?:[\w\u2019'-]+\s){{0,3}}?)"
@@ -113,7 +113,7 @@ _TAKINGS = (
     r"(?i:\b\u0441\s(?:любезного\s)?разрешения|\b(?:адаптирован|воспроизведен|перепечатан|заимствован"
     r"|взят)[оаы]?\s(?:из|по|\u0441))\b",
 )
-# Claims that may add to those: a holder of the copyright, a credit.
+# Claims that may follow those: a copyright holder, a credit.
 _HOLDERS = (
     # "Copyright 2012, American Chemical Society", "© 2014 Elsevier", "Copyright owned by Nature"
     rf"{_COPYRIGHT}{_HELD}(?:(?i:owned|held|protected|material)[\s,]+)?(?!{_AUTHORS})"
@@ -149,21 +149,21 @@ _HOLDERS = (
 )
 _TAKING = re.compile("|".join(f"(?:{claim})" for claim in _TAKINGS))
 _CLAIM = re.compile("|".join(f"(?:{claim})" for claim in (*_TAKINGS, *_HOLDERS)))
-# "(c)" is the letter of a panel where there is a "(b)"; it needs an organisation behind it.
+# "(c)" is a panel letter if there is a "(b)"; it must be followed by an organization.
 _SIGN_WITH_YEAR = re.compile(rf"\([cC]\)\s*{_YEAR}[\s,]+(?!{_AUTHORS}){_NAME}")
 _PANEL_B = re.compile(r"\([bB]\)|\b[bB]\)")
 _SIGN = re.compile(r"\([cC]\)")
-# What authorities and committees permit is the work, not the figure, unless it is said to be taken.
+# Authorities and committees permit the work, not the figure, unless the figure is said to be taken.
 _PERMITTED = re.compile(rf"\b{_PERMISSION}")
 _SAID_TAKEN = re.compile(rf"(?i:\b{_SURELY_TAKEN})")
 _OF_WORK = re.compile(
     r"(?i:committee|\bethic|review board|authorit|ministr|\bgovernment|\bparks?\b|\bland ?owner"
     r"|\bpatients?\b|\bparticipants?\b|\bcomit[ée]|\bautorid|beh\u00f6rde|\bgobierno)"
 )
-_HOLDER = 60  # characters behind the word in which the holder of a permission is named
-MAX_CAPTION = 20_000  # characters that are looked at
+_HOLDER = 60  # characters after the word within which the holder of a permission is named
+MAX_CAPTION = 20_000  # characters that are searched
 _SPOKEN = 80  # characters of a claim that are returned
-_LICENCE = 1000  # characters from a claim within which its licence is named
+_LICENCE = 1000  # characters after a claim within which its licence is named
 
 
 def third_party(caption: str) -> str | None:
@@ -180,8 +180,8 @@ def third_party(caption: str) -> str | None:
 
 
 def claims(caption: str) -> Iterator[tuple[str, str]]:
-    """The claims of a caption, each with its own words and the text in which its licence is named:
-    up to the next figure's claim, `_LICENCE` characters at most."""
+    """Yield the claims of a caption, each with its own words and the text that may name its
+    licence: up to the next claim, at most `_LICENCE` characters."""
     found = [match for match in _CLAIM.finditer(caption) if not is_of_work(caption, match)]
     if not _PANEL_B.search(caption):
         found += _SIGN_WITH_YEAR.finditer(caption)

@@ -1,4 +1,4 @@
-"""What was decided on every row, and the documents they are of, in a database on disk."""
+"""The decision on every row, and the documents of all rows, in a database on disk."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,10 +16,10 @@ from cephalo.dataset_scripts.common.splits import place, split_documents
 from cephalo.dataset_scripts.common.tables import CONFIGS, Tables, source
 from cephalo.dataset_scripts.publication.versions import Versions
 
-# Documents are numbered from 0 as they are met, the rows of a config from 1; `reason` is null for
-# rows that are published. `image` is the number that `NearCopies` gave, `content` a hash of what a
-# row says. Of near-copies, `copies` has the image that stands for the others, unless it is that
-# itself; `parts` has images of which one shows a part of the other.
+# Documents are numbered from 0 in order of appearance, the rows of a config from 1. `reason` is
+# null for published rows. `image` is the number from `NearCopies`, `content` a hash of the row's
+# text. `copies` maps near-copies to the image that represents them; `parts` has pairs of images of
+# which one shows a part of the other.
 SCHEMA = """
 CREATE TABLE documents (number INTEGER PRIMARY KEY, sha256 TEXT UNIQUE);
 CREATE TABLE shards (
@@ -45,7 +45,7 @@ CREATE TABLE shared_text (one INTEGER, other INTEGER);
 """
 
 
-# Images stand here for all of their groups.
+# Images represent their whole groups here.
 DROP_KEPT_OUT = (
     """
     CREATE TEMP TABLE out AS
@@ -75,26 +75,26 @@ DROP_KEPT_OUT = (
 
 
 def content_hash(*texts: str) -> int:
-    """64 bits of what a row says, as SQLite's whole numbers are."""
+    """Return a hash of texts as a signed 64-bit integer, as in SQLite."""
     digest = blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
 class Figure(NamedTuple):
-    """What is compared of a figure; `small` as printed."""
+    """The columns of a figure for comparison. `small` refers to its printed size."""
 
     document: int
-    image: str  # the sha256 of its pixels
+    image: str  # SHA-256 of its pixels
     caption: str
     page: int | None
     small: bool
 
 
 class Selection:
-    """What is published of `tables`; it and what is compared for it lie in `folder`.
+    """The published rows of `tables`. The database and the data of the comparisons are in `folder`.
 
-    `excluded` counts figures by the dataset that keeps them out; `corrected` has the captions that
-    people corrected, by document and image.
+    `excluded` counts figures by the dataset that excludes them. `corrected` has the manually
+    corrected captions, by document and image.
     """
 
     def __init__(self, folder: Path, tables: Tables, excluding: Iterable[str] = ()) -> None:
@@ -109,7 +109,7 @@ class Selection:
         self._last_shard: tuple[tuple[str, int, Path] | None, bool] = None, False
 
     def document(self, row: Mapping[str, Any]) -> int:
-        """The number of the document that a row is of."""
+        """Return the number of a row's document."""
         sha256 = row["document_sha256"]
         if sha256 != self._last[0]:
             query = "SELECT number FROM documents WHERE sha256 = ?"
@@ -123,14 +123,14 @@ class Selection:
         return self._last[1]
 
     def sha256(self, document: int) -> str:
-        """The sha256 of a document, by its number."""
+        """Return the SHA-256 of a document."""
         query = "SELECT sha256 FROM documents WHERE number = ?"
         return self.database.execute(query, (document,)).fetchone()[0]
 
     def in_earlier_shard(self, config: str, document: int, shard: Path) -> bool:
-        """Whether rows of the document stand in an earlier shard of the same folder.
+        """Return whether an earlier shard of the same folder has rows of the document.
 
-        Then it was read again there, under another name, or its rows go on from shard to shard.
+        The document then occurs there under another name, or its rows continue from shard to shard.
         """
         key = config, document, shard
         if key != self._last_shard[0]:
@@ -145,26 +145,26 @@ class Selection:
         return self._last_shard[1]
 
     def enter(self, config: str, document: int, reason: str | None, content: int) -> int:
-        """Append a conversation or passage with its reason, None so far; returns its number.
+        """Append a conversation or passage with its reason, if known, and return its number.
 
-        `content` is the hash of what it says (`content_hash`).
+        `content` is the hash of its text (`content_hash`).
         """
         statement = f"INSERT INTO {config} (document, reason, content) VALUES (?, ?, ?)"
         number = self.database.execute(statement, (document, reason, content)).lastrowid
-        assert number is not None  # of an INSERT
+        assert number is not None  # set by an INSERT
         return number
 
     def has_row(self, config: str, document: int, content: int) -> bool:
-        """Whether a conversation or passage of a document says the same."""
+        """Return whether another conversation or passage of a document has the same text."""
         query = f"SELECT 1 FROM {config} WHERE document = ? AND content = ?"
         return self.database.execute(query, (document, content)).fetchone() is not None
 
     def drop(self, config: str, number: int, reason: str) -> None:
-        """Give a row that was entered without one a reason."""
+        """Set the reason of a row."""
         self.database.execute(f"UPDATE {config} SET reason = ? WHERE number = ?", (reason, number))
 
     def enter_figure(self, figure: Figure, reason: str | None, image: int | None) -> None:
-        """Append a figure, with the number of its image where that is compared."""
+        """Append a figure, with the number of its image if it is compared."""
         self.database.execute(
             "INSERT INTO figures (document, reason, image, image_sha256, caption, page, small) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -172,7 +172,7 @@ class Selection:
         )
 
     def figure(self, number: int) -> Figure:
-        """A figure by its number."""
+        """Return a figure by its number."""
         columns = "document, image_sha256, caption, page, small"
         query = f"SELECT {columns} FROM figures WHERE number = ?"
         return Figure(*self.database.execute(query, (number,)).fetchone())
@@ -180,7 +180,7 @@ class Selection:
     def has_figure(
         self, document: int, image: str, caption: str | None = None, published: bool = False
     ) -> bool:
-        """Whether a document has a figure with this image, and caption, or one that is
+        """Return whether a document has a figure with this image, optionally with this caption or
         published."""
         query = "SELECT 1 FROM figures WHERE document = ? AND image_sha256 = ?"
         values: tuple[int | str, ...] = document, image
@@ -191,35 +191,37 @@ class Selection:
         return self.database.execute(query, values).fetchone() is not None
 
     def captions(self) -> Iterator[tuple[int, str]]:
-        """The document and the caption of every figure that is published."""
+        """Yield the document and the caption of every published figure."""
         query = "SELECT document, caption FROM figures WHERE reason IS NULL ORDER BY number"
         return self.database.execute(query)
 
     def keep_out(self, image: int, dataset: str) -> None:
-        """Record that an image, by its number, is one of a dataset that is kept out."""
+        """Record that an image belongs to an excluded dataset."""
         self.database.execute("INSERT INTO kept_out VALUES (?, ?)", (image, dataset))
 
     def enter_copies(self, groups: Groups) -> None:
-        """Enter the groups of all images."""
+        """Insert the groups of all images."""
         roots = enumerate(groups.roots())
         copies = ((image, int(root)) for image, root in roots if image != root)
         self.database.executemany("INSERT INTO copies VALUES (?, ?)", copies)
 
     def enter_parts(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Enter the pairs of images of which one shows a part of the other."""
+        """Insert the pairs of images of which one shows a part of the other."""
         self.database.executemany("INSERT INTO parts VALUES (?, ?)", pairs)
 
     def drop_kept_out(self) -> None:
-        """Drop the figures that show an image that is kept out, a part of one, or one as a part;
-        near-copies count as the same image. Count the dropped figures by dataset."""
+        """Drop the figures that show an excluded image, a part of one, or one as a part, and count
+        them by dataset.
+
+        Near-copies count as the same image.
+        """
         for statement in DROP_KEPT_OUT:
             self.database.execute(statement)
         counts = self.database.execute("SELECT dataset, count(*) FROM excluded GROUP BY dataset")
         self.excluded.update(dict(counts.fetchall()))
 
     def figures_of_groups(self) -> Iterator[list[int]]:
-        """The numbers of the figures of each group of images, in order; only where there are
-        several."""
+        """Yield the numbers of the figures of each group of several images, in order."""
         self.database.execute(
             "CREATE TABLE grouped AS SELECT figure, image FROM (SELECT figure, image, "
             "count(*) OVER (PARTITION BY image) AS figures FROM (SELECT figures.number AS figure, "
@@ -232,14 +234,14 @@ class Selection:
             yield [figure for _, figure in figures]
 
     def link(self, one: int, other: int) -> None:
-        """Tell that two documents must share a split."""
+        """Record that two documents must share a split."""
         if one != other:
             self.database.execute("INSERT INTO links VALUES (?, ?)", (one, other))
 
     def link_parts(self) -> None:
-        """Link the documents of the figures of which one shows a part of the other.
+        """Link the documents of figures of which one shows a part of the other.
 
-        Figures that are left out link none, but for duplicates, which stand for those kept.
+        Excluded figures link none, except duplicates, which represent the published ones.
         """
         self.database.execute(
             "CREATE TABLE owners AS SELECT image, document, min(number) FROM figures "
@@ -255,12 +257,12 @@ class Selection:
         )
 
     def share(self, one: int, other: int) -> None:
-        """Tell that a text of the second document is a near-copy of one of the first."""
+        """Record that a text of the second document is a near-copy of one of the first."""
         self.database.execute("INSERT INTO shared_text VALUES (?, ?)", (one, other))
 
     def link_by_shared_text(self, texts: str, share: float) -> None:
-        """Link documents that share so much of the texts of the one that has fewer in the table
-        `texts`."""
+        """Link documents that share at least `share` of the texts of the one with fewer texts in
+        the table `texts`."""
         self.database.execute("CREATE TABLE sizes (document INTEGER PRIMARY KEY, texts INTEGER)")
         self.database.execute(
             f"INSERT INTO sizes SELECT document, count(*) FROM {texts} GROUP BY document"
@@ -275,21 +277,21 @@ class Selection:
         )
 
     def configs(self) -> list[str]:
-        """The configs of which there may be rows to publish."""
+        """Return the configs that may have rows to publish."""
         return [config for config in CONFIGS if self.tables[source(config, self.tables)]]
 
     def decisions(self, config: str) -> Iterator[tuple[int, bool]]:
-        """Of every row of a config, in order, its document and whether it is published."""
+        """Yield the document of every row of a config, in order, and whether it is published."""
         rows = self.database.execute(f"SELECT document, reason FROM {config} ORDER BY number")
         for document, reason in rows:
             yield document, reason is None
 
     def count_rows(self, config: str) -> int:
-        """How many rows a config has."""
+        """Return the number of rows of a config."""
         return self.database.execute(f"SELECT count(*) FROM {config}").fetchone()[0]
 
     def dropped(self) -> Counter[tuple[str, str]]:
-        """How many rows are left out, by config and reason."""
+        """Count the excluded rows by config and reason."""
         counts: Counter[tuple[str, str]] = Counter()
         for config in self.configs():
             query = (
@@ -300,7 +302,7 @@ class Selection:
         return counts
 
     def published(self) -> np.ndarray:
-        """Which documents have a row that is published, (documents,) bool."""
+        """Return which documents have a published row, (documents,) bool."""
         published = np.zeros(self._documents, bool)
         for config in self.configs():
             query = f"SELECT document FROM {config} WHERE reason IS NULL"
@@ -309,22 +311,22 @@ class Selection:
         return published
 
     def splits(self) -> np.ndarray:
-        """The split of every document, as `split_documents` gives it."""
+        """Return the split of every document, as from `split_documents`."""
         shas = self.database.execute("SELECT sha256 FROM documents ORDER BY number")
         places = np.fromiter((place(sha) for (sha,) in shas), np.float64, self._documents)
         return split_documents(places, self.published(), self.links())
 
     def links(self) -> Iterator[tuple[int, int]]:
-        """The pairs of documents that must share a split."""
+        """Yield the pairs of documents that must share a split."""
         return self.database.execute("SELECT one, other FROM links")
 
     def count_links(self) -> int:
-        """How many pairs of documents must share a split."""
+        """Return the number of pairs of documents that must share a split."""
         [count] = self.database.execute("SELECT count(*) FROM links").fetchone()
         return count
 
     def figures_a_document(self) -> Counter[int]:
-        """How many documents have so many figures that are published."""
+        """Count the documents by their number of published figures."""
         query = (
             "SELECT figures, count(*) FROM (SELECT count(*) AS figures FROM figures "
             "WHERE reason IS NULL GROUP BY document) GROUP BY figures"
@@ -332,5 +334,5 @@ class Selection:
         return Counter(dict(self.database.execute(query).fetchall()))
 
     def close(self) -> None:
-        """Close the database; its files may be removed then."""
+        """Close the database, whose files can then be deleted."""
         self.database.close()

@@ -1,7 +1,7 @@
-"""Versions of one paper, such as a preprint and its journal article, with rewritten text.
+"""Find versions of one paper, such as a preprint and its journal article, with rewritten text.
 
-Their titles and authors agree, and many captions or passages say the same in other words, in
-another order, or with numbers in another form. MinHash finds titles that may agree.
+Their titles and authors agree, and many captions or passages have the same content in other words,
+in another order, or with numbers in another form. MinHash finds titles that may agree.
 """
 
 import re
@@ -13,16 +13,17 @@ from operator import itemgetter
 
 from cephalo.dataset_scripts.common.near_text import bands_of, words
 
-# Jaccard index of the sets of terms of two titles, and of two texts that say the same. Of captions
-# that `benchmarks.copies.versions` rewrites 90 % reach 0.67; of 5,253 pairs of different papers two
-# have captions above 0.38, and their titles agree by 0.25 at most.
+# Jaccard index of the sets of terms of two titles, and of two equivalent texts. 90 % of the
+# captions that `benchmarks.copies.versions` rewrites reach 0.67; of 5,253 pairs of different papers
+# two have captions above 0.38, and their titles agree by 0.25 at most.
 MIN_TITLE, MIN_TEXT = 0.7, 0.4
 MIN_TERMS = 4  # of a title or a text; shorter ones recur by chance
-MIN_AUTHORS = 0.3  # of the names of the document that has fewer; where both tell them
-MIN_SHARED, MIN_TEXTS = 0.3, 2  # of the texts of the document that has fewer, and so many
+MIN_AUTHORS = 0.3  # of the names of the document with fewer, if both have any
+# Least share of the texts of the document with fewer, and their least number.
+MIN_SHARED, MIN_TEXTS = 0.3, 2
 MAX_TEXTS = 200  # of a document that are compared
-NEXT = 20  # documents behind each with a band of its title, with which it is compared
-STEM = 5  # letters of a word that count: "increases" is "increasing"
+NEXT = 20  # following documents with a band of its title that a document is compared with
+STEM = 5  # significant letters of a word: "increases" equals "increasing"
 COMMON = frozenset(
     words(
         "the and for with from that this are was were been has have had not but its their which "
@@ -70,7 +71,7 @@ def likeness(first: set[str], second: set[str]) -> float:
 
 
 def say_the_same(texts: list[str], others: list[str]) -> bool:
-    """Return whether enough texts of two documents say the same, counting each text once."""
+    """Return whether enough texts of two documents are equivalent, counting each text once."""
     fewer, more = sorted(([terms(text) for text in some] for some in (texts, others)), key=len)
     fewer = [some for some in fewer if len(some) >= MIN_TERMS]
     left = [some for some in more if len(some) >= MIN_TERMS]

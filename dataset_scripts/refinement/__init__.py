@@ -1,1 +1,1 @@
-"""Refinement: from figures to conversations, written by a teacher and verified by checks."""
+"""Refinement: turn figures into conversations, written by a teacher and verified by checks."""

@@ -1,4 +1,5 @@
-"""A refinement run: its settings, its models, and their use."""
+"""Set up and run a refinement: build the teacher and the judges from the settings, and open
+them."""
 
 import asyncio
 import logging
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Opened: TypeAlias = "Endpoint | LocalModel"
-"""A model that is open for the time of a run."""
+"""A model that stays open during a run."""
 
-VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
-JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
+VERSION = "2"  # of the checks and of the rows; another version verifies all documents again
+JUDGE_TEMPERATURE = 0.0  # judges should give the same verdict each time
 INTERRUPTED = "Ctrl-C"
-LINE_EVERY = 100  # questions, where there is no terminal for a bar
-JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes again nearly the same
+LINE_EVERY = 100  # questions, if no terminal can show a bar
+JUDGE_RETRIES = 1  # after a malformed reply; greedy decoding hardly changes the next one
 
 
 @dataclass
@@ -54,10 +55,17 @@ class Asked:
 def refine_shards(
     shards: list[Path], out: Path, asking: Asking, keys: Keys, replies: Path
 ) -> Asked:
-    """Refine shards of figures into OUT/conversations and OUT/rejected; `replies` is the file that
-    caches every answer.
+    """Refine shards of figures into OUT/conversations and OUT/rejected.
 
-    Raises CephaloError if a model cannot be used at all.
+    Args:
+        shards: Parquet files of figures.
+        out: Output folder.
+        asking: The settings.
+        keys: Keys of the endpoints.
+        replies: SQLite file that caches every reply.
+
+    Raises:
+        CephaloError: If a model cannot be used at all.
     """
     keep_small()
     spending = Spending(asking.price_in, asking.price_out)
@@ -82,7 +90,8 @@ def make_teacher(
     replies: Path,
     checks: dict[str, Check],
 ) -> ModelTeacher:
-    """Build a teacher that queries models, and append them to `models`, those of judges last."""
+    """Build a teacher that queries models, and append the models to `models`, those of judges
+    last."""
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
@@ -98,7 +107,7 @@ def make_teacher(
         models.append(connect(asking.base_url, asking.model, keys.api, usage, limits))
     else:
         models.append(load(asking.teacher, usage, asking.batch_size, asking.max_image_edge))
-    # The teacher's key goes to the teacher's server only.
+    # The teacher's key is sent to the teacher's server only.
     own = asking.judge_base_url
     url, key = (own, keys.judge) if own else (asking.base_url, keys.api)
 
@@ -130,9 +139,9 @@ def connect(
 ) -> Endpoint:
     """Connect to an endpoint. Raises CephaloError if its model name or key is missing."""
     if not name:
-        raise CephaloError("no --model; give the name that the endpoint has for the teacher")
+        raise CephaloError("no --model; give the model name to request from the endpoint")
     if not key and not url:
-        raise CephaloError("OpenAI wants a key; set OPENAI_API_KEY, or give another --base-url")
+        raise CephaloError("OpenAI requires a key; set OPENAI_API_KEY, or give another --base-url")
     return Endpoint(url, name, key or "-", usage, limits)
 
 
@@ -152,7 +161,7 @@ def loaded(name: str) -> "Cephalo":
 
 
 def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
-    """Build the run of a teacher into a folder."""
+    """Build the run of a teacher that writes to a folder."""
     settings = {
         "version": VERSION,
         "teacher": teacher.name,
@@ -177,8 +186,8 @@ def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
 async def refine_all(
     run: Run, models: list[Opened], shards: list[Path], asking: Asking, spending: Spending
 ) -> None:
-    """Refine all shards with progress: a bar on a terminal, lines in a log file. `models` are open
-    meanwhile."""
+    """Refine all shards while `models` are open. Progress is a bar on a terminal, otherwise lines
+    of the log."""
     from tqdm import tqdm
 
     teacher, done = run.teacher, 0

@@ -1,8 +1,8 @@
-"""Whether an answer is about its own figure, rather than about another one of the paper.
+"""Detect answers about another figure of the same paper.
 
-The words of question and answer are weighed by how few figures of the paper have them (inverse
-document frequency), and looked for in what is said of each figure. A logistic regression with the
-weights of `weights.json` decides, which `python -m benchmarks.refine_fit` makes.
+The words of question and answer are weighted by inverse document frequency over the figures of the
+paper, and looked up in the caption and mentions of each figure. A logistic regression with the
+weights of `weights.json` decides; `python -m benchmarks.refine_fit` fits them.
 """
 
 import json
@@ -17,17 +17,18 @@ from cephalo.dataset_scripts.refinement.words import subject
 
 Passages = tuple[str, ...]
 
-LEAST_ODDS = 1.0  # log-odds of belonging to another figure from which an answer is rejected
-FEWEST_SAID = 3  # stems of an answer; with fewer its question would decide
-RETOLD_WORDS = 8  # stems of an answer from which it can retell a caption
-RETOLD, RETOLD_TIMES = 0.5, 3  # share of them in another caption, and times as many as in its own
-ASKED = 0.5  # weight of a word of the question, which may take up what the answer denies
+LEAST_ODDS = 1.0  # log-odds of belonging to another figure above which an answer is rejected
+FEWEST_SAID = 3  # stems of an answer; with fewer, the question would decide
+RETOLD_WORDS = 8  # minimum stems of an answer that can repeat a caption
+RETOLD, RETOLD_TIMES = 0.5, 3  # least share of them in another caption, and least ratio to its own
+ASKED = 0.5  # weight of a word of the question, since the answer may deny it
 
 
 def other_figure(
     question: str, answer: str, own: Passages, others: tuple[Passages, ...]
 ) -> str | None:
-    """That the words of an answer are those of another figure, in a line."""
+    """Return the words of an answer that belong to another figure, formatted as one line, or
+    None."""
     if not others:
         return None
     if words := of_other_caption(answer, own, others):
@@ -44,9 +45,9 @@ def other_figure(
 
 
 def of_other_caption(answer: str, own: Passages, others: tuple[Passages, ...]) -> str | None:
-    """A few of the words of an answer that retells the caption of another figure.
+    """Return a few words of an answer that repeats the caption of another figure, or None.
 
-    The text often speaks of several figures at once; captions speak of one.
+    Only captions are compared, since a paragraph of the text often describes several figures.
     """
     said = subject(without_quantities(answer))
     if len(said) < RETOLD_WORDS:
@@ -62,18 +63,25 @@ def of_other_caption(answer: str, own: Passages, others: tuple[Passages, ...]) -
 def nearest(
     said: frozenset[str], asked: frozenset[str], figures: list[dict[str, float]]
 ) -> dict[str, float]:
-    """The figure, as its weighted stems, that an answer is most about."""
+    """Return the weighted stems of the figure with the largest overlap with an answer."""
     return max(figures, key=lambda one: weight(said, asked, one))
 
 
 def features(
     said: frozenset[str], asked: frozenset[str], own: dict[str, float], other: dict[str, float]
 ) -> dict[str, float]:
-    """Evidence that the stems of an answer and its question are another figure's.
+    """Compute the features that indicate that an answer belongs to another figure.
 
-    `margin` is by how much the other figure's words weigh more, for the square root of the number
-    of words; `ratio` the logarithm of how many times more; `asked` how many words of the question
-    only the other figure has.
+    Args:
+        said: Stems of the answer.
+        asked: Stems of the question.
+        own: Weighted stems of the figure that the answer is about.
+        other: Weighted stems of the other figure.
+
+    Returns:
+        `margin`, the difference of the overlaps with both figures divided by the square root of the
+        number of stems of the answer; `ratio`, the logarithm of their ratio; `asked`, the number of
+        stems of the question that only the other figure has.
     """
     mine, theirs = weight(said, asked, own), weight(said, asked, other)
     return {
@@ -84,7 +92,7 @@ def features(
 
 
 def weight(said: frozenset[str], asked: frozenset[str], figure: dict[str, float]) -> float:
-    """How much of an answer, and of its question, is about a figure."""
+    """Return the weighted overlap of an answer and its question with a figure."""
     return sum(figure.get(one, 0.0) for one in said) + ASKED * sum(
         figure.get(one, 0.0) for one in asked - said
     )
@@ -92,14 +100,14 @@ def weight(said: frozenset[str], asked: frozenset[str], figure: dict[str, float]
 
 @cache
 def load_model() -> LinearModel:
-    """The weights of the features."""
+    """Load the logistic regression."""
     text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
     return LinearModel(json.loads(text)["other_figure"])
 
 
-@lru_cache(maxsize=64)  # one figure is asked about many times
+@lru_cache(maxsize=64)  # each figure has many questions
 def figure_words(own: Passages, others: tuple[Passages, ...]) -> list[dict[str, float]]:
-    """The stems of each figure, the own one first, with their weights."""
+    """Return the weighted stems of each figure, first those of the figure itself."""
     found = [subject(" ".join(passages)) for passages in (own, *others)]
     among = Counter(word for words in found for word in words)
     return [{word: math.log((1 + len(found)) / among[word]) for word in words} for words in found]

@@ -1,7 +1,7 @@
-"""Whether the cause that an answer gives can be that of the source.
+"""Detect causes in an answer that the source does not contain.
 
-An answer to "why" brings in no agent of its own: an organism, a beam, a metal of which neither the
-source nor the question speaks.
+An answer to "why" must not name an agent (an organism, a radiation, a metal) that neither the
+source nor the question mentions.
 """
 
 import re
@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.refinement.words import (
     subject,
 )
 
-# Agents that do something to a material, and what only they do. Such a cause stands in the source.
+# Agents that act on a material, and words specific to their action. The source must contain them.
 _AGENTS = content(
     """
     bacteria bacterium microbe microorganism virus fungus fungi mould algae insect worm enzyme
@@ -47,9 +47,11 @@ def strange_cause(
     passages: tuple[str, ...],
     others: tuple[tuple[str, ...], ...] = (),
 ) -> str | None:
-    """That an answer gives a cause of which the source does not speak, in a line.
+    """Return the causes in an answer that the source does not mention, formatted as one line, or
+    None.
 
-    An agent of which the paper speaks at one of its `others`, the other figures, is not foreign.
+    `others` are the passages about the other figures of the paper; agents mentioned there are
+    accepted.
     """
     if not _WHY.search(question):
         return None
@@ -62,5 +64,5 @@ def strange_cause(
 
 @lru_cache(maxsize=64)
 def words_of_all(figures: tuple[tuple[str, ...], ...]) -> frozenset[str]:
-    """The stems of what is said of some figures."""
+    """Return the stems of all passages about some figures."""
     return subject(" ".join(passage for passages in figures for passage in passages))

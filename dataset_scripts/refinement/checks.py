@@ -1,7 +1,7 @@
-"""Checks of what a teacher wrote. Each looks at one conversation and says what is wrong, or None.
+"""Checks of the text of a conversation.
 
-They see the source of the conversation (what the paper says) and the task; they look at text only
-and know nothing of the teacher.
+Each check takes a conversation and its context (the source, the task, the prompt), and returns what
+is wrong, formatted as one line, or None. Checks do not depend on the teacher or on the images.
 """
 
 import re
@@ -33,22 +33,22 @@ from cephalo.dataset_scripts.refinement.topic import foreign
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
-MAX_CHARACTERS = 8000  # of a question or an answer; 600 words have some 4,000
-_BLANK = re.compile(r"\s{50}")  # in a row; indented code and tables have fewer
-REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
-RUN = 5  # words in a row that are taken from the source
-FEWEST_PLAIN = 9  # words of letters; a shorter answer may well be in the paper's words
-COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
-LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
-SHINGLE = 8  # words; that many in a row from our own prompt are no accident
-FEW_WORDS = 5  # so few words are enough for an answer that is a quantity
-COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
+MAX_CHARACTERS = 8000  # of a question or an answer; 600 words have about 4,000
+_BLANK = re.compile(r"\s{50}")  # consecutive; indented code and tables have fewer
+REPEATED = 90.0  # percent similarity (rapidfuzz's ratio) from which an answer is a copy
+RUN = 5  # consecutive words copied from the source
+FEWEST_PLAIN = 9  # alphabetic words; a shorter answer may use the words of the paper
+COPIED_SHARE = 0.5  # share of an answer in such runs from which it is a copy
+LONG_COPY = 20  # words; a shorter copy is a term rather than a passage
+SHINGLE = 8  # words; so many consecutive words of our prompt do not recur by chance
+FEW_WORDS = 5  # minimum words of a task from which a bare quantity is an answer
+COMPRESSED = 0.25  # zlib halves prose of 100 words and more; repetition compresses far better
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a conversation is checked against: its source, its task's bound, our prompt, and the
-    language (ISO 639-1) that is wanted."""
+    """What a conversation is checked against: its source, the minimum number of words of its task,
+    the prompt, and the required language (ISO 639-1)."""
 
     source: Source
     min_words: int
@@ -60,7 +60,7 @@ Check = Callable[[Talk, Context], str | None]
 
 
 def length(talk: Talk, context: Context) -> str | None:
-    """A question or an answer of too few or too many words."""
+    """Reject a question or an answer with too few or too many words."""
     for turn in talk.turns:
         asked, said = len(turn.question.split()), len(turn.answer.split())
         if not 2 <= asked <= MAX_QUESTION_WORDS:
@@ -72,13 +72,13 @@ def length(talk: Talk, context: Context) -> str | None:
 
 
 def refusal(talk: Talk, context: Context) -> str | None:
-    """The teacher declines, asks for more, or speaks of itself as a model."""
+    """Reject a refusal, a request for more information, or an answer about being a language
+    model."""
     return found_in(form.REFUSAL, texts(talk))
 
 
 def meta_talk(talk: Talk, context: Context) -> str | None:
-    """Talk about the caption, the text or its authors: whoever reads the answer sees none of
-    them."""
+    """Reject references to the caption, the text or the authors, which the reader cannot see."""
     return found_in(form.META, texts(talk))
 
 
@@ -95,17 +95,17 @@ REFERENCE = re.compile(
 
 
 def dangling_reference(talk: Talk, context: Context) -> str | None:
-    """A pointer to what the reader does not see: "Figure 3", "as shown above", "[12]"."""
+    """Reject references to what the reader cannot see: "Figure 3", "as shown above", "[12]"."""
     return found_in(REFERENCE, texts(talk))
 
 
 def number(talk: Talk, context: Context) -> str | None:
-    """A quantity that the source does not state, and that does not follow from it."""
+    """Reject a quantity that the source does not state and that does not follow from it."""
     return account(talk.turns, context.source).missing
 
 
 def formula(talk: Talk, context: Context) -> str | None:
-    """A chemical formula or a sample's name that stands nowhere in the source or the figure."""
+    """Reject a chemical formula or sample name that neither the source nor the figure contains."""
     missing = first(missing_formula(text, context.source.text) for text in texts(talk))
     if missing is None:
         return None
@@ -115,7 +115,7 @@ def formula(talk: Talk, context: Context) -> str | None:
 
 
 def repeats_source(talk: Talk, context: Context) -> str | None:
-    """An answer that merely repeats a caption, or another passage of the paper."""
+    """Reject an answer that only repeats the caption or another passage of the paper."""
     copied = runs(context.source.passages)
     for turn in talk.turns:
         answer = folded(turn.answer)
@@ -131,11 +131,11 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def repeats_part(answer: str, passage: str) -> bool:
-    """Whether an answer is a copy of a part of a longer passage.
+    """Return whether an answer is a copy of a part of a longer passage.
 
-    A part that is alike to a share r, twice its letters in common with the answer over the letters
-    of both, has at least r / (2 - r) of the answer's in common with it; and so has the passage,
-    which is far quicker to tell than the likeness of each part.
+    The bound skips most comparisons of parts: an answer with similarity r to some part (twice the
+    common letters over the letters of both) shares at least r / (2 - r) of its letters with that
+    part, and therefore with the passage, which is much faster to compute.
     """
     if len(answer) >= len(passage):
         return False
@@ -147,17 +147,19 @@ def repeats_part(answer: str, passage: str) -> bool:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """An answer that has next to no words in common with what the paper says."""
+    """Reject an answer that shares almost no words with the paper."""
     return first(foreign(turn.question, turn.answer, context.source) for turn in talk.turns)
 
 
 def is_quantity(answer: str) -> bool:
-    """Whether an answer is a quantity and next to nothing else: "0.5 g/L", "About 373 K"."""
+    """Return whether an answer consists of little more than a quantity: "0.5 g/L", "About 373
+    K"."""
     return bool(parse(answer)) and not content(without_quantities(answer))
 
 
 def owner(talk: Talk, context: Context) -> str | None:
-    """A quantity of the source that the answer gives to another sample, panel or condition."""
+    """Reject a quantity of the source that the answer assigns to another sample, panel or
+    condition."""
     passages = context.source.passages
     return first(
         wrong(turn.question, turn.answer, passages)
@@ -167,13 +169,13 @@ def owner(talk: Talk, context: Context) -> str | None:
 
 
 def direction(talk: Talk, context: Context) -> str | None:
-    """A rise for a fall, a higher for a lower, or a denial of what the source says."""
+    """Reject the opposite trend or comparison, or a negation of a statement of the source."""
     passages = context.source.passages
     return first(against_source(turn.question, turn.answer, passages) for turn in talk.turns)
 
 
 def cause(talk: Talk, context: Context) -> str | None:
-    """A cause of which the source does not speak: bacteria, a laser, rust."""
+    """Reject a cause that the source does not mention: bacteria, a laser, rust."""
     source = context.source
     return first(
         strange_cause(turn.question, turn.answer, source.passages, source.others)
@@ -182,12 +184,12 @@ def cause(talk: Talk, context: Context) -> str | None:
 
 
 def knowledge(talk: Talk, context: Context) -> str | None:
-    """The contrary of what is known in general, unless the source says so too."""
+    """Reject an answer that contradicts general knowledge, unless the source states the same."""
     return first(against_laws(turn.question, turn.answer) for turn in talk.turns)
 
 
 def panel(talk: Talk, context: Context) -> str | None:
-    """What is said of a panel is said of another one in the source."""
+    """Reject a statement about one panel that the source makes about another one."""
     source = context.source
     return first(
         wrong_panel(turn.question, turn.answer, source.lettered, source.passages)
@@ -196,7 +198,7 @@ def panel(talk: Talk, context: Context) -> str | None:
 
 
 def other_figure(talk: Talk, context: Context) -> str | None:
-    """An answer in the words of another figure of the paper."""
+    """Reject an answer that describes another figure of the paper."""
     source = context.source
     asked = " ".join(turn.question for turn in talk.turns)
     said = " ".join(turn.answer for turn in talk.turns)
@@ -204,11 +206,11 @@ def other_figure(talk: Talk, context: Context) -> str | None:
 
 
 def obeys_source(talk: Talk, context: Context) -> str | None:
-    """An answer that does what the paper tells a model to do, or that tells a model itself."""
+    """Reject an answer that follows instructions in the paper, or gives instructions to a model."""
     said = [turn.answer for turn in talk.turns]
     if detail := found_in(INSTRUCTION, texts(talk)) or found_in(form.OBEYS, said):
         return detail
-    # Words that stand in sentences to a model, and nowhere else in the paper.
+    # Words that occur in instructions to a model and nowhere else in the paper.
     told = content(context.source.instructions) - content(context.source.text)
     for turn in talk.turns:
         words = content(turn.answer)
@@ -219,7 +221,7 @@ def obeys_source(talk: Talk, context: Context) -> str | None:
 
 
 def leaks_prompt(talk: Talk, context: Context) -> str | None:
-    """Words in a row from the prompt, or the marks of the quotation."""
+    """Reject consecutive words of the prompt, or the delimiters of the quotation."""
     mine = shingles(context.prompt)
     for text in texts(talk):
         if "<<<" in text or shingles(text) & mine:
@@ -235,12 +237,12 @@ MARKUP = re.compile(
 
 
 def markup(talk: Talk, context: Context) -> str | None:
-    """Links, addresses, HTML, control tokens and characters, which no answer here needs."""
+    """Reject links, addresses, HTML, control tokens and control characters."""
     return found_in(MARKUP, texts(talk))
 
 
 def loops(talk: Talk, context: Context) -> str | None:
-    """An answer that says the same again and again, as small models do."""
+    """Reject an answer that repeats itself, as small models do."""
     for turn in talk.turns:
         data = turn.answer.encode()
         if len(data) > 300 and deflated(data) < COMPRESSED * len(data):
@@ -248,57 +250,60 @@ def loops(talk: Talk, context: Context) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)  # teachers give the same answers again, and answers are checked again
+@lru_cache(maxsize=256)  # teachers repeat answers, and answers are checked again
 def deflated(data: bytes) -> int:
-    """The bytes that zlib makes of a text of MAX_CHARACTERS or less, within 60 kB of memory rather
-    than the 260 kB that it would take and clear."""
+    """Return the size of a text of at most MAX_CHARACTERS after compression, in bytes.
+
+    The small window needs 60 kB of memory instead of 260 kB, which would be cleared on each call.
+    """
     packer = zlib.compressobj(wbits=13, memLevel=5)
     return len(packer.compress(data)) + len(packer.flush())
 
 
 def unfinished(talk: Talk, context: Context) -> str | None:
-    """An answer that breaks off, or announces what does not come."""
+    """Reject an answer that ends within a sentence or announces something that does not follow."""
     return first(form.cut_off(turn.answer) for turn in talk.turns)
 
 
 def markdown(talk: Talk, context: Context) -> str | None:
-    """Headings, lists, tables, emphasis or LaTeX in what is to be prose."""
+    """Reject headings, lists, tables, emphasis or LaTeX; answers are plain prose."""
     return first(form.markdown(text) for text in texts(talk))
 
 
 def json_text(talk: Talk, context: Context) -> str | None:
-    """Pieces of JSON within an answer."""
+    """Reject fragments of JSON in an answer."""
     return found_in(form.JSON, texts(talk))
 
 
 def hedges(talk: Talk, context: Context) -> str | None:
-    """An answer that commits itself to nothing."""
+    """Reject an answer without any definite statement."""
     return first(form.only_hedges(turn.answer) for turn in talk.turns)
 
 
 def boilerplate(talk: Talk, context: Context) -> str | None:
-    """Praise and phrases that would fit any image."""
+    """Reject praise and phrases that would fit any image."""
     return first(form.praise(turn.answer) for turn in talk.turns)
 
 
 def overclaim(talk: Talk, context: Context) -> str | None:
-    """More certainty or generality than a figure can give, unless the source claims it too."""
+    """Reject more certainty or generality than a figure can support, unless the source claims it
+    too."""
     claim = first(form.overclaim(turn.answer) for turn in talk.turns)
     return None if claim and claim.lower() in context.source.text.lower() else claim
 
 
 def leading(talk: Talk, context: Context) -> str | None:
-    """A question that holds its answer."""
+    """Reject a question that contains its answer."""
     return first(form.in_question(turn.question, turn.answer) for turn in talk.turns)
 
 
 def language(talk: Talk, context: Context) -> str | None:
-    """A question or an answer in another language than is wanted."""
+    """Reject a question or an answer in another language than required."""
     return first(wrong_language(text, context.language) for text in texts(talk))
 
 
 def unsafe(talk: Talk, context: Context) -> str | None:
-    """An instruction that endangers who follows it."""
+    """Reject an instruction that would endanger someone who follows it."""
     return first(unsafe_instruction(turn.answer) for turn in talk.turns)
 
 
@@ -337,7 +342,8 @@ CHECKS: dict[str, Check] = {
 
 
 def outsized(talk: Talk) -> str | None:
-    """A text so long, or with so much white space in a row, that checks would take seconds."""
+    """Return why a conversation would take the checks seconds, or None: a text too long, or with a
+    long run of white space."""
     for text in texts(talk):
         if len(text) > MAX_CHARACTERS:
             return f"a text of {len(text):,} characters"
@@ -347,9 +353,9 @@ def outsized(talk: Talk) -> str | None:
 
 
 def failed_checks(talk: Talk, context: Context, skip: Iterable[str] = ()) -> dict[str, str]:
-    """The names of the checks that a conversation fails, each with its detail.
+    """Return the names of the failed checks of a conversation, each with its detail.
 
-    An outsized conversation fails `length`, and no other check looks at it.
+    An outsized conversation fails `length`, and no other check is run.
     """
     if detail := outsized(talk):
         return {"length": detail}
@@ -358,12 +364,12 @@ def failed_checks(talk: Talk, context: Context, skip: Iterable[str] = ()) -> dic
 
 
 def texts(talk: Talk) -> list[str]:
-    """Questions and answers in order."""
+    """Return questions and answers in order."""
     return [text for turn in talk.turns for text in turn]
 
 
 def shared_run_share(answer: str, copied: frozenset[str]) -> float:
-    """The share of an answer's words that stand in one of the copied runs of RUN words."""
+    """Return the share (0 to 1) of an answer's words that are part of a copied run of RUN words."""
     words = answer.split()
     covered: set[int] = set()
     for start in range(len(words) - RUN + 1):
@@ -373,9 +379,9 @@ def shared_run_share(answer: str, copied: frozenset[str]) -> float:
     return taken / max(LONG_COPY, len(words))
 
 
-@lru_cache(maxsize=64)  # one source is asked about many times
+@lru_cache(maxsize=64)  # each source is checked many times
 def runs(passages: tuple[str, ...]) -> frozenset[str]:
-    """Every RUN words in a row of the passages."""
+    """Return all runs of RUN consecutive words of the passages."""
     found = set()
     for passage in passages:
         words = folded(passage).split()
@@ -383,9 +389,9 @@ def runs(passages: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache(maxsize=64)  # a prompt comes again and again
+@lru_cache(maxsize=64)  # the same prompts recur
 def shingles(text: str) -> frozenset[str]:
-    """Every SHINGLE words in a row."""
+    """Return all runs of SHINGLE consecutive words."""
     words = folded(text).split()
     starts = range(len(words) - SHINGLE + 1)
     return frozenset(" ".join(words[start : start + SHINGLE]) for start in starts)

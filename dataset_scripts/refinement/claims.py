@@ -1,4 +1,4 @@
-"""What an answer states: its quantities in order, each with the text that it stands in."""
+"""Extract the quantities that an answer states, in order, each with its sentence."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from functools import cached_property
 from cephalo.dataset_scripts.refinement.quantities import Quantity, parse
 from cephalo.dataset_scripts.refinement.units import unit
 
-SMALL = 12  # counts up to it may be of what is seen or listed
-SHORT = 10  # words; what a shorter answer derives is told by its question
+SMALL = 12  # larger counts need the source; smaller ones can be seen or listed
+SHORT = 10  # words; a shorter answer needs its question as context
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n+")
 _HOW_MANY = re.compile(r"\b[Hh]ow many ((?:[a-z-]+ ?){1,6})")
 LETTERS = re.compile(r"[a-z]{4,}")
@@ -19,10 +19,8 @@ _PER_TIME = {"second": "s-1", "minute": "min-1", "hour": "h-1", "day": "d-1"}
 
 @dataclass(frozen=True)
 class Claim:
-    """A quantity that a `text` states, which is a question or an answer of `turn`.
-
-    `number` is that of the turn.
-    """
+    """A quantity stated in `text`, the question or the answer of `turn`. `number` is the index of
+    the turn."""
 
     quantity: Quantity
     text: str
@@ -31,16 +29,18 @@ class Claim:
 
     @cached_property
     def sentence(self) -> str:
+        """The sentence that contains the quantity."""
         return sentence_at(self.text, self.quantity.start)
 
     @property
     def context(self) -> str:
-        """What says what the quantity is: its sentence, of a short one the question too."""
+        """The text that describes the quantity: its sentence, or the whole turn if that is
+        short."""
         return self.turn if len(self.sentence.split()) < SHORT else self.sentence
 
     @cached_property
     def things(self) -> tuple[str, ...]:
-        """The words that may name what the number counts: after it, or after "how many"."""
+        """Words that may name what the number counts: those after it and those after "how many"."""
         one = self.quantity
         following = self.text[one.end : one.end + 40].lower() if one.noun else ""
         asked = _HOW_MANY.search(self.turn)
@@ -54,9 +54,9 @@ class Claim:
 
 
 def claims_of(turns: tuple[tuple[str, str], ...]) -> Iterator[Claim]:
-    """The quantities of (question, answer) turns, in order.
+    """Yield the quantities of (question, answer) turns, in order.
 
-    A question has to be supported too, since it tells what it asks.
+    Questions are included because what they presuppose must be supported too.
     """
     for number, (question, answer) in enumerate(turns):
         turn = f"{question} {answer}"
@@ -66,7 +66,7 @@ def claims_of(turns: tuple[tuple[str, str], ...]) -> Iterator[Claim]:
 
 
 def read_on(one: Quantity, text: str, turn: str) -> Quantity:
-    """A quantity with what the words after it say: percentage points, turnovers per minute."""
+    """Complete a quantity from the words after it: percentage points, turnovers per minute."""
     if one.noun.startswith("point") and "%" in turn:
         points = f"{one.text} points"
         return replace(one, text=points, unit=unit("%"), noun="", change=True)
@@ -76,12 +76,12 @@ def read_on(one: Quantity, text: str, turn: str) -> Quantity:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text."""
+    """Split a text into sentences."""
     return _SENTENCE.split(text)
 
 
 def sentence_at(text: str, place: int) -> str:
-    """The sentence of a text that holds the character at `place`."""
+    """Return the sentence that contains the character at `place`."""
     start = 0
     for match in _SENTENCE.finditer(text):
         if match.start() > place:

@@ -1,7 +1,8 @@
-"""Under which condition a quantity is stated: "25 s at 370 °C" is not 25 s at 440 °C.
+"""Detect quantities that an answer gives under another condition than the source does.
 
-Where the source gives a quantity with one temperature, rate or concentration only, and knows the
-one that the answer gives it with as another, the answer has the wrong one.
+"25 s at 370 °C" does not support "25 s at 440 °C". An answer is wrong if every sentence of the
+source with the quantity gives a condition of the same dimension (temperature, rate, concentration),
+none of them is the one in the answer, and the source states that one elsewhere.
 """
 
 import re
@@ -18,11 +19,15 @@ _AT = re.compile(
     re.IGNORECASE,
 )
 
-Stated = tuple[Quantity, tuple[Quantity, ...]]  # a quantity, and the conditions in its sentence
+Stated = tuple[Quantity, tuple[Quantity, ...]]  # a quantity and the conditions in its sentence
 
 
 def wrong_condition(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
-    """The first quantity of an answer that the source states under another condition."""
+    """Return the first quantity of an answer that the source states under another condition, or
+    None.
+
+    The result is one line with both conditions.
+    """
     stated = stated_in(passages)
     turn = [one for text in (question, answer) for one in conditions(text)]
     for said in parse(answer):
@@ -31,7 +36,7 @@ def wrong_condition(question: str, answer: str, passages: tuple[str, ...]) -> st
         same = [others for one, others in stated if one.unit and agrees(said, one)]
         for given in turn:
             alone = sum(of_one_dimension(one, given) for one in turn) == 1
-            if of_one_dimension(said, given):  # a condition is no quantity stated under another
+            if of_one_dimension(said, given):  # conditions are not compared with themselves
                 continue
             if not alone or not any(one.unit and agrees(given, one) for one, _ in stated):
                 continue
@@ -44,13 +49,13 @@ def wrong_condition(question: str, answer: str, passages: tuple[str, ...]) -> st
 
 
 def has_unit(one: Quantity) -> bool:
-    """Whether a quantity is a value with a unit, and no share, spread or change."""
+    """Return whether a quantity is a value with a unit that is not a share, spread or change."""
     measured = one.kind == "value" and not one.change
     return measured and one.unit is not None and one.unit.dimension != "share"
 
 
 def conditions(text: str) -> list[Quantity]:
-    """The quantities of a text at which something is: "at 370 °C", "at 1, 3 and 10 C"."""
+    """Return the quantities of a text that are conditions: "at 370 °C", "at 1, 3 and 10 C"."""
     found: list[Quantity] = []
     for one in filter(has_unit, parse(text)):
         last = found[-1] if found else None
@@ -61,15 +66,15 @@ def conditions(text: str) -> list[Quantity]:
 
 
 def of_one_dimension(one: Quantity, other: Quantity) -> bool:
-    """Whether two quantities with units are of one dimension."""
+    """Return whether two quantities have units of the same dimension."""
     if one.unit is None or other.unit is None:
         return False
     return one.unit.dimension == other.unit.dimension
 
 
-@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+@lru_cache(maxsize=256)  # each source is compared with many answers
 def stated_in(passages: tuple[str, ...]) -> tuple[Stated, ...]:
-    """The quantities of all passages, each with the conditions in its sentence."""
+    """Return the quantities of all passages, each with the conditions in its sentence."""
     return tuple(pair for passage in passages for pair in _in_passage(passage))
 
 

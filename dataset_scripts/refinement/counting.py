@@ -1,4 +1,4 @@
-"""What a figure and its source let one count: panels, letters, and the members of lists."""
+"""Count what a figure and its source enumerate: panels, letters, and the members of lists."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.quantities import Quantity, parse
 
-FREE = 2  # "two of them", "both": whatever is compared comes in pairs
+FREE = 2  # "two of them", "both": comparisons are between two
 MOST_LISTED = 12  # members of a list in prose
 MOST_SPANNED = 26
-BEFORE_TIMES = 24  # characters before "10 times" that hold its verb
-# What a panel shows, or is called.
+BEFORE_TIMES = 24  # characters before "10 times" that contain its verb
+# What a panel can show or be called.
 PANELS = re.compile(
     r"(?:panel|plot|image|micrograph|graph|diagram|picture|map|photo|spectr|view|part|chart|curve|pattern"
     r"|frame|scan|scheme|snapshot|subplot|sketch|drawing|section|histogram|figure|tile|inset|contour"
@@ -33,9 +33,9 @@ _PARENTHESES = re.compile(r"\([^()]{0,200}\)|\[[^\][]{0,80}\]")
 
 @lru_cache(maxsize=256)
 def listed(text: str) -> frozenset[int]:
-    """How many members the lists of a text have: 3 of "thyme, clove and rosemary".
+    """Return the lengths of the lists in a text: 3 for "thyme, clove and rosemary".
 
-    Numbers in a row are a list too: 5 of "rates of 0.1, 1, 3, 5 and 10 C".
+    Consecutive numbers count as a list too: 5 for "rates of 0.1, 1, 3, 5 and 10 C".
     """
     counts = set(map(len, _in_rows(text)))
     text = _PARENTHESES.sub("", re.sub(r"(?<=\d)\.(?=\d)", "", text))
@@ -47,7 +47,7 @@ def listed(text: str) -> frozenset[int]:
 
 
 def _in_rows(text: str) -> Iterator[list[Quantity]]:
-    """Quantities that follow each other with nothing but commas and "and" between."""
+    """Yield runs of quantities that only commas and conjunctions separate."""
     row: list[Quantity] = []
     for one in parse(text):
         if row and _PARTS.fullmatch(text, row[-1].end, one.start):
@@ -61,7 +61,7 @@ def _in_rows(text: str) -> Iterator[list[Quantity]]:
 
 
 def spanned(text: str, things: tuple[str, ...]) -> frozenset[int]:
-    """How many letters or numbers the ranges in a text span: 5 of "(a-e)", 6 of "lanes 4-9"."""
+    """Return the lengths of the ranges in a text: 5 for "(a-e)", 6 for "lanes 4-9"."""
     spans = [ord(last) - ord(first) + 1 for first, last in _RANGE.findall(text)]
     spans += [
         int(match["last"]) - int(match["first"]) + 1
@@ -74,7 +74,14 @@ def spanned(text: str, things: tuple[str, ...]) -> frozenset[int]:
 def counted(
     wanted: int, things: tuple[str, ...], panels: tuple[str, ...], captions: str
 ) -> str | None:
-    """What of a figure's panels (their captions) makes a number of `things`, or None."""
+    """Return what gives the number of `things` in a figure, or None.
+
+    Args:
+        wanted: The number.
+        things: Words that may name what is counted.
+        panels: Captions of the figure's panels.
+        captions: All captions.
+    """
     if wanted in spanned(captions, things):
         return f"{wanted} in a range of letters or numbers"
     if not any(map(PANELS.match, things)):
@@ -87,7 +94,7 @@ def counted(
 
 
 def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
-    """Whether a source counts as many, of these things where there are `things`."""
+    """Return whether a source contains the same count, of one of `things` if any are given."""
     return any(
         one.is_count
         and one.value == wanted
@@ -97,7 +104,8 @@ def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
 
 
 def repeated(wanted: int, source: str, things: tuple[str, ...]) -> bool:
-    """Whether a source says that something is done so many times: "cycled 10 times"."""
+    """Return whether a source states that something was repeated so many times: "cycled 10
+    times"."""
     return any(
         one.kind == "times"
         and one.value == wanted
@@ -107,7 +115,7 @@ def repeated(wanted: int, source: str, things: tuple[str, ...]) -> bool:
 
 
 def mentions(text: str, things: tuple[str, ...]) -> bool:
-    """Whether a text has the stem of a word of four letters and more among `things`."""
+    """Return whether a text has a word with the stem of one of `things` of four letters or more."""
     return any(_stem_of_any(word, things) for word in re.findall(r"[a-z]{3,}", text.lower()))
 
 

@@ -75,7 +75,9 @@ def read_decisions(path: Path) -> list[Decision]:
             if decision.decision == "edit" and not decision.turns:
                 raise ValueError('"edit" needs "turns"')
         except ValueError as error:
-            raise CephaloError(f"{path}, line {number} is no decision: {_told(error)}") from error
+            raise CephaloError(
+                f"{path}, line {number} is not a decision: {_told(error)}"
+            ) from error
         decisions.append(decision)
     return decisions
 
@@ -109,7 +111,9 @@ def add_decisions(out: Path, more: Path, shards: Collection[str] | None = None) 
     path = out / NAME
     added = read_decisions(more)
     if shards is not None and (unknown := {one.shard for one in added} - {*shards}):
-        raise CephaloError(f"{more} is about {min(unknown)!r}, which is no shard of these figures")
+        raise CephaloError(
+            f"{more} is about {min(unknown)!r}, which is not a shard of these figures"
+        )
     before = read_decisions(path) if path.exists() else []
     write_decisions(path, {one.id: one for one in [*before, *added]}.values())
     return {one.shard for one in added}

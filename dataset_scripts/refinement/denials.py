@@ -1,7 +1,7 @@
-"""Whether an answer denies what its source says, or has a change the other way round.
+"""Detect answers that negate a statement of the source, or reverse a conversion.
 
-"ZnO absorbs red light" and "ZnO does not absorb red light" differ by what is denied, "turns alpha
-into beta" and "turns beta into alpha" by what comes first.
+"ZnO absorbs red light" and "ZnO does not absorb red light" differ by the negation, "turns alpha
+into beta" and "turns beta into alpha" by the order.
 """
 
 import re
@@ -17,7 +17,7 @@ from cephalo.dataset_scripts.refinement.words import (
     words,
 )
 
-DENIED = 0.6  # share of a clause's words that the clause which it denies must have
+DENIED = 0.6  # least share of a clause's words in the clause that it negates
 
 NOT = re.compile(
     r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['\u2019]t|fail(?:s|ed)? to"
@@ -30,15 +30,17 @@ _INTO = re.compile(
 )
 _PIECE = re.compile(r",\s|\sthat\s|\sand\s(?=(?:\w+\s){1,4}(?:is|are|was|were|can|could)\b)")
 
-Conflict = tuple[str, str]  # what an answer says, and what is said elsewhere
+Conflict = tuple[str, str]  # what an answer states, and what another text states
 
 
 def denied(
     sentence: str, passages: tuple[str, ...], present: frozenset[str] | None
 ) -> Conflict | None:
-    """A clause that the source has with a "not", or the other way round.
+    """Return a clause of a sentence that negates a clause of the source or is negated there, or
+    None.
 
-    The word that is denied must stand in both.
+    Both clauses must contain the negated word. With `present`, the clause of the source must have
+    no other specific stems than these.
     """
     for clause in pieces(sentence):
         said, no = content(clause), denial(clause)
@@ -56,7 +58,7 @@ def denied(
 
 
 def denial(clause: str) -> frozenset[str]:
-    """The stems of what a clause denies: the first word after its "not"."""
+    """Return the stems of the first word after the "not" of a clause: what it negates."""
     match = NOT.search(clause)
     if not match:
         return frozenset()
@@ -65,7 +67,7 @@ def denial(clause: str) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
-    """The short clauses of all passages, with their stems and what they deny."""
+    """Return the short clauses of all passages, with their stems and the stems that they negate."""
     return tuple(
         (piece, content(piece), denial(piece))
         for passage in passages
@@ -78,17 +80,18 @@ def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], fr
 def opposite_pieces(
     passages: tuple[str, ...], denying: bool
 ) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
-    """Those of `all_pieces` that deny nothing, for a clause that does, or else those that deny."""
+    """Return those `all_pieces` without a negation for a clause with one (`denying`), and vice
+    versa."""
     return tuple(piece for piece in all_pieces(passages) if bool(piece[2]) != denying)
 
 
 def pieces(sentence: str) -> list[str]:
-    """The shortest clauses of a sentence."""
+    """Split a sentence into its shortest clauses."""
     return [piece for clause in clauses(sentence) for piece in _PIECE.split(clause)]
 
 
 def reversed_change(sentence: str, passages: tuple[str, ...]) -> Conflict | None:
-    """A change from A into B that the source has from B into A."""
+    """Return a change from A to B that the source describes as one from B to A, or None."""
     said = change(sentence)
     if said is None:
         return None
@@ -102,13 +105,14 @@ def reversed_change(sentence: str, passages: tuple[str, ...]) -> Conflict | None
 
 @lru_cache(maxsize=256)
 def changes_of(passages: tuple[str, ...]) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-    """The changes of which a source speaks."""
+    """Return the changes that a source describes."""
     every = (change(sentence) for passage in passages for sentence in sentences(passage))
     return tuple(one for one in every if one)
 
 
 def change(sentence: str) -> tuple[frozenset[str], frozenset[str]] | None:
-    """What a sentence says to change, and into what, as stems."""
+    """Return the stems of what a sentence describes as changing and of what it changes into, or
+    None."""
     verb = _INTO.search(sentence)
     if not verb:
         return None

@@ -1,8 +1,8 @@
-"""Results that follow from quantities of a source: differences, sums, ratios, changes in percent.
+"""Derive quantities from others: differences, sums, ratios, relative changes.
 
-Two of its quantities nearly always make a number that somebody could have invented, so operands
-count only where they are told beside the result, where they stand together in a sentence about
-the same, or where few pairs could give so exact a result.
+Some pair of a source's quantities matches almost any invented number by chance. Operands therefore
+count only if they are stated beside the result, if they occur together in a sentence about the same
+subject, or if few pairs could give so precise a result.
 """
 
 import re
@@ -28,16 +28,16 @@ from cephalo.dataset_scripts.refinement.results import (
     triple_results,
 )
 
-RATIO_SLACK = 0.1  # share of a ratio that "twice" or "five times" may be off
-ORDER_SLACK = 0.35  # of a power of ten that "an order of magnitude" may be off
-# Expected number of pairs that give a result by accident: of those that stand together in a
-# sentence about the same, and of all.
+RATIO_SLACK = 0.1  # relative tolerance of "twice" or "five times"
+ORDER_SLACK = 0.35  # tolerance of "an order of magnitude", as a power of ten
+# Maximum expected number of pairs that give a result by chance, for pairs within a sentence about
+# the same subject and for all pairs.
 CHANCE_TOGETHER, CHANCE_ANYWHERE = 0.3, 0.1
-DECADE = log(10)  # results spread evenly over the logarithm of a decade or so
+DECADE = log(10)  # results are assumed uniform over one decade of the logarithm
 MOST_TOLD = 12  # operands in an answer
 MOST_STATED = 60  # operands in a source
 
-# An answer that derives says so.
+# Words by which an answer indicates a derivation.
 _DERIVES = re.compile(
     r"\b(?:differ\w*|more|less|fewer|larger|smaller|higher|lower|wider|narrower|thicker|thinner|faster"
     r"|slower|stronger|weaker|longer|shorter|deeper|coarser|finer|hotter|colder|gain\w*|loss\w*|los[te]\w*"
@@ -61,18 +61,19 @@ _MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)
 
 @dataclass(frozen=True)
 class Derivation:
-    """How a quantity follows from others: "1062.5 V - 649.2 V = 413.3 V"."""
+    """The derivation of a quantity from others: "1062.5 V - 649.2 V = 413.3 V"."""
 
     text: str
     operands: tuple[Quantity, ...]
 
 
 def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -> Derivation | None:
-    """How a claim follows from what is told beside it, None where it does not.
+    """Derive a claim from the quantities beside it. Returns None if it does not follow.
 
     Args:
-        claim: what an answer says, in this `sentence`.
-        told: quantities that the question and the answer name beside it, the nearest first.
+        claim: Quantity that an answer states.
+        sentence: Its sentence.
+        told: Quantities of the question and the answer, the nearest first.
     """
     told = distinct(told)[:MOST_TOLD]
     of_laws = by_law(claim, told)
@@ -98,13 +99,14 @@ def derive_from_source(
     together: Iterable[list[Quantity]],
     stated: Iterable[Quantity],
 ) -> Derivation | None:
-    """How a claim follows from quantities of the source, None where it does not.
+    """Derive a claim from quantities of the source. Returns None if it does not follow.
 
     Args:
-        claim: what an answer says, in this `sentence`.
-        told: quantities that the question and the answer name beside it.
-        together: quantities that stand in one sentence of the source, about the same.
-        stated: all quantities of the source.
+        claim: Quantity that an answer states.
+        sentence: Its sentence.
+        told: Quantities of the question and the answer.
+        together: Groups of quantities, each from one sentence of the source about the same subject.
+        stated: All quantities of the source.
     """
     if not _DERIVES.search(sentence):
         return None
@@ -130,7 +132,8 @@ def derive_from_source(
 
 
 def shape_of(claim: Quantity) -> Quantity:
-    """What of a claim decides which results can be it, whatever its value."""
+    """Return a copy of a claim reduced to what decides which results apply, independent of its
+    value."""
     value = 0.5 if claim.value < 1 else 1.5 if claim.value % 1 else 1.0
     return Quantity(
         "point" if "point" in claim.text else "",
@@ -143,14 +146,14 @@ def shape_of(claim: Quantity) -> Quantity:
     )
 
 
-@lru_cache(maxsize=64)  # one source is asked about for every quantity of every answer on it
+@lru_cache(maxsize=64)  # each source is compared with every quantity of many answers
 def pairs_of_source(shape: Quantity, stated: tuple[Quantity, ...]) -> tuple[Result, ...]:
-    """What any two quantities of a source give."""
+    """Return all results of two quantities of a source."""
     return tuple(pair_results(shape, list(stated), products=False))
 
 
 def fits(claim: Quantity, result: Result) -> bool:
-    """Whether a result is what is claimed, rounded as the claim is."""
+    """Return whether a result equals a claim within the rounding of the claim."""
     value = abs(result.value)
     if claim.kind == "orders":
         return value > 0 and abs(log10(value) - claim.value) <= ORDER_SLACK
@@ -168,7 +171,7 @@ def fits(claim: Quantity, result: Result) -> bool:
 
 
 def _slack(claim: Quantity) -> float:
-    """The share of a claim by which a result may be off."""
+    """Return the relative tolerance of a claim."""
     size = abs(claim.value)
     if claim.kind == "orders" or not size:
         return 1.0

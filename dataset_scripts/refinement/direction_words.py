@@ -1,12 +1,12 @@
-"""Words that say a direction: which way, and of what."""
+"""Words that express a direction (more or less, faster or slower), and when they do."""
 
 import re
 from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.words import Word
 
-# Words with a direction, up and down, by what they are a direction of. An amount can be that of a
-# speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
+# Words with a direction, up and down, by quantity. An amount can be that of a speed, a strength or
+# a size ("a higher rate", "a faster rate"); other kinds are not compared with each other.
 _KINDS = {
     "amount": (
         """positive increase increases increased increasing rise rises rising rose risen raise
@@ -77,7 +77,7 @@ SIGNS = {
     for word in text.split()
 }
 
-# Adjectives that say a direction only of what they are said of: "the rate is high".
+# Adjectives that express a direction only as a predicate: "the rate is high".
 POSITIVE = frozenset(
     [
         "high",
@@ -122,7 +122,7 @@ POSITIVE = frozenset(
     ]
 )
 
-# What is positive or negative.
+# Nouns that can be positive or negative.
 EFFECTS = frozenset(
     [
         *("impact", "impacts", "effect", "effects", "influence", "influences", "correlation"),
@@ -131,12 +131,12 @@ EFFECTS = frozenset(
     ]
 )
 
-# Nouns that say a direction with "in" only: "a reduction in mass", but "the reduction of CO2".
+# Nouns that express a direction only with "in": "a reduction in mass", but "the reduction of CO2".
 WITH_IN = frozenset(["growth", "enhancement", "improvement", "reduction"])
 
 DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
-AIM_REACH = 60  # characters before a word that may say that it is an aim
-# What is done in order to change something does not say that it changes.
+AIM_REACH = 60  # characters before a word that may mark it as a purpose
+# "To increase the yield" states a purpose, not that the yield increases.
 _AIMS = re.compile(
     r"\b(?:develop|design|us|appl|add|aim|propos|introduc|need|requir|order|want|tr|attempt|intend)"
     r"\w*\s(?:\w+\s){0,4}to\s$",
@@ -155,26 +155,27 @@ _SAID_OF = re.compile(
 
 
 def plain(word: str) -> str:
-    """A word without the hyphen of "up-regulated"."""
+    """Return a word without the hyphen of "up-regulated"."""
     return word.replace("-", "") if word.startswith(("up-", "down-")) else word
 
 
 @lru_cache(maxsize=100_000)
 def can_direct(word: str) -> bool:
-    """Whether a word says a direction in some clause."""
+    """Return whether a word can express a direction."""
     word = plain(word.lower())
     return word in SIGNS or word in DEGREE
 
 
 def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
-    """Whether a word that can say a direction does: not "slow" in "the slow ramp", its name."""
+    """Return whether the word at `place` of a clause expresses a direction: "slow" in "the slow
+    ramp" is a name."""
     word = plain(found[place].text.lower())
     start = found[place].start
     if _AIMS.search(clause, max(0, start - AIM_REACH), start):
         return False
     if word in ("positive", "negative") and place + 1 < len(found):
         return found[place + 1].text.lower() in EFFECTS or bool(_SAID_OF.search(clause, 0, start))
-    if word in DEGREE and place + 1 < len(found):  # "less potent" is no less of anything
+    if word in DEGREE and place + 1 < len(found):  # "less potent" is not less of anything
         following = found[place + 1]
         adjective = _ADJECTIVE.search(following.text) and following.text.lower() not in SIGNS
         if adjective and clause[start:].startswith(f"{found[place].text} {following.text}"):

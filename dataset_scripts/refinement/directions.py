@@ -1,9 +1,9 @@
-"""Whether an answer says the contrary of its source: a rise for a fall, a higher for a lower, yes
-for no, or a change the other way round.
+"""Detect statements of an answer that contradict its source: the opposite trend, comparison or
+negation, or a reversed conversion.
 
-Words with a direction ("rises", "slower") are taken with the words near them, and compared where
-these are the same in answer and source. In "the faster the cooling, the finer the dendrites" it is
-the product of both directions that counts; in "X is larger than Y" it is which of them comes first.
+Words with a direction ("rises", "slower") are compared with those of the source that have the same
+words near them. In "the faster the cooling, the finer the dendrites" the product of both directions
+is compared; in "X is larger than Y" the order of X and Y matters.
 """
 
 import re
@@ -31,17 +31,17 @@ from cephalo.dataset_scripts.refinement.words import (
     words,
 )
 
-REACH = 5  # words to either side that belong to a word with a direction
-SUBJECT = 7  # words at the beginning of a clause that all directions in it are about
-SHARE = 0.5  # of the words near the one that must stand near the other
-NEAR, LINKED = 1.0, 1.9  # weight of the words that both have, by one direction and by two
-ONE_WORD = 1.0  # weight of a single word, which does not do for different kinds of directions
-AGREED = 0.6  # share of the weight of a contrary statement at which one that agrees outweighs it
-TOLD = 1.2  # the same for a fact, of which every word is wanted
+REACH = 5  # words to either side that are near a word with a direction
+SUBJECT = 7  # words at the start of a clause that are near all directions in it
+SHARE = 0.5  # least share of the words near one that are also near the other
+NEAR, LINKED = 1.0, 1.9  # least weight of the shared words, with one direction and with two
+ONE_WORD = 1.0  # weight of one word, too little for different kinds of directions
+AGREED = 0.6  # an agreeing statement with this share of the contrary one's weight outweighs it
+TOLD = 1.2  # as NEAR, for a fact, which must match as a whole
 UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
 
 _WITH_AMOUNT = {"amount", "speed", "strength", "size"}
-# Of these, less is more: with one of them on one side only, directions are not compared.
+# Less of these is better: if only one side has one of them, directions are not compared.
 _INVERSE = frozenset(
     map(
         stem,
@@ -78,7 +78,7 @@ _INVERSE = frozenset(
     )
 )
 _THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
-# What a direction stands under that is a condition of another one: a verb, and any other word.
+# Before a direction that is a condition of another one: a verb, and any other word.
 _WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
 _PASSIVE = re.compile(
     r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$",
@@ -90,7 +90,7 @@ _WITH = re.compile(
     re.IGNORECASE,
 )
 _ANSWERS = re.compile(r"^\W*(?:yes|no|indeed)[.,;:]\s+", re.IGNORECASE)
-# "From these results we can see that" says nothing of what it leads in.
+# "From these results we can see that" adds nothing to what follows.
 _LEAD = re.compile(
     r"^[^,;]{0,70}?\b(?:see|seen|found?|find|observe|observed|show|shown|shows|showed|noted?|reveals?"
     r"|revealed|indicates?|indicated|suggests?|clear|concluded?|demonstrates?|demonstrated|evident"
@@ -106,10 +106,10 @@ _ADVICE = re.compile(
     re.IGNORECASE,
 )
 _RATES = frozenset(map(stem, ["rate", "speed", "velocity", "kinetics", "reaction"]))
-# "65 °C higher, 1050 against 985 °C": both values tell which is which.
+# "65 °C higher, 1050 against 985 °C": the values make the comparison explicit.
 _BOTH_VALUES = re.compile(r"\d[^.;]{0,40}\b(?:against|instead of|rather than|versus|vs\.?)\s+\d")
 _BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
-# "A higher level makes it slower": what stands before is a condition of what follows.
+# "A higher level makes it slower": the first direction is a condition of the second.
 _CAUSES = re.compile(
     r"\b(?:makes?|means?|leads? to|led to|results? in|resulted in|causes?|gives?|produces?"
     r"|corresponds? to|implies|brings?|entails?)\b"
@@ -129,9 +129,9 @@ _PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", r
 
 @dataclass(frozen=True)
 class Directed:
-    """A word with a direction, the stems near it, and those that it is compared with.
+    """A word with a direction: the stems near it, and the stems that it is compared with.
 
-    `condition` is another such word in the sentence on which this one depends.
+    `condition` is the word with a direction in the same sentence on which this one depends.
     """
 
     word: str
@@ -143,28 +143,29 @@ class Directed:
 
     @property
     def is_extreme(self) -> bool:
-        """Whether this names the most or the least of some amounts."""
+        """Whether this is a superlative of an amount."""
         return self.kind == "amount" and self.word.endswith("est")
 
     @property
     def rising(self) -> bool:
-        """Whether this, as a condition, goes without saying: "with increasing temperature"."""
+        """Whether this condition is the default direction: "with increasing temperature"."""
         return self.sign > 0 and self.word.startswith(("increas", "ris"))
 
 
 def against_source(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
-    """The first statement of an answer that the source contradicts, in a line."""
+    """Return the first statement of an answer that contradicts the source, in one line, or None."""
     return against(question, answer, spelled_out(passages), "the source says")
 
 
 def against_laws(question: str, answer: str) -> str | None:
-    """The first statement of an answer that contradicts what is known in general, in a line."""
+    """Return the first statement of an answer that contradicts general knowledge, in one line, or
+    None."""
     return against(question, answer, load_laws(), "it is known that", whole=True)
 
 
 @cache
 def load_laws() -> tuple[str, ...]:
-    """Facts that hold in general."""
+    """Load the facts of general knowledge."""
     lines = Path(__file__).with_name("laws.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))
 
@@ -172,9 +173,10 @@ def load_laws() -> tuple[str, ...]:
 def against(
     question: str, answer: str, passages: tuple[str, ...], says: str, whole: bool = False
 ) -> str | None:
-    """The first statement of an answer that some passages contradict, in a line.
+    """Return the first statement of an answer that contradicts a passage, in one line, or None.
 
-    `whole` wants all words of a passage in the answer or its question.
+    `says` introduces the passage in that line. With `whole`, the answer and its question must
+    contain all words of the passage.
     """
     stated = directed_in_all(passages)
     asked = stems(question)
@@ -198,9 +200,10 @@ def against(
 
 
 def topic_of(question: str) -> tuple[frozenset[str], Directed | None]:
-    """What a pronoun stands for after a question, and the condition that it asks about.
+    """Return the stems of what a pronoun refers to after a question, and the condition in the
+    question.
 
-    "What does a higher melt level do?" asks for the effect of what is higher.
+    "What does a higher melt level do?" asks for the effect of a condition.
     """
     asked = stems(question) - _ASKED
     effect = _EFFECT.match(question)
@@ -218,10 +221,10 @@ def contradicted(
     present: frozenset[str],
     whole: bool = False,
 ) -> Conflict | None:
-    """A direction whose nearest counterparts in the source all say the contrary.
+    """Return a direction that is the opposite of its nearest counterparts in the source, or None.
 
-    `present` are the stems of the answer and its question, where `whole` is wanted the only ones
-    that a counterpart may have.
+    `present` are the stems of the answer and its question; with `whole`, a counterpart must have no
+    others.
     """
     for mine in said:
         agree, against, other = 0.0, 0.0, None
@@ -230,7 +233,7 @@ def contradicted(
                 continue
             on = theirs.condition
             if on and not mine.condition and not on.near & present:
-                continue  # of something else that changes
+                continue  # it depends on a change of something else
             weight, sign = compare(mine, theirs)
             if sign > 0:
                 agree = max(agree, weight)
@@ -243,7 +246,7 @@ def contradicted(
 
 
 def within(theirs: Directed, mine: Directed, present: frozenset[str]) -> bool:
-    """Whether a counterpart has no words but `present` ones, its condition neither."""
+    """Return whether a counterpart and its condition have no other stems than those `present`."""
     every = theirs.near | theirs.than
     if theirs.condition:
         if not mine.condition:
@@ -253,7 +256,8 @@ def within(theirs: Directed, mine: Directed, present: frozenset[str]) -> bool:
 
 
 def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
-    """The weight of what two directions share, 0 where they do not compare, and 1 or -1."""
+    """Return the weight of the stems that two directions share, 0 if they are not comparable, and 1
+    if they agree or -1 if they are opposite."""
     weight = overlap(mine, theirs)
     if not weight:
         return 0.0, 1
@@ -270,7 +274,7 @@ def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
 
 
 def overlap(mine: Directed, theirs: Directed) -> float:
-    """The weight of the words near both, 0 where too few of them are shared."""
+    """Return the weight of the stems near both directions, 0 if they share too few."""
     kinds = {mine.kind, theirs.kind}
     if len(kinds) > 1 and not ("amount" in kinds and kinds <= _WITH_AMOUNT):
         return 0.0
@@ -282,32 +286,32 @@ def overlap(mine: Directed, theirs: Directed) -> float:
     if len(shared) < SHARE * min(len(mine.near), len(theirs.near)):
         return 0.0
     weight = sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
-    # Of one set, the highest and the lowest are both told: that is no contradiction.
+    # The highest and the lowest member of one set do not contradict each other.
     superlatives = mine.word.endswith("est") and theirs.word.endswith("est")
     if mine.is_extreme != theirs.is_extreme:
-        return 0.0  # "at the lowest dose" says nothing of how doses change
+        return 0.0  # "at the lowest dose" does not describe a trend
     return weight if (len(kinds) == 1 and not superlatives) or weight > ONE_WORD else 0.0
 
 
 def weigh(one: str) -> float:
-    """How much a shared stem tells; a single letter is a unit as often as a name."""
+    """Return the weight of a shared stem. A single letter is as often a unit as a name."""
     return UNSPECIFIC_WEIGHT if one in UNSPECIFIC or len(one) == 1 else 1.0
 
 
 def order(mine: Directed, theirs: Directed) -> int:
-    """-1 where what one compares with stands first in the other: "X than Y" and "Y than X"."""
+    """Return -1 if two comparisons have the opposite order ("X than Y" and "Y than X"), else 1."""
     if not mine.than or not theirs.than:
         return 1
     first, second = mine.near - mine.than, mine.than - mine.near
     left, right = theirs.near - theirs.than, theirs.than - theirs.near
-    # What is compared is named once, with what stands first: it is the same in both.
+    # The compared quantity stands with the first item only, and is in both sets.
     crossed = len(first & right) + len(second & left)
     return -1 if crossed > len(second & right) else 1
 
 
-@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+@lru_cache(maxsize=256)  # each source is compared with many answers
 def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
-    """The words with a direction in all passages."""
+    """Return the words with a direction in all passages."""
     return tuple(
         one
         for passage in passages
@@ -316,9 +320,9 @@ def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
     )
 
 
-@lru_cache(maxsize=64)  # an answer is held to its source, and then to what is known
+@lru_cache(maxsize=64)  # an answer is compared with its source and with general knowledge
 def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Directed, ...]:
-    """The words of a sentence with a direction; `topic` stands for its pronouns."""
+    """Return the words with a direction in a sentence; `topic` replaces its pronouns."""
     found: list[Directed] = []
     conditions: list[Directed] = []
     both = _BOTH.search(sentence) or causes_another(sentence)
@@ -336,7 +340,7 @@ def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Dir
 
 
 def causes_another(sentence: str) -> bool:
-    """Whether a direction in a sentence brings about another one."""
+    """Return whether one direction in a sentence causes another one."""
     cause = _CAUSES.search(sentence)
     parts = (sentence[: cause.start()], sentence[cause.end() :]) if cause else ()
     return bool(parts) and all(
@@ -345,7 +349,7 @@ def causes_another(sentence: str) -> bool:
 
 
 def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Directed, bool]]:
-    """The words of a clause with a direction, and whether each is a condition of others."""
+    """Yield the words with a direction in a clause, and whether each is a condition of others."""
     clause = _LEAD.sub("", clause)
     than = _THAN.search(clause)
     limit = than.start() if than else len(clause)
@@ -376,7 +380,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
         condition = _WHEN if _VERB.match(word) else _WITH
         conditional = bool(condition.search(clause, 0, start) or _PASSIVE.search(clause, 0, start))
         first, last = max(0, place - REACH), place + REACH + 1
-        # What stands nearer to another such word is that one's.
+        # Words nearer to another direction belong to that one.
         for one in places:
             if one < place:
                 first = max(first, (one + place) // 2 + 1)

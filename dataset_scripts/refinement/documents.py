@@ -1,8 +1,8 @@
-"""The files of a refinement: figures in, conversations out, by document, and what is set aside:
-OUT/rejected/STEM.jsonl, and OUT/undecided/STEM.jsonl for people to decide.
+"""Read figures and write conversations, one shard per document.
 
-OUT/conversations/STEM.parquet is written last and whole; its metadata says what it was made from,
-so that a run which is started again knows what is finished.
+Rejected answers go to OUT/rejected/STEM.jsonl, and those for manual decisions to
+OUT/undecided/STEM.jsonl. OUT/conversations/STEM.parquet is written last and atomically; its
+metadata holds a fingerprint of the inputs, so that a restarted run can skip finished shards.
 """
 
 import hashlib
@@ -32,36 +32,39 @@ COLUMNS = [
 ]
 OTHER_CHECKS = {
     "no_answer": "No reply within the retries; asked again by the next run.",
-    "schema": "A reply that has not the form that was asked for.",
-    "near_equal": "Nearly equal to an answer before it.",
-    "same_question": "Asks for the same as a question before it about the same figure.",
-    "second_look": "A second look by judges disagrees, or scores it below the threshold.",
-    "without_image": "A model that saw no image gave the same answer.",
+    "schema": "A reply without the required form.",
+    "near_equal": "Nearly equal to an earlier answer.",
+    "same_question": "Asks for the same as an earlier question about the same figure.",
+    "second_look": "The judges disagree, or score it below the threshold.",
+    "without_image": "A model without the image gave the same answer.",
     "person": "A person rejected it.",
 }
-"""Why an answer is rejected besides the checks of its text."""
+"""Reasons for rejection other than the checks of the text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 ASIDE = ("rejected", "undecided")
-# What every line of their files has, at least.
+# Required fields of each line of their files.
 SET_ASIDE = ("id", "figures", "failed", "turns", "text", "scores", "key", "round")
 """Folders of the answers that are not accepted."""
 GROUP_ROWS = 100
-GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
+GROUP_BYTES = 32 << 20  # of images; within a row group, a repeated image is stored once
 
 
 def figure_shards(folder: Path) -> list[Path]:
-    """The shards that `cephalo extract` wrote, sorted. Raises CephaloError where there are none."""
+    """Return the shards that `cephalo extract` wrote, sorted. Raises CephaloError if there are
+    none."""
     shards = sorted((folder / "figures").glob("*.parquet"))
     if not shards:
-        raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+        raise CephaloError(f"{folder} contains no figures; run `cephalo extract` into it first")
     return shards
 
 
 def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
-    """The FIGURES rows of a shard, as people corrected them, with a caption and an image, with
-    COLUMNS and undecoded images, one at a time.
+    """Yield the COLUMNS of a shard's FIGURES rows that have a caption and an image, one at a time.
 
-    Raises CephaloError if the file cannot be read or lacks a column.
+    Manual corrections are applied; images are not decoded.
+
+    Raises:
+        CephaloError: If the file cannot be read or lacks a column.
     """
     for row in corrected_rows(shard, COLUMNS):
         if left_out(row) or not row["caption"]:
@@ -71,9 +74,13 @@ def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
 
 
 def part_figures(shard: Path, where: Where | None = None) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of `read_figures` for which a condition holds, without the bytes of their images,
-    which `Images` has by their "row" in the shard, or their "crop"; and a line for each row whose
-    image cannot be read."""
+    """Return the rows of `read_figures` for which a condition holds, without image bytes.
+
+    `Images` finds the bytes by the "row" in the shard, or the "crop".
+
+    Returns:
+        The rows, and one line for each row whose image cannot be read.
+    """
     kept, unread = [], []
     columns = dict.fromkeys([*COLUMNS, *columns_of(where)])
     for number, row in enumerate(corrected_rows(shard, columns)):
@@ -101,8 +108,8 @@ def part_figures(shard: Path, where: Where | None = None) -> tuple[list[dict[str
 
 
 def is_image(data: bytes | None) -> bool:
-    """Whether bytes are a whole image that Pillow reads: a PNG by its check sums, a JPEG by an
-    eighth of its pixels."""
+    """Return whether bytes are a complete image that Pillow can read: PNG by its checksums, JPEG by
+    decoding at one eighth of its size."""
     try:
         with Image.open(io.BytesIO(data or b"")) as image:
             if image.format == "PNG":
@@ -116,8 +123,8 @@ def is_image(data: bytes | None) -> bool:
 
 
 def fingerprint(shard: Path, settings: dict[str, Any]) -> str:
-    """What the conversations of a shard are made from: its file, what people corrected in it, and
-    all settings of the run."""
+    """Return a digest of what determines the conversations of a shard: its file, its manual
+    corrections, and the settings of the run."""
     state = shard.stat()
     facts = [shard.name, state.st_size, state.st_mtime_ns, settings]
     if verdicts := verdicts_of(shard):
@@ -126,7 +133,7 @@ def fingerprint(shard: Path, settings: dict[str, Any]) -> str:
 
 
 def is_finished(path: Path, wanted: str) -> bool:
-    """Whether a shard of conversations is there, whole, and made from what is `wanted`."""
+    """Return whether a shard of conversations is complete and has the fingerprint `wanted`."""
     try:
         found = pq.read_metadata(path).metadata or {}
     except (OSError, ValueError):
@@ -135,12 +142,13 @@ def is_finished(path: Path, wanted: str) -> bool:
 
 
 def read_answers(path: Path) -> list[str]:
-    """The answers in a shard of conversations."""
+    """Return the answers in a shard of conversations."""
     return pq.read_table(path, columns=["answer"])["answer"].to_pylist()
 
 
 def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: str) -> None:
-    """Write CONVERSATIONS rows whole. `made_from` is empty where questions are still open."""
+    """Write CONVERSATIONS rows atomically. `made_from` is the fingerprint, empty if questions are
+    open."""
     schema = CONVERSATIONS.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), FINGERPRINT: made_from.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +161,7 @@ def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: s
 
 
 def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Groups of rows that are bounded in number and in the bytes of their images."""
+    """Yield groups of rows of bounded number and image bytes."""
     group: list[dict[str, Any]] = []
     size = 0
     for row in rows:
@@ -168,8 +176,16 @@ def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def set_aside(out: Path, gone: set[str], there: set[str]) -> list[str]:
-    """Move what was made of shards that are `gone` from the input to OUT/removed, and back what
-    was made of those that are `there`, by their names; returns the names of those that went."""
+    """Move the output of removed shards to OUT/removed, and that of restored ones back.
+
+    Args:
+        out: Output folder.
+        gone: File names of shards that are no longer in the input.
+        there: File names of shards in the input.
+
+    Returns:
+        The names of the shards whose output was moved to OUT/removed.
+    """
     places = {"conversations": ".parquet", **dict.fromkeys(ASIDE, ".jsonl")}
     went = []
     for name in sorted(gone):
@@ -195,7 +211,8 @@ def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The answers set aside of a document. Raises CephaloError where the file is damaged."""
+    """Return the rejected or undecided answers of a document. Raises CephaloError if the file is
+    damaged."""
     if not path.exists():
         return []
     try:

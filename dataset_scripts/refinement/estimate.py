@@ -1,4 +1,4 @@
-"""What a refinement will ask and use, told before it starts."""
+"""Estimate the requests, tokens and cost of a refinement before it starts."""
 
 import io
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import pictures_of
 from cephalo.dataset_scripts.refinement.without_image import REQUESTS as WITHOUT_IMAGE
 
-SAMPLED_SHARDS = 4  # read to estimate tokens
-SAMPLED_ITEMS = 12  # questions made of each
-CHARACTERS = 4  # of English text that make a token, as OpenAI's documentation reckons
-BLIND_TOKENS = 350  # of the prompt, title, question and answers, without images and quotations
-PATCH = 28  # pixels; a token of Qwen2.5-VL stands for a square of so many (its model card)
+SAMPLED_SHARDS = 4  # read for the estimate of tokens
+SAMPLED_ITEMS = 12  # questions built from each
+CHARACTERS = 4  # of English text per token, the estimate in OpenAI's documentation
+BLIND_TOKENS = 350  # of prompt, title, questions and answers, without images and quotations
+PATCH = 28  # pixels; one token of Qwen2.5-VL covers a square of this edge (its model card)
 
 
 def estimate(
@@ -31,9 +31,9 @@ def estimate(
     spending: Spending,
     where: Where | None = None,
 ) -> str:
-    """What the run will ask at most, what for, and about how many tokens, in one line.
+    """Return the maximum numbers of requests and tokens of a run, and their cost, in one line.
 
-    What is kept of earlier runs is not asked again, and not known here.
+    Cached replies of earlier runs cost nothing, but are not subtracted.
     """
     counts = count_by_task(shards, teacher.tasks, where)
     asked = sum(counts)
@@ -42,11 +42,11 @@ def estimate(
     if teacher.second_look:
         judges = [judge.model.settings["model"] for judge in teacher.second_look.judges]
         second = REQUESTS * len(judges) * talks
-    text = f"to be asked: {asked:,} questions to {teacher.name}"
+    text = f"up to {asked:,} questions to {teacher.name}"
     if judges:
         text += (
-            f", and about {second:,} requests for a second look by {', '.join(judges)}, "
-            f"{REQUESTS} of each for each conversation (--no-verify leaves them out)"
+            f", and about {second:,} requests for verification by {', '.join(judges)}, "
+            f"{REQUESTS} per judge and conversation (--no-verify skips them)"
         )
     blind = 0
     if teacher.without_image:
@@ -60,14 +60,14 @@ def estimate(
     if spending.price_in or spending.price_out:
         low, high = spending.cost(prompt, 0), spending.cost(prompt, most)
         text += f", cost {low:.2f} to {high:.2f}"
-    return f"{text}; what is kept of earlier runs is not asked again"
+    return f"{text}; cached replies of earlier runs are not requested again"
 
 
 def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path], where: Where | None) -> float:
-    """The mean number of tokens of what is asked about a figure, of some of the shards.
+    """Return the mean number of tokens of a prompt, from a sample of the shards.
 
-    A second look is taken to be as long: its first request has the same images and quotations, its
-    second one neither images nor a task, but answers.
+    Verification is assumed to need prompts of the same length: its first request has the same
+    images and quotations, its second one answers instead.
     """
     counts, images = [], Images()
     step = max(1, len(shards) // SAMPLED_SHARDS)
@@ -81,7 +81,7 @@ def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path], where: Where | 
 
 
 def tokens_of(teacher: ModelTeacher, item: Item) -> float:
-    """About how many tokens a question has."""
+    """Estimate the number of tokens of a question."""
     figures = item.figures or []
     shown = [] if teacher.text_only else pictures_of(figures)
     question = teacher.question(figures, item.task, source_of(figures), shown)
@@ -92,11 +92,11 @@ def tokens_of(teacher: ModelTeacher, item: Item) -> float:
 
 
 def image_tokens(images: Iterable[bytes], edge: int) -> Iterable[float]:
-    """About how many tokens each image has, scaled to `edge` pixels."""
+    """Estimate the number of tokens of each image, scaled to at most `edge` pixels."""
     for data in images:
         try:
             with Image.open(io.BytesIO(data)) as image:
                 scale = min(1.0, edge / max(image.size))
                 yield image.width * image.height * (scale / PATCH) ** 2
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            yield 0.0  # whoever is sent it will say so
+            yield 0.0  # sending it reports the error

@@ -1,4 +1,4 @@
-"""Constants and material facts that an answer may state though its source does not."""
+"""Constants and material facts that an answer may state without support by its source."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable, 
 from cephalo.dataset_scripts.refinement.units import Unit
 
 FACTS = Path(__file__).with_name("facts.csv")
-# CODATA constants that prose names, and what it calls them.
+# CODATA constants and the words that name them in prose.
 CONSTANTS = {
     "speed of light in vacuum": "speed of light",
     "Planck constant": "Planck",
@@ -28,8 +28,8 @@ CONSTANTS = {
     "vacuum electric permittivity": "permittivity",
     "Bohr radius": "Bohr radius",
 }
-# Pure numbers of formulas, of which an answer may name a few digits: the full width at half maximum
-# of a normal distribution, quantiles of it.
+# Pure numbers in formulas, which an answer may round: the full width at half maximum of a normal
+# distribution and its quantiles.
 NUMBERS = {
     "2 √(2 ln 2)": 2 * (2 * log(2)) ** 0.5,
     "97.5 % quantile of a normal distribution": 1.959964,
@@ -41,7 +41,7 @@ NUMBERS = {
     "√3": 3**0.5,
     "π": pi,
 }
-# Conversions, and factors of formulas such as Nernst's.
+# Unit conversions, and factors of formulas such as the Nernst equation.
 CONVERSIONS = {
     "0 °C in K": 273.15,
     "25 °C in K": 298.15,
@@ -61,10 +61,10 @@ CONVERSIONS = {
     "cal in J": 4.184,
     "parsec in light years": 3.2616,
 }
-MASS_SLACK = 0.0005  # share of a molar mass by which rounded atomic masses make it differ
+MASS_SLACK = 0.0005  # relative tolerance of molar masses, for rounded atomic masses
 _MOLAR = "[mass] / [substance]"
-LEAST_DIGITS = 100  # times its last place that a number is, which is told by its digits alone
-# Words that tell a known value from one that was measured here.
+LEAST_DIGITS = 100  # least ratio of a number to its last place, for recognition by its digits
+# Words that mark a reference value, as opposed to a measured one.
 _REFERENCE = re.compile(
     r"\b(?:ideal|bulk|pure|perfect|pristine|theor\w+|literature|standard|typical\w*|usual\w*|known|general"
     r"\w*|normal\w*|expected|reference|nominal|equilibrium|tabulated|accepted|conventional|plain|itself)\b",
@@ -74,8 +74,11 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class Fact:
-    """A quantity that holds of a subject. `subject` and `about` match the words that name it and
-    the property; the quantity may be off by `within`, in its own unit."""
+    """A known quantity of a subject.
+
+    `subject` and `about` match the words for the subject and the property. `within` is the
+    tolerance, in the unit of the quantity.
+    """
 
     subject: re.Pattern
     about: re.Pattern
@@ -86,7 +89,7 @@ class Fact:
 
 @cache
 def facts() -> tuple[Fact, ...]:
-    """All facts: the table of the package, and constants from CODATA."""
+    """Return all facts: the packaged table and the CODATA constants."""
     from scipy.constants import physical_constants
 
     with FACTS.open(encoding="utf-8", newline="") as file:
@@ -111,7 +114,7 @@ def facts() -> tuple[Fact, ...]:
 
 @cache
 def facts_by_dimension() -> dict[str, list[tuple[Fact, Unit]]]:
-    """The facts whose quantities have a unit, with it, by its dimension."""
+    """Return the facts with a unit, grouped by its dimension."""
     found = defaultdict(list)
     for fact in facts():
         if unit := fact.quantity.unit:
@@ -120,7 +123,8 @@ def facts_by_dimension() -> dict[str, list[tuple[Fact, Unit]]]:
 
 
 def known_number(claim: Quantity) -> str | None:
-    """The number of a formula that a claim of three digits and more states."""
+    """Return the name of the constant or conversion that a claim of three or more digits states, or
+    None."""
     size = abs(claim.value)
     if claim.kind != "value" or size < LEAST_DIGITS * claim.place * (1 - 1e-9):
         return None
@@ -132,7 +136,7 @@ def known_number(claim: Quantity) -> str | None:
 
 
 def molar_mass(claim: Quantity, text: str) -> str | None:
-    """The formula in a text of which a claim in g/mol is the molar mass."""
+    """Return the formula in a text whose molar mass is the claim, with that mass, or None."""
     if not claim.unit or claim.unit.dimension != _MOLAR:
         return None
     for formula in formulas(text):
@@ -144,10 +148,10 @@ def molar_mass(claim: Quantity, text: str) -> str | None:
 
 
 def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | None:
-    """The fact that a claim in `text` states, with its source, or None.
+    """Return the fact that a claim in `text` states, with its source, or None.
 
-    Where the `sentences` of the source give the property a value of their own, the text has to say
-    that it speaks of another one: "ideal graphite".
+    If the `sentences` of the source give their own value for the property, the text must mark its
+    value as a reference: "ideal graphite".
     """
     if not claim.unit:
         return None
@@ -166,14 +170,16 @@ def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | No
 
 
 def _gives(sentence: str, fact: Fact, unit: Unit) -> bool:
-    """Whether a sentence gives a value for the property of a fact, in a unit of its dimension."""
+    """Return whether a sentence contains a value for the property of a fact, in the same
+    dimension."""
     if not fact.about.search(sentence):
         return False
     return any(one.unit and one.unit.dimension == unit.dimension for one in parse(sentence))
 
 
 def _words(alternatives: str) -> re.Pattern:
-    """A pattern of words that begin with one of the alternatives; capitals count in symbols."""
+    """Compile a pattern of words that begin with one of the alternatives; only symbols are
+    case-sensitive."""
     names = [
         re.escape(name) if any(map(str.isupper, name)) else f"(?i:{re.escape(name)})"
         for name in alternatives.split("|")

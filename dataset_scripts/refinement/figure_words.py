@@ -1,4 +1,4 @@
-"""Words and numbers in the picture of a figure, read by OCR where the PDF file has none as text."""
+"""Read words and numbers in the image of a figure by OCR, if the PDF file has none as text."""
 
 import hashlib
 import io
@@ -12,27 +12,27 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.inference.images import as_rgb
 
-MAX_PIECES = 150  # pieces of text read in a picture, 10 to 100 ms each
-MAX_PIXELS = 40_000_000  # of a picture; a larger one is not read
-# Figures whose words are kept: some hundred are asked about at once, each of them several times.
+MAX_PIECES = 150  # regions of text per image, 10 to 100 ms each
+MAX_PIXELS = 40_000_000  # per image; larger ones are not read
+# Figures whose words are cached: some hundred are in progress at once, and each has many lookups.
 KEPT = 1024
-LEAST_SCORE = 0.6  # confidence below which a piece is a texture or a drawing
-LEAST_SIDE = 5  # pixels; a lower piece is not legible
-UPRIGHT = 1.5  # height over width from which on a piece runs from bottom to top
+LEAST_SCORE = 0.6  # confidence; below it, a region is a texture or a drawing
+LEAST_SIDE = 5  # pixels; lower text is illegible
+UPRIGHT = 1.5  # ratio of height to width above which text is vertical
 
-_one_at_a_time = Lock()  # the engines' sessions take turns
-_known: dict[bytes, tuple[str, ...]] = {}  # words by the SHA-256 of an image, the oldest first
+_one_at_a_time = Lock()  # the OCR sessions are not thread-safe
+_known: dict[bytes, tuple[str, ...]] = {}  # words by SHA-256 of the image, the oldest first
 
 
 def read_words(image: bytes) -> tuple[str, ...]:
-    """The pieces of text in an encoded image; none where the `ocr` extra is not installed."""
+    """Return the text regions of an encoded image; empty without the `ocr` extra."""
     if not ocr.is_available():
         return ()
     key = _digest(image)
     words = _known.get(key)
     if words is None:
         with _one_at_a_time:
-            words = _known.get(key)  # by now
+            words = _known.get(key)  # another thread may have read it
             if words is None:
                 words = _known[key] = _read(image)
             while len(_known) > KEPT:
@@ -40,7 +40,7 @@ def read_words(image: bytes) -> tuple[str, ...]:
     return words
 
 
-@lru_cache(maxsize=16)  # each quantity of an answer is looked for in its figure; holds images
+@lru_cache(maxsize=16)  # holds images; each quantity of an answer looks up the same one
 def _digest(image: bytes) -> bytes:
     return hashlib.sha256(image).digest()
 

@@ -1,4 +1,4 @@
-"""The refinement of a folder of figures on this machine, and how it ended."""
+"""Refine a folder of figures on this machine, and report the outcome."""
 
 import logging
 import sqlite3
@@ -31,20 +31,20 @@ def refine_folder(
     decisions: Path | None = None,
     review: bool = False,
 ) -> None:
-    """Refine all shards of a folder that are not refined yet, and write the reports.
+    """Refine all unfinished shards of a folder, and write the reports.
 
     Args:
         figures: Folder that `cephalo extract` wrote.
-        out: Folder for the conversations, the answers and the reports.
-        asking: What is asked, and of whom.
+        out: Folder for the conversations, the rejected answers and the reports.
+        asking: The settings.
         keys: Keys of the endpoints.
-        decisions: File of decisions about what the judges left undecided, added to those of `out`.
+        decisions: File of decisions about undecided conversations, added to those of `out`.
         review: Whether to write a page for such decisions.
 
     Raises:
-        CephaloError: If the input cannot be read, `out` cannot be written, or no question got an
-            answer that could be read.
-        KeyboardInterrupt: After Ctrl-C, once the answers so far are written.
+        CephaloError: If the input cannot be read, `out` cannot be written, or no reply could be
+            parsed.
+        KeyboardInterrupt: After Ctrl-C, once the answers received so far are written.
     """
     shards = figure_shards(figures)
     with prepared(out):
@@ -71,26 +71,26 @@ def refine_folder(
 
 
 def conclude(outcome: Outcome, out: Path) -> None:
-    """Report how a run ended. Raises as `refine_folder`."""
+    """Report the outcome of a run. Raises as `refine_folder`."""
     if outcome.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     if outcome.unmatched:
         logger.warning("%d decisions match no conversation", outcome.unmatched)
     why = f"{outcome.reason}; see all in {out / 'report.html'}"
     if outcome.answered and not outcome.read and not outcome.done_before:
-        raise CephaloError(f"no reply could be read: {why}")
+        raise CephaloError(f"no reply could be parsed: {why}")
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
         raise CephaloError(f"no question got an answer: {why}")
     if outcome.stopped:
-        logger.warning("stopped: %s; the same command goes on from here", outcome.stopped)
+        logger.warning("stopped: %s; run the same command again to continue", outcome.stopped)
 
 
 @contextmanager
 def prepared(out: Path) -> Iterator[None]:
-    """The output folder, made and held for this run. Raises CephaloError where it cannot be."""
+    """Create the output folder and lock it for this run. Raises CephaloError if that fails."""
     with locked(out):
         (out / "cache").mkdir(exist_ok=True)
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise CephaloError(f"cannot write below {out}: {error}; make room") from error
+            raise CephaloError(f"cannot write below {out}: {error}; free disk space") from error

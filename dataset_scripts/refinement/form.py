@@ -1,18 +1,19 @@
-"""The form of an answer: whole sentences of plain prose that commit themselves, about the image.
+"""Checks of form: an answer is whole sentences of plain prose that make definite statements about
+the image.
 
-Each function takes a text and says what is wrong with it, or None.
+Each function takes a text and returns what is wrong with it, or None.
 """
 
 import re
 
 from cephalo.dataset_scripts.refinement.words import content, stem
 
-LONG = 9  # words; an answer with as many is a sentence and ends as one
-HEDGED, HEDGE_SHARE = 3, 0.06  # points, and points for a word, from which an answer only hedges
-EMPTY = 2  # different phrases of praise from which an answer is boilerplate
-LEADING_WORDS = 25  # an answer of more words may well take up its question
-ECHO = 4  # words after "yes" that only take up the question: "it is larger"
-CONTAINED = 0.9  # share of an answer's words that its question holds
+LONG = 9  # words; a text of so many is a sentence and must end as one
+HEDGED, HEDGE_SHARE = 3, 0.06  # least points, in total and per word, of an answer that only hedges
+EMPTY = 2  # distinct phrases of praise from which an answer is boilerplate
+LEADING_WORDS = 25  # words; a longer answer may repeat its question
+ECHO = 4  # words after "yes" that only repeat the question: "it is larger"
+CONTAINED = 0.9  # share of an answer's words that its question contains
 
 REFUSAL = re.compile(
     r"\bI(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|\bI\s+(?:cannot"
@@ -180,7 +181,7 @@ _EVERYTHING = (
     r"(?:case|patient|system|material|situation|circumstance|condition|application|problem|person"
     r"|disease|species|purpose|device|sample|user|climate|environment)s?"
 )
-# What a figure never shows all of; "this holds for all samples" is read off it.
+# No figure shows all of these; "this holds for all samples" can be read off one.
 _NEVER_ALL = (
     r"(?:patient|situation|circumstance|application|person|disease|species|purpose|user|climate"
     r"|environment)s?"
@@ -218,7 +219,7 @@ _OVERCLAIM = re.compile(
     r"|\buniversal(?:ly valid)? (?:law|truth|cure|remedy|solution)\b|\bmiracle\b",
     re.IGNORECASE,
 )
-# "It is not proven beyond doubt" claims no more than it should.
+# "It is not proven beyond doubt" is no overclaim.
 _DENIED = re.compile(
     r"\b(?:not|no|nor|cannot|can['\u2019]t|never|hardly|neither|without|whether|if|unless"
     r"|rather than|far from|n['\u2019]t|does|do)\b[^.;]{0,40}$",
@@ -241,14 +242,14 @@ _NEUTRAL = frozenset(map(stem, ["called", "composed", "shown", "seen", "image", 
 
 
 def cut_off(text: str) -> str | None:
-    """That a text breaks off within a sentence or a word."""
+    """Return the end of a text that stops within a sentence or a word, or None."""
     if _DANGLING.search(text) or (len(text.split()) >= LONG and not _END.search(text)):
         return f"ends with “{text[-60:].strip()}”"
     return None
 
 
 def markdown(text: str) -> str | None:
-    """Headings, lists, tables, emphasis and LaTeX, which plain prose does not have."""
+    """Return the first heading, list, table, emphasis or LaTeX in a text, or None."""
     match = MARKDOWN.search(text)
     if not match and len(_NUMBERED.findall(text)) > 1:
         match = _NUMBERED.search(text)
@@ -256,7 +257,7 @@ def markdown(text: str) -> str | None:
 
 
 def only_hedges(text: str) -> str | None:
-    """That a text says hardly anything for certain."""
+    """Return the hedges of a text with hardly any definite statement, or None."""
     strong = [match.group() for match in _STRONG_HEDGE.finditer(text)]
     weak = [match.group() for match in _WEAK_HEDGE.finditer(text)]
     points = 2 * len(strong) + len(weak)
@@ -266,14 +267,14 @@ def only_hedges(text: str) -> str | None:
 
 
 def praise(text: str) -> str | None:
-    """Phrases that would fit any image."""
+    """Return phrases of a text that would fit any image, or None."""
     found = list(dict.fromkeys(match.group().casefold() for match in _PRAISE.finditer(text)))
     return ", ".join(found[:4]) if len(found) >= EMPTY else None
 
 
 def overclaim(text: str) -> str | None:
-    """Certainty or generality that no single figure can give: "guaranteed to", "once and for
-    all"."""
+    """Return the first claim of a certainty or generality that no single figure supports, or
+    None."""
     for match in _OVERCLAIM.finditer(text):
         if not _DENIED.search(text, max(0, match.start() - 60), match.start()):
             return match.group()
@@ -281,7 +282,7 @@ def overclaim(text: str) -> str | None:
 
 
 def in_question(question: str, answer: str) -> str | None:
-    """That an answer says no more than its question did."""
+    """Return why an answer adds nothing to its question, or None."""
     said = _AGREES.sub("", answer)
     words = content(said) - _NEUTRAL
     numbers = set(_DIGITS.findall(said)) - set(_DIGITS.findall(question))
@@ -296,5 +297,5 @@ def in_question(question: str, answer: str) -> str | None:
 
 
 def _offers(question: str) -> bool:
-    """Whether a question names alternatives, of which an answer takes one: "a or b?"."""
+    """Return whether a question offers alternatives to choose from: "a or b?"."""
     return bool(re.search(r"\b(?:or|than|more|compared|rather)\b", question) and " or " in question)

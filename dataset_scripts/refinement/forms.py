@@ -1,4 +1,8 @@
-"""The forms of a teacher's reply, and the conversations that they hold."""
+"""The structured forms of a teacher's reply, and the conversations in them.
+
+The docstrings of the forms are part of the JSON schema that the teacher receives: a change of one
+is a new version of its tasks.
+"""
 
 import hashlib
 from typing import Literal, NamedTuple
@@ -16,7 +20,7 @@ class Turn(NamedTuple):
 
 
 class Talk(NamedTuple):
-    """One conversation: its turns, and how deep it asks, where the task tells depths apart."""
+    """A conversation: its turns, and the depth of its question if the task defines depths."""
 
     turns: tuple[Turn, ...]
     depth: str | None = None
@@ -28,7 +32,7 @@ class Form(BaseModel):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
     def talks(self) -> list[Talk]:
-        """The conversations that the answer holds."""
+        """Return the conversations in the reply."""
         raise NotImplementedError
 
 
@@ -99,7 +103,7 @@ class Choice(Form):
     @field_validator("wrong")
     @classmethod
     def different(cls, wrong: list[str], info: ValidationInfo) -> list[str]:
-        """Raises ValueError where two of the four are the same."""
+        """Raise ValueError if two of the four options are equal."""
         options = [option.strip().lower() for option in [*wrong, info.data.get("correct", "")]]
         if len(set(options)) < len(options):
             raise ValueError("two options are the same")
@@ -107,7 +111,7 @@ class Choice(Form):
 
     def talks(self) -> list[Talk]:
         options = sorted([self.correct, *self.wrong], key=text_sha256)
-        # Sorting alone would tie an option's text to its letter.
+        # Sorting alone would make the letter depend on the option's text.
         first = int(text_sha256(self.question), 16) % len(options)
         lettered = dict(zip("ABCD", options[first:] + options[:first], strict=True))
         listed = "\n".join(f"{letter}) {option}" for letter, option in lettered.items())
@@ -148,5 +152,5 @@ FORMS: dict[str, type[Form]] = {
 
 
 def text_sha256(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal digits."""
+    """Return the SHA-256 of a text as hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

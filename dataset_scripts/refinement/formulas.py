@@ -1,8 +1,9 @@
-"""Chemical formulas and names of samples in prose, and whether a text holds them.
+"""Find chemical formulas and sample names in prose, and look them up in the source.
 
-A formula here is letters of elements with at least one digit or one element of two letters: NaCl,
-TiO2, Ti6Al4V, Ca2+. Capital letters alone (PVC, UV, CO) are as often abbreviations and pass. Any
-other word of letters and digits (PA12, S3, C57BL) names a sample and is looked for in the same way.
+A formula consists of element symbols with at least one digit or one symbol of two letters: NaCl,
+TiO2, Ti6Al4V, Ca2+. Capital letters alone (PVC, UV, CO) are accepted, since they are as often
+abbreviations. Any other word of letters and digits (PA12, S3, C57BL) is a sample name and is looked
+up in the same way.
 """
 
 import re
@@ -31,8 +32,8 @@ _NO_NAME = re.compile(r"\(?[cdkmnµμ]?m\)?\^?[23]|\(?\d*π\)?")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]|\d+|\S")
 
 
-# What compounds are called, by the beginnings of words; a text that holds the name supports the
-# formula (IUPAC Red Book 2005, and the names of minerals and phases).
+# Names of compounds, as prefixes of words; a text with the name supports the formula (IUPAC Red
+# Book 2005, and names of minerals and phases).
 NAMES = {
     "SiO2": "silica|quartz|silicon dioxide|silicon oxide|cristobalite",
     "TiO2": "titania|anatase|rutile|titanium dioxide|titanium oxide",
@@ -97,16 +98,17 @@ NAMES = {
     "Ni3Al": "nickel aluminide|gamma prime",
     "TiAl": "titanium aluminide",
 }
-# Molecules and groups of which any text on chemistry may speak: solvents, air, side groups.
+# Molecules and groups that any text on chemistry may mention: solvents, air, side groups.
 COMMON = {"H2O", "O2", "N2", "H2", "CO2", "CH2", "CH3", "CF2", "CF3", "NH2", "NH3", "COOH"}
-# Elements of a compound from which on two compounds of them in a source make a system, whose other
-# compounds a figure may show.
+# With two compounds of at least so many elements in a source, a figure may show other compounds of
+# the same system.
 LEAST_OF_SYSTEM = 3
-LEAST_ALLOYED = 4  # elements of an alloy whose phases may be named by formulas of its elements
+LEAST_ALLOYED = 4  # elements of an alloy whose phases may be written as formulas of its elements
 
 
 def formulas(text: str) -> Iterator[str]:
-    """The formulas and names of samples in `text`, with digits on the line and without charges."""
+    """Yield the formulas and sample names in `text`, with digits on the line and without
+    charges."""
     for found in _WORD.findall(unicodedata.normalize("NFKC", text)):
         word = found.strip(".")
         if (word.islower() and word.isalpha()) or _NO_NAME.fullmatch(word):  # most words
@@ -119,16 +121,16 @@ def formulas(text: str) -> Iterator[str]:
 
 
 def is_compound(word: str) -> bool:
-    """Whether a word is made of the symbols of at least two elements."""
+    """Return whether a word consists of the symbols of at least two elements."""
     return sum(map(str.isupper, word)) > 1 and bool(_FORMULA.fullmatch(word))
 
 
 def missing_formula(text: str, source: str) -> str | None:
-    """The first formula of `text` that `source` does not support, None if it supports all.
+    """Return the first formula of `text` that `source` does not support, or None.
 
-    A source holds a formula, or the name of the compound, or an alloy of at least LEAST_ALLOYED
-    elements that a phase is made of. A PDF file may set a formula in pieces, "TiO 2": spaces
-    between its pieces do not matter.
+    A source supports a formula by containing it, the name of the compound, or an alloy of at least
+    LEAST_ALLOYED elements that include all of the formula's. Spaces within a formula are ignored,
+    since PDF files may split it: "TiO 2".
     """
     wanted = (*formulas(text), *_planes_and_grades(text))
     source = unicodedata.normalize("NFKC", source) if wanted else ""
@@ -144,7 +146,8 @@ def _holds(source: str, formula: str) -> bool:
 
 
 def _known(formula: str, source: str) -> bool:
-    """Whether a source names a compound, or an alloy of its elements and others."""
+    """Return whether a source contains the name of a compound, or an alloy of its and other
+    elements."""
     if names := NAMES.get(formula):
         return bool(re.search(rf"\b(?:{names})", source, re.IGNORECASE))
     if not is_compound(formula):
@@ -160,7 +163,7 @@ def _known(formula: str, source: str) -> bool:
 
 
 def _planes_and_grades(text: str) -> Iterator[str]:
-    """Planes of crystals and grades of steel, which have to stand in a source as they are."""
+    """Yield crystal planes and grades of steel, which the source must contain literally."""
     for match in _PLANE.finditer(text):
         yield match.group(1)
     for match in _GRADE.finditer(text):

@@ -1,7 +1,6 @@
-"""Results that follow from told quantities by a law rather than by plain arithmetic.
+"""Derive quantities by physical laws: photon energies, Bragg spacings, areas and volumes.
 
-The energy of a wavelength, the spacing of a Bragg angle, the volume of a disc: an answer that
-tells what it starts from may state them.
+An answer may state such a result if it also states the quantities that it starts from.
 """
 
 from collections.abc import Iterator
@@ -12,16 +11,16 @@ from math import pi, sin
 from cephalo.dataset_scripts.refinement.quantities import Quantity
 from cephalo.dataset_scripts.refinement.units import Unit, unit
 
-WATER = 1000.0  # kg/m3; one ppm of it by mass is 1 mg/L
+WATER = 1000.0  # kg/m³; 1 ppm by mass is 1 mg/L
 RIGHT_ANGLE = pi / 2
 LENGTH, MASS_IN_VOLUME = "[length]", "[mass] / [length] ** 3"
-MOST_LENGTHS = 6  # told in an answer; of more, some shape has nearly any volume
+MOST_LENGTHS = 6  # in an answer; with more, some shape has almost any volume
 
-Value = tuple[float, str, tuple[Quantity, ...]]  # in base units, how to get it, from what
+Value = tuple[float, str, tuple[Quantity, ...]]  # value in base units, derivation, operands
 
 
 def by_law(claim: Quantity, told: list[Quantity]) -> Iterator[Value]:
-    """What the laws make of told quantities that has the claim's dimension."""
+    """Yield the results of all laws that have the dimension of the claim."""
     if not claim.unit or claim.kind != "value":
         return
     united = [(one, one.unit) for one in told if one.unit and one.kind == "value" and one.base]
@@ -50,7 +49,8 @@ def _of_one(wanted: Unit, one: Quantity, own: Unit) -> Iterator[Value]:
 
 
 def energy_of(of: Unit, size: float) -> float | None:
-    """The energy in joules of a quantum of a wavelength, frequency, wavenumber or energy."""
+    """Return the energy of a quantum in joules, given its wavelength, frequency, wavenumber or
+    energy."""
     from scipy.constants import Avogadro, c, h
 
     return {
@@ -69,7 +69,7 @@ def _dimension(text: str) -> str:
 
 
 def _spacings(told: list[Quantity]) -> Iterator[Value]:
-    """Spacings of planes by Bragg's law, of a wavelength and an angle."""
+    """Yield spacings of lattice planes by Bragg's law, from a wavelength and an angle."""
     lengths = [one for one in told if one.unit and one.unit.dimension == LENGTH]
     angles = [one for one in told if one.unit and one.unit.dimension == "angle"]
     for one in lengths:
@@ -82,7 +82,7 @@ def _spacings(told: list[Quantity]) -> Iterator[Value]:
 
 
 def _shapes(wanted: Unit, lengths: list[Quantity]) -> Iterator[Value]:
-    """Areas and volumes of circles, spheres, cylinders and blocks of the lengths."""
+    """Yield areas and volumes of circles, spheres, cylinders and blocks with these lengths."""
     if len(lengths) > MOST_LENGTHS:
         return
     sizes = {one: abs(one.base) for one in lengths}

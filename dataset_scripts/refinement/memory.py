@@ -1,4 +1,4 @@
-"""The memory of a run with many threads, kept near what is in use."""
+"""Limit the memory that the allocators retain in a run with many threads."""
 
 import ctypes
 import gc
@@ -8,19 +8,19 @@ import pyarrow
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 LARGE = 8 << 20  # bytes; the pixels of a large image
 HEAPS = 2
-# Bytes at the end of a heap that are kept for the next image: to give them back and to take them
-# again costs more than to shrink it.
+# Bytes at the end of a heap that are retained for the next image: returning and requesting them
+# again costs more than resizing the image.
 SPARE = 32 << 20
 
 
 def keep_small() -> None:
-    """Have freed memory used again or given back, as far as the C library can.
+    """Configure the C allocator, Arrow and the garbage collector to retain little freed memory.
 
-    Threads take turns at large blocks, for images and row groups. Each has a heap of its own with
-    glibc, and Arrow has another one: what they keep of such blocks adds up to 200 MB.
+    Threads take turns at large blocks, for images and row groups. glibc has one heap per thread,
+    and Arrow another one; the blocks that they retain add up to 200 MB.
 
-    What is there before the first document stays there to the end, and the garbage collector does
-    not look through it again and again.
+    Objects that exist before the first document stay until the end, so the garbage collector skips
+    them.
     """
     gc.freeze()
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())

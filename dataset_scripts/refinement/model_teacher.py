@@ -1,4 +1,4 @@
-"""A teacher that is a model: asked, checked, and looked at again by judges."""
+"""A teacher that queries a model, runs the checks, and has judges verify the answers."""
 
 import asyncio
 from collections import OrderedDict
@@ -38,12 +38,12 @@ from cephalo.inference.questions import (
     Respondent,
 )
 
-SHOWN_KEPT = 32  # figures with their crops; the tasks of one figure come after each other
-MAX_REASONS, MAX_REASON = 8, 200  # checks, and characters of each, that a teacher is told of
+SHOWN_KEPT = 32  # figures with their crops; the tasks of one figure are consecutive
+MAX_REASONS, MAX_REASON = 8, 200  # checks, and characters of each, in the advice to a teacher
 
 
 class ModelTeacher:
-    """Asks a model, checks what it wrote, and has judges look at it a second time."""
+    """Queries a model, checks its answers, and has judges verify them."""
 
     def __init__(
         self,
@@ -57,9 +57,19 @@ class ModelTeacher:
         prompts: Path | None = None,
         checks: Mapping[str, Check] | None = None,
     ) -> None:
-        """`without_image` sets aside what needs no image; `text_only` keeps the images from models
-        that cannot see; `language` (ISO 639-1) is what answers are wanted in; `prompts` is a folder
-        of prompts of one's own, `checks` are checks of one's own."""
+        """Create a teacher.
+
+        Args:
+            teacher: The model that writes.
+            tasks: What to ask.
+            second_look: The judges.
+            without_image: Model that answers without the image, to reject conversations that do not
+                need it.
+            text_only: Whether to send no images, for models without vision.
+            language: ISO 639-1 code of the required language.
+            prompts: Folder of custom prompts.
+            checks: Custom checks.
+        """
         self.teacher, self.tasks, self.second_look = teacher, tuple(tasks), second_look
         self.without_image = without_image
         self.text_only, self.language, self.checks = text_only, language, checks or {}
@@ -69,7 +79,7 @@ class ModelTeacher:
         self.shown: OrderedDict[Any, asyncio.Task[list[str | Picture]]] = OrderedDict()
 
     def params(self) -> dict[str, Any]:
-        """All that determines an answer besides the figures and the task."""
+        """Return everything besides figures and tasks that determines the answers."""
         params = self.teacher.model.settings | asdict(self.teacher.sampling)
         params |= {"system_version": self.system.version, "text_only": self.text_only}
         for looks in filter(None, (self.second_look, self.without_image)):
@@ -89,7 +99,7 @@ class ModelTeacher:
             answer = await self.teacher.ask(
                 question, [before.round] if before else [], advice_after(before)
             )
-            # In a thread of its own, for the words in a picture take seconds to read.
+            # In a separate thread, because OCR takes seconds.
             found = await asyncio.to_thread(self.verify, answer, task, source)
             if self.second_look:
                 for one in found:
@@ -104,7 +114,8 @@ class ModelTeacher:
         return Answered(found, key, answer.round)
 
     async def pictures(self, figures: Figures) -> list[str | Picture]:
-        """What is shown of figures, made in a thread, and once for the tasks of one figure."""
+        """Return the images of figures. They are prepared in a thread, and once for all tasks of a
+        figure."""
         key = tuple((one["document_sha256"], one["page"], one["image_sha256"]) for one in figures)
         task = self.shown.get(key)
         if task is None:
@@ -117,12 +128,12 @@ class ModelTeacher:
     def question(
         self, figures: Figures, task: Task, source: Source, shown: list[str | Picture]
     ) -> Question:
-        """What the teacher is asked: images, quotations, the kind of figure, the task."""
+        """Build the question: images, quotations, kind of figure, task."""
         told = [source.quotation, kind_line(figures), task.prompt]
         return Question(self.system.text, (*shown, "\n\n".join(filter(None, told))), task.form)
 
     def verify(self, answer: Answer, task: Task, source: Source) -> list[Verified]:
-        """The conversations of an answer with the checks that each failed."""
+        """Return the conversations in an answer, each with the checks that it failed."""
         text = answer.reply.text
         if not isinstance(answer.value, Form):
             name = "refusal" if REFUSAL.search(text) and "{" not in text else "schema"
@@ -137,8 +148,8 @@ class ModelTeacher:
     async def look_again(
         self, second_look: SecondLook, one: Verified, source: Source, shown: list[str | Picture]
     ) -> None:
-        """Add what judges find of a conversation, unless a check has settled it: they can reject
-        it, leave it undecided, or set aside what the checks doubt."""
+        """Add the judges' result to a conversation, unless it failed a final check. Judges can
+        reject it, leave it undecided, or overrule the other checks."""
         if one.talk is None or self.final.intersection(one.failed):
             return
         one.look = await second_look.look(Subject(one.talk, source, shown, one.failed))
@@ -149,7 +160,7 @@ class ModelTeacher:
             one.failed["second_look"] = one.look.reason()
 
     async def try_without(self, without: WithoutImage, one: Verified, title: str) -> None:
-        """Set aside a conversation that nothing else speaks against and that needs no image."""
+        """Reject a conversation that passed everything else but needs no image."""
         if one.talk is None or one.failed:
             return
         if reason := await without.finds(one.talk, clean(title)[:MAX_TITLE]):
@@ -157,7 +168,7 @@ class ModelTeacher:
 
 
 def advice_after(before: Rejection | None) -> str:
-    """What a teacher is told of answers of its that were rejected."""
+    """Return advice for the teacher about its rejected answer, empty if there is none."""
     if not before or not before.failed:
         return ""
     reasons = "\n".join(

@@ -1,9 +1,9 @@
-"""Molar masses of chemical formulas."""
+"""Compute molar masses of chemical formulas."""
 
 import re
 from functools import lru_cache
 
-# Standard atomic weights in g/mol, abridged to what tells compounds apart (IUPAC 2021).
+# Standard atomic weights in g/mol, abridged (IUPAC 2021).
 _TABLE = """
     H:1.008 He:4.0026 Li:6.94 Be:9.0122 B:10.81 C:12.011 N:14.007 O:15.999 F:18.998 Ne:20.180
     Na:22.990 Mg:24.305 Al:26.982 Si:28.085 P:30.974 S:32.06 Cl:35.45 Ar:39.95 K:39.098 Ca:40.078
@@ -22,7 +22,8 @@ MOST_DEPTH = 4  # of brackets
 
 @lru_cache(maxsize=1024)
 def mass_of(formula: str) -> float | None:
-    """The mass of a mole in g, None for what is no formula of known elements."""
+    """Return the molar mass of a formula in g/mol, or None if it is not a formula of known
+    elements."""
     sums, place = [0.0], 0
     for piece in _PIECE.finditer(formula):
         if piece.start() != place or len(sums) > MOST_DEPTH:

@@ -1,25 +1,26 @@
-"""Nearly equal answers and questions, over a whole corpus in bounded memory."""
+"""Find nearly equal answers and questions over a whole corpus in bounded memory."""
 
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.common.near_text import TextIndex
 from cephalo.dataset_scripts.refinement.words import folded, stem, stems
 
-LIKENESS = 90.0  # percent (rapidfuzz's ratio) from which two answers are nearly equal
-MOST_CANDIDATES = 1000  # compared with one answer, which bounds the time it takes
-ASKED, ANSWERED = 0.7, 0.3  # shares of the words of both from which two questions are one
-SAME_ANSWER = 0.7  # share from which they are even if each asks for something of its own
-FEWEST_WORDS = 12  # shorter answers are equal by right: "Scanning electron micrographs"
+LIKENESS = 90.0  # percent similarity (rapidfuzz's ratio) from which two answers are nearly equal
+MOST_CANDIDATES = 1000  # compared with one answer, to bound the time
+# Shares of common words from which two questions, and their answers, are the same.
+ASKED, ANSWERED = 0.7, 0.3
+SAME_ANSWER = 0.7  # share for the answers if each question has words of its own
+FEWEST_WORDS = 12  # shorter answers may legitimately be equal: "Scanning electron micrographs"
 
 
 class NearEqual:
-    """Answers so far, on disk; candidates are compared letter by letter."""
+    """An index of the answers so far, on disk; candidates are compared by edit distance."""
 
     def __init__(self) -> None:
         self._answers = TextIndex()
 
     def match(self, answer: str) -> str | None:
-        """Return an answer added before that is nearly equal to this one, or None."""
+        """Return an earlier answer that is nearly equal to this one, or None."""
         text = folded(answer)
         if len(text.split()) < FEWEST_WORDS:
             return None
@@ -29,13 +30,13 @@ class NearEqual:
         return None
 
     def add(self, answer: str) -> None:
-        """Remember an answer."""
+        """Add an answer to the index."""
         text = folded(answer)
         if len(text.split()) >= FEWEST_WORDS:
             self._answers.add(text)
 
 
-# Words of a question that ask, and do not say for what.
+# Words that a question asks with, as opposed to its subject.
 _ASKING = frozenset(
     map(
         stem,

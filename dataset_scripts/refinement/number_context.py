@@ -1,4 +1,4 @@
-"""What the words around a number say of it: whether it is about, a factor, a change, a count."""
+"""Interpret the words around a number: an approximation, a factor, a change, a count."""
 
 import re
 from typing import Any
@@ -51,16 +51,19 @@ _ORDERS = re.compile(r"[\s-]orders?[\s-]of[\s-]magnitude", re.IGNORECASE)
 
 
 def context(before: str, text: str, end: int, united: bool) -> dict[str, Any]:
-    """The fields `approximate`, `change`, `kind` and `noun` of a Quantity, those that are told.
+    """Return the fields `approximate`, `change`, `kind` and `noun` of a Quantity that the context
+    determines.
 
     Args:
-        before: the text before the number, a few words of it.
-        text: the whole text; the number, with its unit if it is `united`, ends at `end`.
+        before: A few words of text before the number.
+        text: The whole text.
+        end: Where the number ends, including its unit.
+        united: Whether the number has a unit.
     """
     told: dict[str, Any] = {"change": bool(_CHANGE.search(before))}
     if near := _BEFORE.search(before):
         told["approximate"] = near.lastgroup
-    if _SPREAD.search(before[-5:]):  # the longest with spaces
+    if _SPREAD.search(before[-5:]):  # the length of the longest match
         told["kind"] = "spread"
     if united:
         return told
@@ -74,10 +77,10 @@ def context(before: str, text: str, end: int, united: bool) -> dict[str, Any]:
 
 
 def is_times(text: str, end: int) -> bool:
-    """Whether a number that ends there says how many times: "5 times", "9-fold"."""
+    """Return whether the number that ends there is a multiple: "5 times", "9-fold"."""
     return bool(_TIMES.match(text, end))
 
 
 def is_factor(before: str) -> bool:
-    """Whether a factor is named before a number: "by a factor of"."""
+    """Return whether a number follows "factor": "by a factor of"."""
     return "factor" in before.lower() and bool(_FACTOR_OF.search(before))

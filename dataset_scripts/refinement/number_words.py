@@ -1,4 +1,4 @@
-"""Numbers in English words: "twenty-five", "two thirds", "ninefold", "an order of magnitude"."""
+"""Parse numbers in English words: "twenty-five", "two thirds", "ninefold"."""
 
 import re
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ _UNDER_10, _TIMES_10 = "|".join(_ONES.split()[1:10]), "|".join(_TENS.split())
 _UNDER_100 = rf"(?:(?:{_TIMES_10})[\s-]+(?:{_UNDER_10})\b|(?:{_SMALL})(?:\b|(?=fold)))"
 _NUMBER = rf"{_UNDER_100}(?:[\s-]+(?:{'|'.join(_LARGE)})\b(?:\s+(?:and\s+)?{_UNDER_100})?){{0,4}}"
 _PART = "|".join(_PARTS)
-# "half of", "by a third", "two thirds"; neither a half cell nor the third curve.
+# "half of", "by a third", "two thirds"; but not "half cell" or "the third curve".
 _FRACTION = (
     rf"(?P<count>{_SMALL}|an?)?[\s-]?(?P<part>{_PART})(?P<several>s)?\b"
     r"(?=\s+(?:of|as|the|its|their|that|this|an?)\b)"
 )
 _BY_PART = rf"(?<=\bby )(?:an? )?(?P<by>{_PART})\b|(?P<parts>{_SMALL})[\s-](?P<many>{_PART})s\b"
-# "It doubled" and "double the width"; neither a double bond nor what doubles as something.
+# "It doubled" and "double the width"; but not "double bond" or "doubles as".
 _MULTIPLE = (
     r"(?:doubl|tripl|trebl|quadrupl|quintupl|halv)(?:(?:es|ed|ing)\b(?! as\b)"
     r"|e(?=\s(?:the|that|this|what|its|their|of)\b))|twice|thrice"
 )
-# Of symmetry and coordination, which are no multiples.
+# Symmetries and coordination numbers are no multiples.
 NO_MULTIPLE = r"(?!\s(?:symmetr|ax[ei]s|rotation|coordinat|degenera|screw|improper))"
 _LARGE_WORDS = "hundred|thousand|million|dozen"
 _WRITTEN = re.compile(
@@ -42,7 +42,7 @@ _WRITTEN = re.compile(
     r"\b(?![\s-](?:thirds|quarters|fourths|fifths|tenths|fold)\b))",
     re.IGNORECASE,
 )
-# "The upper half of the image" is a place, "a few hundred" no number.
+# "The upper half of the image" is a place, and "a few hundred" is vague.
 _SIDE = re.compile(
     r"\b(?:upper|lower|left|right|top|bottom|first|second|other|inner|outer|latter|former)"
     r"(?:-hand)?[\s-]$",
@@ -55,9 +55,9 @@ _FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")
 
 
 def written(text: str) -> Iterator[re.Match]:
-    """The numbers in words in a text, to be read by `read_written`."""
+    """Yield matches of the numbers in words in a text, for `read_written`."""
     end = 0
-    for word in _WORD.finditer(text):  # faster than a search for the whole pattern
+    for word in _WORD.finditer(text):  # faster than searching for the whole pattern
         if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:
             continue
         match = _WRITTEN.match(text, word.start())
@@ -68,7 +68,7 @@ def written(text: str) -> Iterator[re.Match]:
 
 
 def read_written(match: re.Match) -> tuple[float, bool]:
-    """The value of a match of `written`, and whether it is a multiple, as of "twice"."""
+    """Return the value of a match of `written`, and whether it is a multiple such as "twice"."""
     if match["multiple"]:
         word = match["multiple"].lower()
         return next(value for stem, value in _MULTIPLES.items() if word.startswith(stem)), True
@@ -79,7 +79,7 @@ def read_written(match: re.Match) -> tuple[float, bool]:
 
 
 def written_value(words: str) -> float:
-    """The number that English words name: "one hundred and twenty-five" is 125."""
+    """Return the value of a number in English words: 125 for "one hundred and twenty-five"."""
     total = current = 0
     for word in re.findall(r"[a-z]+", words.lower()):
         if word in _LARGE:

@@ -1,4 +1,4 @@
-"""What speaks against a quantity of an answer that neither the source nor a derivation supports."""
+"""Reasons to reject a quantity that neither the source nor a derivation supports."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,26 +13,29 @@ from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
 _RATIO = re.compile(r"\b(?:ratio|factor) (?:of|is) (?:about |roughly |nearly )?$")
-# Before what changed by so much, and between what it changed from and to.
+# Before the amount of a change, and between its initial and final value.
 _CHANGED = re.compile(
     r"\b(?:lo(?:st|ses?)|loss of|by|gain(?:s|ed)?(?: of)?|(?:rise|drop|fall|decrease|increase|gap"
     r"|reduction|decline|difference|change) of)\s(?:about |roughly |nearly |some |almost )?$",
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(r"\s(?:to|and|against|versus)\s(?:about |roughly |only )?")
-BEFORE = 40  # characters before a quantity that say what it is
-FAR = 9.0  # times that a value is off in another unit; prefixes differ by ten and more
-OFF = 0.2  # share of a ratio of rounded values that it may be off
-NEAR = 3.0  # times that a value may lie beyond what is stated in the right unit
+BEFORE = 40  # characters before a quantity that describe it
+# Least ratio between a value and its reading in another unit; prefixes differ by ten and more.
+FAR = 9.0
+OFF = 0.2  # relative tolerance of a ratio of rounded values
+NEAR = 3.0  # factor by which a value may exceed the stated range in the right unit
 
 
 def objection(claim: Claim, claims: list[Claim], source: Source, seen: bool) -> str | None:
-    """Why a claim is refused, None where it is left open.
+    """Return the reason to reject a claim, or None if text cannot decide.
 
     Args:
-        claim: a quantity of an answer that nothing supports but, where it is `seen`, the eye.
-        claims: all quantities of the conversation.
-        source: what the paper says of the figure.
+        claim: Quantity of an answer without support other than, if `seen`, reading it off the
+            image.
+        claims: All quantities of the conversation.
+        source: What the paper states about the figure.
+        seen: Whether the quantity can be read off the image.
     """
     one = claim.quantity
     if stated := stated_in_other_unit(one, source):
@@ -49,14 +52,14 @@ def objection(claim: Claim, claims: list[Claim], source: Source, seen: bool) -> 
 
 
 def elsewhere(one: Quantity, source: Source) -> bool:
-    """Whether the paper states a quantity with a unit at another figure, so that it is not made
-    up."""
+    """Return whether the paper states a quantity with a unit at another figure: it is not
+    invented."""
     told = (other for passages in source.others for said in passages for other in parse(said))
     return one.unit is not None and any(other.unit and states(other, one) for other in told)
 
 
 def is_many(claim: Claim) -> bool:
-    """Whether a claim counts more things than one sees at a glance, to the last one."""
+    """Return whether a claim is an exact count of more things than one can see at a glance."""
     one = claim.quantity
     counts = one.is_count and one.value > SMALL and not one.approximate and digits_of(one) > 1
     of_formula = re.search(rf"[A-Za-z)\]]{one.value:g}(?!\d)", claim.turn)
@@ -64,7 +67,8 @@ def is_many(claim: Claim) -> bool:
 
 
 def stated_in_other_unit(one: Quantity, source: Source) -> str | None:
-    """The quantity of the source with the digits of a claim in another unit of its dimension."""
+    """Return the quantity of the source with the same digits in another unit of the same dimension,
+    or None."""
     if not one.unit or one.kind != "value":
         return None
     for other in stated(source):
@@ -76,7 +80,7 @@ def stated_in_other_unit(one: Quantity, source: Source) -> str | None:
 
 
 def stated(source: Source) -> Iterator[Quantity]:
-    """The quantities of the text of a source, then those printed in its figures."""
+    """Yield the quantities in the text of a source, then those printed in its figures."""
     yield from parse(source.text)
     for words in printed_words(source):
         for word in words:
@@ -84,7 +88,8 @@ def stated(source: Source) -> Iterator[Quantity]:
 
 
 def in_other_unit_than_axes(one: Quantity, source: Source) -> str | None:
-    """The unit of a claim's dimension in the figure in which, and in no other, its number fits."""
+    """Return the only unit of the claim's dimension in the figure, if the number fits that unit and
+    not its own, or None."""
     if not one.unit or one.kind != "value" or one.unit.offset or not one.value:
         return None
     units = {known.name: known for known in units_of(source) if known.dimension == dimension(one)}
@@ -104,15 +109,15 @@ def in_other_unit_than_axes(one: Quantity, source: Source) -> str | None:
 
 
 def units_of(source: Source) -> Iterator[Unit]:
-    """The units in the text of a source and in its figures."""
+    """Yield the units in the text of a source and in its figures."""
     yield from units_in(source.text)
     for words in printed_words(source):
         yield from units_in(*words)
 
 
-@lru_cache(maxsize=256)  # one source is asked about for every quantity of every answer on it
+@lru_cache(maxsize=256)  # each source is compared with every quantity of many answers
 def units_in(*texts: str) -> tuple[Unit, ...]:
-    """The units in some texts, of more than one letter, each once."""
+    """Return the distinct units in texts that have more than one letter."""
     found = {}
     for text in texts:
         for match in UNIT.finditer(text):
@@ -123,7 +128,7 @@ def units_in(*texts: str) -> tuple[Unit, ...]:
 
 
 def ranges_in(known: Unit, source: Source) -> Iterator[tuple[float, float]]:
-    """Least and greatest of what is stated in a unit, and of each axis."""
+    """Yield the range of the values that are stated in a unit, and the range of each axis."""
     sizes = [abs(one.value) for one in parse(source.text) if one.unit == known and one.value]
     if sizes:
         yield min(sizes), max(sizes)
@@ -132,8 +137,8 @@ def ranges_in(known: Unit, source: Source) -> Iterator[tuple[float, float]]:
 
 
 def against_told(claim: Claim, claims: Iterable[Claim]) -> str | None:
-    """The two quantities beside a claim of which it should be the ratio, the difference or the
-    change in percent, and is far from it."""
+    """Return the two quantities beside a claim whose ratio, difference or relative change differs
+    from it, or None."""
     one = claim.quantity
     before = claim.text[max(0, one.start - BEFORE) : one.start]
     times = one.kind == "times" or bool(_RATIO.search(before))

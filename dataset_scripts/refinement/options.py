@@ -1,4 +1,4 @@
-"""The options of `cephalo refine` that decide what is asked, and of whom."""
+"""The options of `cephalo refine` that determine what is asked, and which models."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.where import HELP
 
 if TYPE_CHECKING:
     from cephalo.cli.where import Where
     from cephalo.dataset_scripts.refinement.tasks import Task
 
-HOTTEST = 100.0  # temperature; far above what any server takes, and infinity is no JSON
-LONGEST_TIMEOUT = 86_400.0  # seconds; a day, far above any reply, and what timers can count
+HOTTEST = 100.0  # temperature; far above the maximum of any server, and infinity is not valid JSON
+MOST_PRICE = 1e6  # per million tokens; keeps the estimated cost finite
+# Seconds; one day, far longer than any reply takes and within the range of timers.
+LONGEST_TIMEOUT = 86_400.0
 TASKS = "describe,explain,questions,design,compare,talk"
 
 SAMPLING, REQUESTS, VERIFICATION = "Sampling", "Requests and cost", "Verification"  # headings
@@ -24,7 +27,7 @@ SAMPLING, REQUESTS, VERIFICATION = "Sampling", "Requests and cost", "Verificatio
 
 @dataclass(frozen=True)
 class Asking:
-    """The options that the asking depends on; keys are not among them."""
+    """The settings that determine the questions and answers, without keys."""
 
     teacher: Annotated[
         str, Option(help="caption (no model), endpoint, or a model of the Hub or a folder.")
@@ -80,7 +83,13 @@ class Asking:
         Option(min=1, rich_help_panel=SAMPLING, help="Maximum length of one answer, in tokens."),
     ] = 1024
     seed: Annotated[
-        int, Option(rich_help_panel=SAMPLING, help="Random seed of the teacher's sampling.")
+        int,
+        Option(
+            min=0,
+            max=MOST_SEED,
+            rich_help_panel=SAMPLING,
+            help="Random seed of the teacher's sampling.",
+        ),
     ] = 0
 
     batch_size: Annotated[
@@ -133,13 +142,19 @@ class Asking:
         float,
         Option(
             min=0,
+            max=MOST_PRICE,
             rich_help_panel=REQUESTS,
             help="Price of a million prompt tokens, for the cost estimate.",
         ),
     ] = 0.0
     price_out: Annotated[
         float,
-        Option(min=0, rich_help_panel=REQUESTS, help="Price of a million completion tokens."),
+        Option(
+            min=0,
+            max=MOST_PRICE,
+            rich_help_panel=REQUESTS,
+            help="Price of a million completion tokens.",
+        ),
     ] = 0.0
 
     judges: Annotated[
@@ -187,7 +202,7 @@ class Asking:
     ] = None
 
     def check(self) -> None:
-        """Raise CephaloError for options that do not go together, unknown tasks and checks."""
+        """Raise CephaloError for incompatible options and for unknown tasks and checks."""
         from cephalo.dataset_scripts.common.language import KNOWN
         from cephalo.dataset_scripts.refinement.own_checks import load_checks
 
@@ -198,32 +213,32 @@ class Asking:
         captions = self.teacher == "caption"
         if self.judges and (self.no_verify or captions):
             raise CephaloError(
-                "--judge asks for a second look; leave out --no-verify, and --teacher caption"
+                "--judge requires verification; leave out --no-verify, and --teacher caption"
             )
         if self.text_judge and captions:
             raise CephaloError(
-                "--text-judge looks at what a model wrote; leave out --teacher caption"
+                "--text-judge requires a model's answers; leave out --teacher caption"
             )
         self.wanted()
         self.condition()
         load_checks(self.checks)
 
     def condition(self) -> Where | None:
-        """The condition on figures. Raises CephaloError where it cannot be evaluated."""
+        """Return the condition on figures. Raises CephaloError if it cannot be parsed."""
         from cephalo.dataset_scripts.common.chosen import condition_on
 
         return condition_on("figures", self.where) if self.where is not None else None
 
     @property
     def asked_again(self) -> tuple[str, ...]:
-        """The names of the judges of the second look; an endpoint without any judges itself."""
+        """The names of the judges; an endpoint without judges verifies its own answers."""
         if self.no_verify or self.teacher == "caption":
             return ()
         alone = (self.model or "",) if self.teacher == "endpoint" else ()
         return tuple(self.judges) or alone
 
     def wanted(self) -> list[Task]:
-        """The tasks. Raises CephaloError where there are none of these names."""
+        """Return the tasks. Raises CephaloError for unknown names."""
         from cephalo.dataset_scripts.refinement.tasks import parse_tasks
 
         return parse_tasks(self.tasks, self.prompts)
@@ -231,7 +246,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of the endpoints, which no file gets to see."""
+    """Keys of the endpoints, which are never written to a file."""
 
     api: Annotated[
         str | None, Option("--api-key", envvar="OPENAI_API_KEY", help="Key of the endpoint.")

@@ -1,4 +1,4 @@
-"""Checks of one's own: `--checks MODULE:FUNCTION`."""
+"""Custom checks: `--checks MODULE:FUNCTION`."""
 
 import ast
 import hashlib
@@ -17,24 +17,24 @@ from cephalo.dataset_scripts.refinement.forms import Talk
 
 
 def load_checks(names: Sequence[str]) -> dict[str, Check]:
-    """The functions that --checks names, by their own names; modules are looked for in the current
-    folder too. Raises CephaloError where one is not there or is no check."""
+    """Load the functions of --checks, by their names; modules are also searched in the current
+    folder. Raises CephaloError if one is missing or not a check."""
     checks: dict[str, Check] = {}
     for name in names:
         check = load_check(name)
         own = name.partition(":")[2]
         if own in CHECKS or own in OTHER_CHECKS or own in checks:
-            raise CephaloError(f"--checks {name}: there is a check {own} already; rename it")
+            raise CephaloError(f"--checks {name}: a check {own} exists already; rename it")
         checks[own] = check
     return checks
 
 
 def load_check(name: str) -> Check:
-    """The function MODULE:FUNCTION. The module's file is read first, and is imported only if it
-    defines a function of a conversation and its context.
+    """Load MODULE:FUNCTION.
 
-    Raises CephaloError where it does not, for a module of Python's own library, and for one that
-    cannot be imported.
+    The module's file is parsed first, and imported only if it defines a function of (talk,
+    context). Raises CephaloError if it does not, for modules of Python's standard library, and for
+    modules that cannot be imported.
     """
     module_name, _, function = name.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), function)):
@@ -47,17 +47,20 @@ def load_check(name: str) -> Check:
         return check
     except CephaloError as error:
         problem = str(error)
-    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # importing a module may raise anything
         problem = f"{type(error).__name__}: {error}"
     raise CephaloError(f"--checks {name}: {' '.join(problem.split())[:300]}")
 
 
 def find_module(name: str) -> Path:
-    """The file of a module: in the current folder, or else wherever Python finds it. Nothing is
-    imported. Raises CephaloError unless it is a file of Python that is not Python's own."""
+    """Return the file of a module, from the current folder or else as Python finds it, without
+    importing it.
+
+    Raises CephaloError unless it is a Python file outside of the standard library.
+    """
     first, *rest = name.split(".")
     if first in sys.stdlib_module_names:
-        raise CephaloError(f"{first} is a module of Python's own library; give one of your own")
+        raise CephaloError(f"{first} is a module of Python's standard library; give another one")
     spec = PathFinder.find_spec(first, [str(Path.cwd())])
     if spec is None or not spec.origin:
         spec = importlib.util.find_spec(first)
@@ -68,12 +71,12 @@ def find_module(name: str) -> Path:
     if spec is None:
         raise CephaloError(f"no module named {name!r} in the current folder or installed")
     if not spec.origin or not spec.origin.endswith(".py"):
-        raise CephaloError(f"{name} is no file of Python; give a module that is one")
+        raise CephaloError(f"{name} is not a Python file; give a module that is one")
     return Path(spec.origin)
 
 
 def check_defined(file: Path, function: str) -> None:
-    """Raise CephaloError unless a file defines a function that takes (talk, context)."""
+    """Raise CephaloError unless a file defines a function of (talk, context)."""
     defined = [
         node
         for node in ast.parse(file.read_bytes(), str(file)).body
@@ -90,12 +93,12 @@ def check_defined(file: Path, function: str) -> None:
 
 
 def import_module(name: str, file: Path) -> ModuleType:
-    """Import a module from its file, with its neighbours in the current folder.
+    """Import a module from its file; it can import modules beside it in the current folder.
 
-    Raises CephaloError if another module of this name is imported already.
+    Raises CephaloError if another module of this name is already imported.
     """
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last, or a file there could take the place of any library
+        sys.path.append(here)  # last, so that no file there can shadow a library
     top = name.partition(".")[0]
     local = PathFinder.find_spec(top, [here])
     if local is not None and local.origin and local.loader and top not in sys.modules:
@@ -112,7 +115,8 @@ def import_module(name: str, file: Path) -> ModuleType:
 
 
 def run_checks(checks: Mapping[str, Check], talk: Talk, context: Context) -> dict[str, str]:
-    """The checks of one's own that a conversation fails. Raises CephaloError where one breaks."""
+    """Return the failed custom checks of a conversation. Raises CephaloError if a check raises or
+    returns an invalid value."""
     failed = {}
     for name, check in checks.items():
         try:
@@ -120,16 +124,16 @@ def run_checks(checks: Mapping[str, Check], talk: Talk, context: Context) -> dic
         except (Exception, SystemExit) as error:
             problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             said = talk.turns[0].answer[:60]
-            raise CephaloError(f"--checks: {name} fails on {said!r}: {problem}") from error
+            raise CephaloError(f"--checks: {name} raised on {said!r}: {problem}") from error
         if detail is not None and not isinstance(detail, str):
-            raise CephaloError(f"--checks: {name} gives {detail!r}; return a string or None")
+            raise CephaloError(f"--checks: {name} returned {detail!r}; return a string or None")
         if detail is not None:
             failed[name] = " ".join(detail.split())
     return failed
 
 
 def checks_digest(names: Sequence[str]) -> dict[str, str]:
-    """What tells versions of checks apart: the SHA-256 of each one's file."""
+    """Return the SHA-256 of the file of each custom check, to tell versions apart."""
     digests = {}
     for name in names:
         file = inspect.getsourcefile(inspect.unwrap(load_check(name)))

@@ -1,8 +1,9 @@
-"""Whose a quantity is: the words that it stands with in the source, and in the answer.
+"""Detect quantities that an answer assigns to another sample than its source does.
 
-A right number on a wrong owner is found by contrast: a quantity of the same kind stands elsewhere
-in the source with just those words of the answer with which this one does not. "79 Ω for graphene,
-against 129 Ω for carbon" is parted between its quantities; lists with "respectively" are paired.
+A quantity in the right amount but with the wrong owner is found by contrast: another quantity of
+the same kind in the source has those words of the answer near it that this one lacks. A sentence
+such as "79 Ω for graphene, against 129 Ω for carbon" is divided between its quantities; the items
+of lists with "respectively" are paired.
 """
 
 import re
@@ -26,15 +27,15 @@ from cephalo.dataset_scripts.refinement.words import (
 )
 from cephalo.dataset_scripts.refinement.workings import workings
 
-SMALL_COUNT = 12  # whole numbers up to it without a unit count things: "two peaks"
-RIVAL = 0.6  # weight of the rival's words in an answer from which it counts
-OUTWEIGHS = 2.0  # times as much weight of the rival's words as of the right owner's
+SMALL_COUNT = 12  # whole numbers without a unit up to this one are counts: "two peaks"
+RIVAL = 0.6  # least weight of the rival's words in an answer
+OUTWEIGHS = 2.0  # least ratio of that weight to the weight of the right owner's words
 # Weights of "440", of "HAT-CN", of "graphene", of "sample".
 NUMBER, NAME, NOUN, GENERIC = 1.5, 1.0, 0.7, 0.2
-ROUNDED = 2.0  # significant digits with which a rounded value may as well be another one
-FROM_QUESTION = 0.6  # share of its weight that a word has which stands in the question only
+ROUNDED = 2.0  # significant digits; a rounded value may as well be another quantity
+FROM_QUESTION = 0.6  # share of its weight for a word that occurs in the question only
 
-# Where a sentence with two quantities is parted between them, from the strongest on.
+# Where to divide a sentence between two quantities, the strongest boundary first.
 _BOUNDARIES = [
     re.compile(pattern)
     for pattern in (
@@ -57,7 +58,7 @@ _AFTER_ITEM = re.compile(
     r"|as|\w{3,}ed)\b|="
 )
 LONGEST_ITEM = 7  # words
-NEAREST = 2  # lists before quantities, of which one or both say whose they are
+NEAREST = 2  # lists before quantities that may name the owners
 _STOP = re.compile(
     r".*\b(?:for|of|in|on|at|by|the|from|with|under|between|against|to|that|values?|as)\s",
     re.DOTALL,
@@ -69,11 +70,13 @@ _NAMED = re.compile(r"\w.*[A-Z]|[A-Z].*\d")
 
 @dataclass(frozen=True)
 class Owned:
-    """A quantity with the stems that stand with it.
+    """A quantity and the stems that may name its owner.
 
-    `near` stand nearer to it than to any other quantity of its kind in the sentence; `around` are
-    all others of the sentence, and those of the sentence before. `alone` says that the sentence
-    has no other quantity of its kind. `place` tells sentences apart.
+    Attributes:
+        near: Stems that are nearer to it than to any other quantity of its kind in the sentence.
+        around: All other stems of the sentence and of the previous one.
+        alone: Whether the sentence has no other quantity of its kind.
+        place: Indices of the passage and the sentence.
     """
 
     quantity: Quantity
@@ -84,11 +87,12 @@ class Owned:
 
 
 def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
-    """The first quantity of an answer that the source states of something else, in a line."""
+    """Return the first quantity of an answer that the source assigns to something else, formatted
+    as one line, or None."""
     stated = owned_in_all(spelled_out(passages))
     asked = stems(fold(question))
     told = parse(fold(answer))
-    # What stands in a working is nobody's there.
+    # The operands of a calculation have no owner there.
     operands = {one.text for working in workings(answer) for one in working.numbers}
     for said in owned(answer):
         alike = (number_of(one) for one in told if of_one_kind(one, said.quantity))
@@ -97,9 +101,9 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
             continue
         same = [one for one in stated if agrees(said.quantity, one.quantity)]
         exact = any(one.quantity.value == said.quantity.value for one in same)
-        if not exact and digits_of(said.quantity) <= ROUNDED:  # may be read off by eye
+        if not exact and digits_of(said.quantity) <= ROUNDED:  # may be read off the image
             continue
-        # "Two peaks at 26 and 44 degrees" says of neither which it is.
+        # "Two peaks at 26 and 44 degrees" does not distinguish the peaks.
         here = [one for one in same if any(weight_of(word) > GENERIC for word in one.near)]
         rivals = [
             one
@@ -117,8 +121,8 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
 
 
 def is_result(one: Quantity, told: Iterable[Quantity], answer: str) -> bool:
-    """Whether a share or a factor follows from other quantities of its answer, whose owners are
-    looked at instead."""
+    """Return whether a share or a factor follows from other quantities of the answer. Those are
+    checked instead."""
     share = one.kind == "times" or (one.unit is not None and one.unit.dimension == "share")
     others = [other for other in told if other.text != one.text and not of_one_kind(other, one)]
     return share and derive_from_told(one, answer, others) is not None
@@ -127,7 +131,8 @@ def is_result(one: Quantity, told: Iterable[Quantity], answer: str) -> bool:
 def outweighed(
     said: Owned, right: Owned, rivals: list[Owned], asked: frozenset[str]
 ) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The owner in the source and the words of a rival that the answer has instead, or None."""
+    """Return the owner in the source and the words of a rival that the answer has instead, or
+    None."""
     for rival in rivals:
         theirs = rival.near - right.near
         ours = right.near - rival.near
@@ -135,7 +140,7 @@ def outweighed(
             theirs -= right.around
             ours |= right.around - rival.near - rival.around
         if not bare(said) and not theirs & said.near:
-            continue  # named in the question only
+            continue  # only the question contains it
         designated = all(len(one) == 1 for one in theirs & said.near)  # "Group 1", "arm A"
         weight = NAME if designated and theirs & said.near else weigh(said, theirs, asked)
         if weight >= RIVAL and weight >= OUTWEIGHS * weigh(said, ours, asked):
@@ -144,25 +149,26 @@ def outweighed(
 
 
 def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
-    """How much of an owner the answer names with its quantity."""
+    """Return the weight of an owner's words that the answer has near its quantity."""
     owner -= number_of(said.quantity)
-    owner -= {ELEMENTS[one] for one in owner if one in ELEMENTS}  # the symbol beside the name
-    # Exact sums, which the order of a set does not change from run to run.
+    # The symbol counts only beside the name.
+    owner -= {ELEMENTS[one] for one in owner if one in ELEMENTS}
+    # Exact sums do not depend on the order of the set.
     total = fsum(map(weight_of, owner & said.near))
     if said.alone:
-        # "It is 79 Ω." leaves it to the question whose that is.
+        # "It is 79 Ω." leaves the owner to the question.
         share = 1.0 if bare(said) else FROM_QUESTION
         total += share * fsum(map(weight_of, (owner & asked) - said.near))
     return total
 
 
 def bare(said: Owned) -> bool:
-    """Whether nothing stands with a quantity that tells whose it is."""
+    """Return whether no word near a quantity identifies its owner."""
     return all(weight_of(word) <= GENERIC for word in said.near)
 
 
 def weight_of(one: str) -> float:
-    """How much a stem tells of who owns a quantity."""
+    """Return how specific a stem is for the owner of a quantity."""
     if one in UNSPECIFIC or (one.isdigit() and len(one) == 1):
         return GENERIC
     if one[0].isdigit():
@@ -171,12 +177,12 @@ def weight_of(one: str) -> float:
 
 
 def number_of(quantity: Quantity) -> frozenset[str]:
-    """The stems of the quantity itself."""
+    """Return the stems of the quantity itself."""
     return stems(quantity.text)
 
 
 def of_one_kind(one: Quantity, other: Quantity) -> bool:
-    """Whether one could be mistaken for the other: of one dimension, or both bare."""
+    """Return whether two quantities are of the same kind and dimension, or both without a unit."""
     if one.kind != other.kind:
         return False
     if one.unit is None or other.unit is None:
@@ -185,7 +191,7 @@ def of_one_kind(one: Quantity, other: Quantity) -> bool:
 
 
 def owned(text: str) -> tuple[Owned, ...]:
-    """The quantities of an answer with their owners."""
+    """Return the quantities of an answer with their owners."""
     return tuple(
         one
         for sentence in sentences(fold(text))
@@ -194,15 +200,16 @@ def owned(text: str) -> tuple[Owned, ...]:
     )
 
 
-@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+@lru_cache(maxsize=256)  # each source is compared with many answers
 def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
-    """The quantities of all passages of a source with their owners, each within its clause."""
+    """Return the quantities of all passages of a source with their owners, each within its
+    clause."""
     found: list[Owned] = []
     for number, passage in enumerate(passages):
         before = topic = frozenset()
         for place, sentence in enumerate(sentences(fold(passage))):
             names = named_in(without_units(sentence, parse(sentence)))
-            # A sentence that names what it is about leaves the names of the one before behind.
+            # A sentence with names of its own replaces the names of the previous one.
             ahead = before - topic if names else before | topic
             found += owned_in(sentence, ahead, (number, place), within_clause=True)
             before = stems(sentence)
@@ -211,7 +218,8 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
 
 
 def named_in(sentence: str) -> frozenset[str]:
-    """The stems of the names in a sentence (HAT-CN, LiFePO4/graphene), of which the next go on."""
+    """Return the stems of the names in a sentence (HAT-CN, LiFePO4/graphene), which the next
+    sentences may refer to."""
     return frozenset().union(*(word.stems for word in words(sentence) if _NAMED.search(word.text)))
 
 
@@ -221,7 +229,14 @@ def owned_in(
     place: tuple[int, int] = (0, 0),
     within_clause: bool = False,
 ) -> Iterator[Owned]:
-    """The quantities of a sentence, each with its own share of the words."""
+    """Yield the quantities of a sentence, each with its share of the words.
+
+    Args:
+        sentence: A folded sentence.
+        before: Stems of the previous sentence.
+        place: Indices of the passage and the sentence.
+        within_clause: Whether the share of a quantity is limited to its clause.
+    """
     every = parse(sentence)
     bare = without_units(sentence, every)
     everything = stems(bare) | before
@@ -242,7 +257,8 @@ def owned_in(
 
 
 def without_units(sentence: str, quantities: Iterable[Quantity]) -> str:
-    """A sentence of the same length in which quantities are bare numbers without their spread."""
+    """Reduce the quantities in a sentence to bare numbers, without their spread; its length does
+    not change."""
     for one in quantities:
         if one.kind == "spread":
             sentence = sentence[: one.start] + " " * (one.end - one.start) + sentence[one.end :]
@@ -255,7 +271,7 @@ def without_units(sentence: str, quantities: Iterable[Quantity]) -> str:
 
 
 def is_measure(quantity: Quantity) -> bool:
-    """Whether a quantity measures something, rather than counts a few things."""
+    """Return whether a quantity is a measurement rather than a small count."""
     if quantity.kind == "times":
         return True
     counts = quantity.is_count and quantity.value <= SMALL_COUNT
@@ -263,9 +279,12 @@ def is_measure(quantity: Quantity) -> bool:
 
 
 def shares(sentence: str, alike: list[Quantity]) -> list[tuple[int, int]]:
-    """The part of a sentence that belongs to each of its quantities of one kind.
+    """Divide a sentence between its quantities of one kind.
 
-    Both ends of a range ("from 3 to 5 nm", "3 ± 1 nm") have one part together.
+    Both ends of a range ("from 3 to 5 nm", "3 ± 1 nm") share one part.
+
+    Returns:
+        The start and end of each quantity's part.
     """
     parts: list[tuple[int, int]] = []
     start, together = 0, 1
@@ -283,17 +302,17 @@ def shares(sentence: str, alike: list[Quantity]) -> list[tuple[int, int]]:
 
 
 def boundary(between: str) -> int:
-    """Where the words between two quantities are parted."""
+    """Return where to divide the words between two quantities."""
     for pattern in _BOUNDARIES:
         if found := list(pattern.finditer(between)):
-            # "(12 %), oil (13 %)": the first bracket closes what is owned.
+            # "(12 %), oil (13 %)": the first bracket ends the first owner.
             match = found[0] if pattern is _BOUNDARIES[3] else found[-1]
             return match.start()
     return len(between) // 2
 
 
 def respective(sentence: str, alike: list[Quantity]) -> dict[int, frozenset[str]]:
-    """The owners of the quantities of lists that "respectively" pairs, by where each starts."""
+    """Return the owners of quantities in lists with "respectively", by their starts."""
     runs: list[list[Quantity]] = []
     for one in alike:
         if runs and _LIST_GAP.match(sentence[runs[-1][-1].end : one.start]):
@@ -318,7 +337,8 @@ def respective(sentence: str, alike: list[Quantity]) -> dict[int, frozenset[str]
 
 
 def lists_before(text: str, count: int) -> list[list[str]]:
-    """The last NEAREST lists of `count` items in `text`, each item without the words around it."""
+    """Return the last NEAREST lists of `count` items in `text`, each item without surrounding
+    words."""
     # "Phen (1 μM) and K+ (80 mM)" are two names.
     text = re.sub(r"\([^()]{0,60}\)", lambda found: " " * len(found.group()), text)
     joints = list(_ITEMS.finditer(text))
@@ -342,7 +362,7 @@ def lists_before(text: str, count: int) -> list[list[str]]:
 
 
 def items_after(text: str, count: int) -> list[str]:
-    """The first list of `count` items after a list of quantities."""
+    """Return the first list of `count` items after a list of quantities, empty if there is none."""
     text = re.sub(r"^\s*(?:±\s*[\d.]*)?[\s%]*(?:\([^()]{0,30}\))?", "", text)
     text = re.split(r",?\s*\brespectively\b|;|\.\s", text)[0]
     text = re.sub(r"^\W*\w*\s*(?:at|for|in|of|on|to|corresponding to|assigned to)\s", "", text)

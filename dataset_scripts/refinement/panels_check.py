@@ -1,7 +1,7 @@
-"""Whether what an answer says of a panel is said of that panel in the source.
+"""Detect statements about a panel that the source makes about another panel.
 
-A panel is told by the words of its caption, and of the sentences in the text that name its letter,
-which the other panels do not have.
+A panel is identified by words that the other panels lack: those of its caption, and those of
+sentences in the text that refer to its letter.
 """
 
 import math
@@ -13,11 +13,11 @@ from itertools import combinations, pairwise
 from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
 
-AHEAD = 1.0  # by how much another panel must fit better
-TIMES = 2.0  # and how many times better
-SHARED = 0.3  # of the words of a part of an answer that the other panel must have
-ASKED = 0.5  # share of its weight that a word has which the question has too
-FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
+AHEAD = 1.0  # least margin by which another panel must fit better
+TIMES = 2.0  # least ratio by which it must fit better
+SHARED = 0.3  # least share of the words of a part of an answer in the other panel
+ASKED = 0.5  # weight of a word that the question contains too
+FEW = 2  # stems; a part of an answer with so few is completed by the question
 
 _LETTERS = (
     r"\(?[a-zA-Z]\)?(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\(?[a-zA-Z]\)?(?![\w']))*"
@@ -36,14 +36,15 @@ _CUTS = [
     re.compile(one)
     for one in (r"[.;]\s", r",?\s(?:while|whereas|but)\s", r",\sand\s", r",|\sand\s")
 ]
-# A question whose answer is a panel says itself what that panel shows.
+# If the answer to a question is a panel, the question describes that panel.
 _WHERE = re.compile(
     r"\b(?:which|what)\s(?:of the\s)?(?:two\s|three\s)?(?:panel|part|image|plot|graph|map"
     r"|micrograph|diagram|curve|spectr|picture|photo)|^\W*where\b",
     re.IGNORECASE,
 )
-_MOST = re.compile(r"\b(?:most|least|more|less|\w+est)\b", re.IGNORECASE)  # told by the image only
-# "The potentials are in panel (b)", in contrast to "Panel (b) shows the potentials".
+# Only the image can decide.
+_MOST = re.compile(r"\b(?:most|least|more|less|\w+est)\b", re.IGNORECASE)
+# "The potentials are in panel (b)", as opposed to "Panel (b) shows the potentials".
 _BACKWARD = re.compile(
     r"\b(?:in|by|of|from|shown|seen|drawn|plotted|given|displayed|mapped|depicted|presented|found)\s+$"
 )
@@ -52,7 +53,8 @@ _BACKWARD = re.compile(
 def wrong_panel(
     question: str, answer: str, panels: tuple[tuple[str, str], ...], passages: tuple[str, ...]
 ) -> str | None:
-    """The first panel of which an answer says what is another panel's, in a line."""
+    """Return the first panel to which an answer assigns the content of another one, formatted as
+    one line, or None."""
     profile = profiles(panels, passages)
     if len(profile) < 2:
         return None
@@ -80,14 +82,14 @@ def wrong_panel(
             telling = [one for one in words - UNSPECIFIC if not one[0].isdigit()]
             lone = len(shared) < FEW <= len(telling) and not elliptic
             if lone or len(shared) < SHARED * len(telling):
-                continue  # a word among many may be that of any panel
+                continue  # one word among many may be from any panel
             return f"panel ({known[0]}): {', '.join(shared[:3])} is said of panel ({best})"
     return None
 
 
 def said_of(part: str) -> frozenset[str]:
-    """The stems of what is said of a panel, with its numbers but without units: "10 C" is no
-    carbon."""
+    """Return the stems of a statement about a panel, with its numbers but without units: "10 C" is
+    not carbon."""
     numbers = frozenset(one for one in stems(part) if one[0].isdigit())
     return stems(without_quantities(part)) | numbers
 
@@ -95,7 +97,7 @@ def said_of(part: str) -> frozenset[str]:
 def swapped(
     every: list[tuple[list[str], str]], asked: frozenset[str], profile: dict[str, dict[str, float]]
 ) -> str | None:
-    """Two panels of which an answer says of each what is the other's, in a line."""
+    """Return two panels whose contents an answer exchanges, formatted as one line, or None."""
     single = [(letters[0], said_of(part)) for letters, part in every if len(letters) == 1]
     single = [(letter, said) for letter, said in single if letter in profile]
     for (first, said), (second, said_too) in combinations(single, 2):
@@ -112,14 +114,14 @@ def swapped(
 
 
 def apart(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
-    """The stems of a panel that another one does not have."""
+    """Return the weighted stems of a panel that another one lacks."""
     return {word: weight for word, weight in one.items() if word not in other}
 
 
 def fit(words: frozenset[str], asked: frozenset[str], profile: dict[str, float]) -> float:
-    """How well words are those of a panel.
+    """Return the weight of the stems that a statement shares with a panel.
 
-    What is `asked` may be asked of all.
+    Stems that are `asked` count less, since a question may concern all panels.
     """
     return sum(
         profile[word] * (ASKED if word in asked else 1.0)
@@ -129,15 +131,17 @@ def fit(words: frozenset[str], asked: frozenset[str], profile: dict[str, float])
 
 
 def counts(word: str, profile: dict[str, float]) -> bool:
-    """Whether a stem tells a panel: a number does so only where nothing else does."""
+    """Return whether a stem identifies a panel; numbers do only if the panel has no words of its
+    own."""
     return not word[0].isdigit() or all(one[0].isdigit() for one in profile)
 
 
-@lru_cache(maxsize=64)  # one figure is asked about many times
+@lru_cache(maxsize=64)  # each figure has many questions
 def profiles(
     panels: tuple[tuple[str, str], ...], passages: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
-    """The stems of each panel by letter, weighted by how few other panels have them."""
+    """Return the stems of each panel by letter, weighted by inverse document frequency over the
+    panels."""
     texts = {letter: stems(caption) for letter, caption in panels}
     told = {letter: set() for letter in texts}
     for passage in passages[1:]:
@@ -150,7 +154,7 @@ def profiles(
     result = {}
     for letter, found in texts.items():
         weights = {word: 0.4 * math.log(len(texts) / mentioned[word]) for word in told[letter]}
-        # Words of a caption that each panel has tell nothing.
+        # Words that are in all captions get the weight 0.
         weights |= {word: math.log(len(texts) / among[word]) * 1.5 for word in found}
         result[letter] = {
             word: weight
@@ -161,7 +165,8 @@ def profiles(
 
 
 def parts(answer: str) -> list[tuple[list[str], str]]:
-    """The letters of panels that an answer names together, each with what it says of them."""
+    """Return the letters of panels that an answer names together, each with what the answer states
+    about them."""
     found = []
     for sentence in sentences(answer):
         named = list(_NAMED.finditer(sentence))
@@ -181,7 +186,7 @@ def parts(answer: str) -> list[tuple[list[str], str]]:
 
 
 def spread(letters: str) -> list[str]:
-    """The letters that "(a)", "a, c" or "(b) to (d)" names."""
+    """Return the letters in "(a)", "a, c" or "(b) to (d)"."""
     letters = letters.lower()
     found = re.findall(r"(?<![a-z])[a-z](?![a-z])", letters)
     for first, last in _SPREAD.findall(letters):

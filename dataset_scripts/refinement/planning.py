@@ -1,4 +1,4 @@
-"""The questions about the figures of a shard, in the order in which they are asked."""
+"""Plan the questions about the figures of a shard, in the order of asking."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,14 +14,15 @@ from cephalo.dataset_scripts.refinement.showing import NEEDS
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import Answered
 
-SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
+SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns about a figure, without the image
 
 
 @dataclass
 class Item:
-    """One question. `figures` are let go when it is answered; `places` are their row numbers.
+    """A question.
 
-    `others` are what is said of the other figures of the document.
+    `places` are the row numbers of its `figures`, which are released once it is answered. `others`
+    describe the other figures of the document.
     """
 
     task: Task
@@ -32,14 +33,14 @@ class Item:
 
     @property
     def answer(self) -> Answered:
-        """The answer, of a question that was asked or that the run was stopped before."""
+        """The answer to a question that was asked, or that the run skipped when it stopped."""
         assert self.answered is not None
         return self.answered
 
 
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
-    """The questions about the figures of a shard, those about one figure together; figures of one
-    document that belong together are compared."""
+    """Return the questions about the figures of a shard, those about one figure together. Related
+    figures of a document are compared."""
     items = []
     numbered = enumerate(figures)
     for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
@@ -62,14 +63,14 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
 
 
 def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
-    """The most questions that `plan` makes of shards of one document each."""
+    """Return an upper bound of the number of questions that `plan` creates for shards of one
+    document each."""
     return sum(count_by_task(shards, tasks))
 
 
 def count_by_task(
     shards: list[Path], tasks: Iterable[Task], where: Where | None = None
 ) -> list[int]:
-    """The most questions of each task that `plan` makes of shards of one document each, about the
-    figures for which a condition holds."""
+    """Return that bound for each task, counting only figures for which `where` holds."""
     rows = [count_taken([shard], where)[0] if where else count_rows([shard]) for shard in shards]
     return [sum(rows) if task.figures == 1 else sum(one // 2 for one in rows) for task in tasks]

@@ -1,4 +1,5 @@
-"""What is printed in a figure: its words, and the axes that its ticks make; what is read by eye."""
+"""Read what is printed in a figure: its words and the axes that its ticks form; and decide how
+precisely a value can be read off by eye."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
-# A turn about the axes of a plot may name their printed numbers.
+# Statements about the axes of a plot may contain their printed numbers.
 _AXES = re.compile(
     r"\b(?:header|heading|legend|inscription|printed"
     r"|ax[ei]s|ordinates?|abscissas?|ticks?|scale|plotted|drawn against|labell?ed|graduat\w+"
@@ -21,17 +22,17 @@ _AXES = re.compile(
     r"|covered|spans?|from))\b",
     re.IGNORECASE,
 )
-BY_EYE = 2.5  # significant digits that one reads off a plot: 1.25 has 2.5, between 1.2 and 1.3
-GLANCE = 1.0  # of a measure where no scale is seen
-ROUGHLY = 4.0  # of what is said to be about so much
-FINE = 20  # parts of the distance between two ticks that one tells apart
+BY_EYE = 2.5  # significant digits that can be read off a plot: 1.25 has 2.5, between 1.2 and 1.3
+GLANCE = 1.0  # of a measurement without a visible scale
+ROUGHLY = 4.0  # of an approximate value
+FINE = 20  # distinguishable parts of the distance between two ticks
 LEAST_TICKS = 3
-ALIKE = 0.02  # share by which the steps of one axis may differ, since ticks are rounded
+ALIKE = 0.02  # relative difference between the steps of an axis, since ticks are rounded
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The least and greatest tick of an axis, and the step between two."""
+    """The least and greatest tick of an axis, and its step."""
 
     low: float
     high: float
@@ -39,12 +40,12 @@ class Axis:
 
 
 def read_by_eye(claim: Claim, source: Source) -> str | None:
-    """What says that a claim may be read off the image, None where it is too exact."""
+    """Return from what a claim can be read off the image, or None if it is too precise."""
     one = claim.quantity
     if one.kind == "orders":
         return "the image"
     known = digits_of(one)
-    # A measure to two digits needs a scale to be read from.
+    # A measurement to two digits requires a scale.
     readable = not one.unit or known <= 1 or has_scale(source)
     if readable:
         most = ROUGHLY if one.approximate else BY_EYE
@@ -60,7 +61,7 @@ def read_by_eye(claim: Claim, source: Source) -> str | None:
 
 
 def has_scale(source: Source) -> bool:
-    """Whether numbers are printed in a figure, as far as one can tell."""
+    """Return whether a figure has enough printed numbers for a scale."""
     return any(
         sum(any(map(str.isdigit, word)) for word in words) >= LEAST_TICKS
         for words in printed_words(source)
@@ -68,14 +69,14 @@ def has_scale(source: Source) -> bool:
 
 
 def axes_of(source: Source) -> Iterator[Axis]:
-    """The axes of all figures, as far as their ticks can be read."""
+    """Yield the axes of all figures whose ticks are readable."""
     for words in printed_words(source):
         yield from axes_in(words)
 
 
 @lru_cache(maxsize=64)
 def axes_in(words: tuple[str, ...]) -> tuple[Axis, ...]:
-    """The axes that numbers in a row make: with equal steps, or with equal ratios."""
+    """Return the axes among consecutive numbers: those with equal steps or equal ratios."""
     found: list[Axis] = []
     run: list[float] = []
     for word in (*words, ""):
@@ -109,9 +110,9 @@ def _continues(run: list[float], value: float) -> bool:
 
 
 def printed_basis(claim: Claim, source: Source) -> str | None:
-    """What is printed in the figures that says a claim, or None.
+    """Return the printed text of the figures that states a claim, or None.
 
-    Numbers at the ticks of an axis have their unit in its title, and are told as they are.
+    The unit of tick labels is in the title of their axis.
     """
     one = claim.quantity
     if one.kind != "value":
@@ -134,9 +135,9 @@ def printed_basis(claim: Claim, source: Source) -> str | None:
 
 
 def titles(wanted: Unit, words: tuple[str, ...]) -> list[Unit]:
-    """The units of one dimension in the titles of axes: "Depth (mm)".
+    """Return the units of the wanted dimension in axis titles: "Depth (mm)".
 
-    OCR loses raised digits, so that "mAh g" has to do for mAh/g.
+    OCR loses superscripts, so "mAh g" is accepted for mAh/g.
     """
     found = []
     for word in map(fold, words):
@@ -151,7 +152,7 @@ def titles(wanted: Unit, words: tuple[str, ...]) -> list[Unit]:
 
 
 def printed_words(source: Source) -> Iterator[tuple[str, ...]]:
-    """The text in each figure: from the PDF file's text layer, or read from the picture."""
+    """Yield the text in each figure, from the text layer of the PDF file or by OCR."""
     for figure in source.figures:
         yield figure.words
         if not figure.words and figure.image:

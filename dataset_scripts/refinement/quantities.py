@@ -1,8 +1,8 @@
-"""Quantities in prose: numbers with their units, and whether two of them agree.
+"""Parse quantities in prose (numbers with their units), and compare them.
 
-"1,200 nm", "1.2 µm" and "1.2e-6 m" are one quantity; "3.14" agrees with "3.1416" and "3.142" with
-"3.14" does not. Numbers in names (Ti6Al4V, C60, 2θ, 304 stainless steel, (110)), of figures and
-in citations are no quantities.
+"1,200 nm", "1.2 µm" and "1.2e-6 m" are one quantity; "3.14" agrees with "3.1416", but "3.142" does
+not agree with "3.14". Numbers in names (Ti6Al4V, C60, 2θ, 304 stainless steel, (110)), in
+references to figures and in citations are not quantities.
 """
 
 import re
@@ -16,19 +16,19 @@ from cephalo.dataset_scripts.refinement.number_words import read_written, writte
 from cephalo.dataset_scripts.refinement.numbered_names import PLANE, is_glued, is_in_name, is_kind
 from cephalo.dataset_scripts.refinement.units import RAISED, SUPERSCRIPTS, UNIT, Unit, unit
 
-ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not bind it closer
-OVER = 0.25  # share of a value that "over" may exceed it, where its digits do not bind it closer
-EXACT = 1e-9  # share by which floating-point conversions may be off
+ABOUT = 0.1  # relative tolerance of "about", unless the digits are more precise
+OVER = 0.25  # share by which a value may exceed "over", unless the digits are more precise
+EXACT = 1e-9  # relative error of floating-point conversions
 
-_DIGITS = (  # longer numbers than these are no quantities
+_DIGITS = (  # longer numbers are not quantities
     r"\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,15})?|\d{1,3}(?:\u2009\d{3}){1,5}(?:\.\d{1,15})?"
     r"|\d{1,3}(?: 000){1,4}(?!\d)|\d{1,15}(?:\.\d{1,15})?(?!\d)|\.\d{1,15}(?!\d)"
 )
 _NUMBER = re.compile(
-    # Not inside a name such as Ti6Al4V or X65, and not the tail of a longer number.
+    # Not inside a name such as Ti6Al4V or X65, and not the end of a longer number.
     r"(?<![\w.^])(?<!\^-)(?<!\d,)(?<![A-Za-z]\d/)(?:(?<![\w)\]])(?P<sign>-)\s?)?"
     rf"(?P<digits>{_DIGITS})(?P<glued>\s?\(\d{{1,2}}\)(?=\s?[Å°]))?"
-    # "x 106" is what a PDF file makes of a raised 6; "x 100" is a hundred.
+    # "x 106" is a superscript 6 that the PDF file lost; "x 100" is a hundred.
     r"(?:\)?\s?[\u00d7x·*∙]\s?10"
     rf"(?:\s?\^\s?\{{?(?P<power>-?\d{{1,2}})\}}?|(?P<super>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
     r"|(?P<raised>\s?-\s?\d{1,2}|[1-9]\d?))(?!\d)"
@@ -37,7 +37,7 @@ _NUMBER = re.compile(
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
 _DIGIT = re.compile(r"\d")
-_AHEAD = 3  # characters of a number that may stand before its first digit: "- .5"
+_AHEAD = 3  # characters of a number before its first digit: "- .5"
 GAP = re.compile(
     r"\s*(?:-|(?:down |up )?to|and|or|(?:out )?of|,|, and|, or"
     r"|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
@@ -52,19 +52,22 @@ _TO = ("-", " to ", " or ")  # "three to four times"
 _ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
 _OF_A = re.compile(r"\s(?:of )?an? ")
 _SPACE = re.compile(r"[\s\u2009]?-?")
-_BEFORE = 48  # characters before a number that tell what it is
+_BEFORE = 48  # characters before a number that describe it
 
 
 @dataclass(frozen=True)
 class Quantity:
     """A number as printed, at `start` to `end` of its text.
 
-    `value` is in `unit`, which is None where the number has none. `place` is the value of one unit
-    in the last significant digit. `approximate` is "about", "under" or "over" where the text says
-    so. `kind` is "value"; "times" for how many times ("twice", "a factor of 3", "half of");
-    "orders" for orders of magnitude; "spread" for what follows a ±. `noun` is the word after a
-    number without a unit, in lower case: what is counted. `change` says that the text gives a
-    difference ("by 20 °C").
+    Attributes:
+        value: In `unit`.
+        place: Value of one unit in the last significant digit.
+        unit: None for a bare number.
+        approximate: "about", "under", "over" or "".
+        kind: "value"; "times" for multiples ("twice", "a factor of 3", "half of"); "orders" for
+            orders of magnitude; "spread" after ±.
+        noun: Lower-case word after a number without a unit: what is counted.
+        change: Whether it is a difference ("by 20 °C").
     """
 
     text: str
@@ -80,35 +83,35 @@ class Quantity:
 
     @property
     def base(self) -> float:
-        """The value in base units; that of a difference without the zero of its scale."""
+        """The value in base units, without the offset of the scale if it is a difference."""
         return self.scaled + (self.unit.offset if self.unit and not self.change else 0.0)
 
     @property
     def scaled(self) -> float:
-        """The value in base units, as that of a difference."""
+        """The value in base units, as a difference."""
         return self.value * self.unit.factor if self.unit else self.value
 
     @property
     def is_count(self) -> bool:
-        """Whether this is a whole number without a unit, which can count things."""
+        """Whether this is a whole number without a unit, which can be a count."""
         whole = self.value >= 0 and self.value % 1 == 0 and self.place >= 1
         return self.kind == "value" and self.unit is None and whole
 
 
-@lru_cache(maxsize=4096)  # one paper is asked about for every text on its figures
+@lru_cache(maxsize=4096)  # each paper is compared with every text about its figures
 def parse(text: str) -> tuple[Quantity, ...]:
-    """The quantities of a text in their order, those in digits and those in words."""
+    """Return the quantities of a text in order, in digits and in words."""
     folded = fold(text)
     found = list(_in_digits(folded))
     ends = {one.end for one in found}
-    # The "million" of "4 million" is no number of its own.
+    # The "million" of "4 million" is not a separate number.
     found += [one for one in _in_words(folded) if one.end not in ends]
     found.sort(key=lambda one: one.start)
     return tuple(_share_units(folded, found))
 
 
 def without_quantities(text: str) -> str:
-    """A text without its quantities, whose units are no words of what it is about."""
+    """Remove the quantities from a text, since their units do not describe its subject."""
     for one in reversed(parse(text)):
         if one.unit or one.kind == "times":
             text = text[: one.start] + " " + text[one.end :]
@@ -116,9 +119,9 @@ def without_quantities(text: str) -> str:
 
 
 def agrees(said: Quantity, stated: Quantity) -> bool:
-    """Whether `said` is what is `stated`, or that rounded, in the same or another unit.
+    """Return whether `said` equals `stated` or is a rounding of it, possibly in another unit.
 
-    Prose gives the sign to a word ("decreases by 5"), so signs are not compared.
+    Signs are not compared, since prose expresses them in words ("decreases by 5").
     """
     if not comparable(said, stated):
         return False
@@ -135,12 +138,13 @@ def agrees(said: Quantity, stated: Quantity) -> bool:
     if abs(truth - claim) <= EXACT * max(truth, claim):
         return True
     if not said.approximate and same and stated.place > said.place * (1 + EXACT):
-        return False  # the source says less than is claimed
+        return False  # the source is less precise than the claim
     return within(claim, truth, place, said.approximate)
 
 
 def within(claim: float, truth: float, place: float, approximate: str) -> bool:
-    """Whether a claim is the truth rounded to `place`, or as near as its "about" allows."""
+    """Return whether a claim is the truth rounded to `place`, or within the tolerance of
+    "about"."""
     slack = 0.5 * place * (1 + EXACT)
     if not approximate:
         return abs(truth - claim) <= slack
@@ -155,7 +159,8 @@ def within(claim: float, truth: float, place: float, approximate: str) -> bool:
 
 
 def coarse_place(value: float, place: float) -> float:
-    """The place to which somebody rounds who says "about": 10 of 190, 100 of 200, 5 of 35."""
+    """Return the place to which a value is usually rounded after "about": 10 for 190, 100 for 200,
+    5 for 35."""
     if not value:
         return place
     digits = round(value / place)
@@ -166,7 +171,8 @@ def coarse_place(value: float, place: float) -> float:
 
 
 def digits_of(one: Quantity) -> float:
-    """The significant digits of a number without zeros at its end; a last 5 counts as half."""
+    """Return the number of significant digits without trailing zeros; a trailing 5 counts as
+    half."""
     if not one.value:
         return 0.0
     count = round(abs(one.value) / one.place)
@@ -177,7 +183,7 @@ def digits_of(one: Quantity) -> float:
 
 
 def comparable(one: Quantity, other: Quantity) -> bool:
-    """Whether two quantities can be the same: of one dimension, or one without a unit."""
+    """Return whether two quantities can be equal: same dimension, or one without a unit."""
     kinds = {one.kind, other.kind}
     if "orders" in kinds:
         return len(kinds) == 1
@@ -192,7 +198,7 @@ def comparable(one: Quantity, other: Quantity) -> bool:
 
 
 def _is_degrees(one: Quantity, other: Quantity) -> bool:
-    """Whether one is in degrees, of which it does not say which, and the other in °C."""
+    """Return whether one is in unspecified degrees and the other in °C."""
     names = tuple(each.unit.name for each in (one, other) if each.unit)
     return names in _DEGREE_NAMES and "egree" in one.text + other.text
 
@@ -201,7 +207,7 @@ _DEGREE_NAMES = (("deg", "degC"), ("degC", "deg"))
 
 
 def _is_share_of_one(one: Quantity, other: Quantity) -> bool:
-    """Whether one is a percentage and the other that as a fraction: 25 % and 0.25."""
+    """Return whether one is a percentage and the other a fraction: 25 % and 0.25."""
     percent, bare = (one, other) if one.unit else (other, one)
     if not percent.unit or percent.unit.dimension != "share" or bare.unit:
         return False
@@ -209,9 +215,9 @@ def _is_share_of_one(one: Quantity, other: Quantity) -> bool:
 
 
 def fold(text: str) -> str:
-    """`text` with one form for each of its many kinds of spaces, dashes and letters for micro.
+    """Normalize the variants of spaces, dashes and the micro sign in `text`.
 
-    Every character stays in its place.
+    The length does not change.
     """
     return text if text.isascii() else "".join(map(_fold_character, text))
 
@@ -262,13 +268,13 @@ def _in_digits(text: str) -> Iterator[Quantity]:
 
 
 def _next_number(text: str, position: int) -> re.Match | None:
-    """The first match of _NUMBER from `position` on, looked for where digits are."""
+    """Return the first match of _NUMBER from `position`. Searching for a digit first is faster."""
     digit = _DIGIT.search(text, position)
     return _NUMBER.search(text, max(position, digit.start() - _AHEAD)) if digit else None
 
 
 def _value(match: re.Match) -> tuple[float, float]:
-    """The value of a match of _NUMBER, and that of one unit in its last place."""
+    """Return the value of a match of _NUMBER, and the value of one unit in its last place."""
     powers = match.group("power", "super", "raised", "exponent", "alone", "high", "flat")
     factor = 10.0 ** int(next(filter(None, powers), "0").translate(RAISED).replace(" ", ""))
     if any(match.group("alone", "high", "flat")):  # 10^-3
@@ -278,13 +284,13 @@ def _value(match: re.Match) -> tuple[float, float]:
 
 
 def after_space(text: str, place: int) -> int:
-    """Where the unit of a number that ends at `place` may begin."""
+    """Return where the unit of a number that ends at `place` may start."""
     space = _SPACE.match(text, place)
     return space.end() if space else place
 
 
 def _unit_at(text: str, start: int, place: int) -> re.Match | None:
-    """The unit at `place` of a number that begins at `start`; "1990s" has none."""
+    """Return the unit at `place` of a number that starts at `start`; "1990s" has none."""
     named = UNIT.match(text, place)
     if not named or text[named.end() : named.end() + 1] in tuple(SUPERSCRIPTS):
         return None
@@ -302,7 +308,7 @@ def _in_words(text: str) -> Iterator[Quantity]:
         if times and (part := _OF_A.match(text, end)):  # "a third of an hour"
             place, times = part.end(), False
         named = None if times else UNIT.match(text, place)
-        if named and len(named.group()) == 1:  # "two V" is no way to write a voltage
+        if named and len(named.group()) == 1:  # "two V" is not a way to write a voltage
             named = None
         times = times or (match["part"] is not None and not named)
         lone = match.group().lower() == "one" and not named
@@ -320,7 +326,8 @@ def _in_words(text: str) -> Iterator[Quantity]:
 
 
 def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
-    """Give the unit at the end of a range or a list to all of it: "2, 6 and 20 mm", "5 ± 1 nm"."""
+    """Apply the unit at the end of a range or list to all its numbers: "2, 6 and 20 mm", "5 ± 1
+    nm"."""
     folds = False
     for place in range(len(found) - 2, -1, -1):
         left, right = found[place], found[place + 1]
@@ -352,9 +359,9 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
 
 
 def last_place(digits: str) -> float:
-    """The value of one unit in the last significant digit: 0.01 of "3.14", 100 of "1200".
+    """Return the value of one unit in the last significant digit: 0.01 for "3.14", 100 for "1200".
 
-    Zeros at the end of a whole number are taken as rounding up to its second digit.
+    Trailing zeros of a whole number count as rounding, up to its second digit.
     """
     if "." in digits:
         return 10.0 ** -len(digits.partition(".")[2])

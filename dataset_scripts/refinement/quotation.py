@@ -1,8 +1,8 @@
-"""What a paper says about its figures, quoted as data that nobody should obey.
+"""Quote what a paper states about its figures, as untrusted data.
 
-A paper is untrusted: a caption may address the model that reads it. Here its text is bounded, it
-cannot end its own quotation, and what looks like an instruction is told apart from the rest, so
-that the checks take nothing from it as a source.
+A caption may address the model that reads it. The quoted text is therefore limited in length and
+cannot end its own quotation, and what looks like an instruction is separated, so that the checks do
+not accept it as a source.
 """
 
 import hashlib
@@ -17,13 +17,12 @@ from cephalo.dataset_scripts.common.passages import sentences
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS, MAX_TEXTS = 6, 26, 500
-MAX_OTHERS = 40  # figures of a paper that an answer is told apart from
+MAX_OTHERS = 40  # figures of a paper that an answer is compared with
 
-# What begins a tag or a control token of some chat template, and our own delimiters.
+# The start of a tag or a control token of some chat template, and our own delimiters.
 OPENERS = re.compile(r"<(?=[\w/|<!])|(?<=>)>|\[(?=/?INST\])")
 
-# Sentences that address a language model. Found in a paper, they and what follows them in the
-# same passage are no source.
+# Sentences that address a language model. They, and the rest of their passage, are not a source.
 INSTRUCTION = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,60}?"
     r"\b(?:above|previous|prior|earlier|instructions?|rules?|prompts?|everything)\b"
@@ -45,7 +44,7 @@ SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure's encoded `image`, and the `words` that its PDF file has as text in it."""
+    """The encoded `image` of a figure, and the `words` of the text layer of its PDF file."""
 
     image: bytes | None = None
     words: tuple[str, ...] = ()
@@ -53,12 +52,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of some figures of one paper.
+    """What is known about some figures of one paper.
 
-    `text` is all that an answer may rest on, and `passages` its parts. `instructions` is what in
-    the paper addresses a model. `panels` are the captions of all panels, "" where one has none;
-    `lettered` are those of a single figure with their letters, in lower case. `others` are the
-    passages of each other figure of the paper.
+    Attributes:
+        quotation: The text for the prompt.
+        passages: Texts that an answer may rest on.
+        instructions: Text that addresses a model.
+        panels: Captions of all panels, "" for those without one.
+        figures: The images and their words.
+        lettered: Lower-case letters and captions of the panels, for a single figure.
+        others: Passages about each other figure of the paper.
     """
 
     quotation: str
@@ -69,15 +72,16 @@ class Source:
     lettered: tuple[tuple[str, str], ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
 
-    @cached_property  # asked for by every check, for every quantity
+    @cached_property  # used by every check for every quantity
     def text(self) -> str:
+        """All passages, one per line."""
         return "\n".join(self.passages)
 
 
 def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> Source:
-    """The source of an answer about FIGURES rows of one document, in the order of the images.
+    """Build the source of answers about FIGURES rows of one document, in the order of the images.
 
-    `others` are further FIGURES rows of the document, which no answer may rest on.
+    `others` are further FIGURES rows of the document, which do not support an answer.
     """
     lines, passages, instructions = [], [], []
 
@@ -94,12 +98,12 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
         name = f"Figure {number} of {len(figures)}" if len(figures) > 1 else "Figure"
         for what, text, limit in parts_of(figure):
             quote(f"{name}, {what}", text, limit)
-        # Ticks and labels are no prose that an answer may rest on, but tell what the axes say.
+        # Ticks and labels are not prose that supports an answer, but describe the axes.
         words = _begun(clean(" | ".join(figure.get("figure_text") or ())), MAX_WORDS, " | ")
         if words and not INSTRUCTION.search(words):
             lines.append(f"{name}, printed in it: {OPENERS.sub(_harmless, words)}")
     body = "\n".join(lines)
-    # The mark depends on what is quoted, so no quotation can hold the mark that ends it.
+    # The delimiter depends on the quoted text, which therefore cannot contain it.
     mark = hashlib.sha256(body.encode()).hexdigest()[:12]
     return Source(
         quotation=f"<<<PAPER {mark}\n{body}\n<<<END {mark}",
@@ -129,7 +133,7 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
 
 
 def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
-    """What is said of a figure: what it is, the text, and the most characters that are taken."""
+    """Yield the texts about a figure: a name, the text, and its maximum number of characters."""
     yield "caption", figure["caption"], MAX_CAPTION
     for panel in (figure["panels"] or [])[:MAX_PANELS]:
         yield f"panel {clean((panel['letter'] or '?')[:8])}", panel["caption"], MAX_MENTION
@@ -138,7 +142,7 @@ def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
 
 
 def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The letters of a figure's panels, in lower case, with their captions."""
+    """Yield the lower-case letters of a figure's panels with their captions."""
     for panel in (figure["panels"] or [])[:MAX_PANELS]:
         letter = clean((panel["letter"] or "")[:8]).strip("()").lower()
         caption, _ = parted(panel["caption"], MAX_MENTION)
@@ -147,12 +151,12 @@ def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def parted(text: str | None, limit: int) -> tuple[str, str]:
-    """A text cleaned, cut to whole sentences of `limit` characters at most, up to what addresses a
-    model and from there."""
+    """Split a text, cleaned and limited to whole sentences of at most `limit` characters, at the
+    first sentence that addresses a model."""
     return _parted((text or "")[: 2 * limit], limit)
 
 
-@lru_cache(maxsize=4096)  # the texts of a paper are quoted for every question on it
+@lru_cache(maxsize=4096)  # the texts of a paper are quoted in every question about it
 def _parted(text: str, limit: int) -> tuple[str, str]:
     text = _whole(clean(text), limit)
     found = INSTRUCTION.search(text)
@@ -164,8 +168,8 @@ def _parted(text: str, limit: int) -> tuple[str, str]:
 
 
 def _whole(text: str, limit: int) -> str:
-    """The sentences of a text that are whole within `limit` characters, since half of one may say
-    something else; the words of a longer first sentence."""
+    """Return the complete sentences within `limit` characters, since a cut sentence may have
+    another meaning; or the words of a longer first sentence."""
     if len(text) <= limit:
         return text
     whole = sentences(text[:limit])[:-1]
@@ -173,20 +177,20 @@ def _whole(text: str, limit: int) -> str:
 
 
 def _begun(text: str, limit: int, parting: str) -> str:
-    """The parts of a text that are whole within `limit` characters; of a single one, its start."""
+    """Return the complete parts within `limit` characters, or the start of a single longer one."""
     if len(text) <= limit:
         return text
     return text[: limit + 1].rpartition(parting)[0].rstrip() or text[:limit]
 
 
 def clean(text: str) -> str:
-    """`text` on one line, without invisible characters, which can hide words or split them."""
+    """Return `text` on one line, without invisible characters, which can hide or split words."""
     text = text.encode("utf-8", "replace").decode()
     return " ".join(text.translate(_VISIBLE).split())
 
 
 class _Visible(dict[int, int | None]):
-    """For `str.translate`: no control characters, none of formats and of private use."""
+    """A table for `str.translate` that removes control, format and private use characters."""
 
     def __missing__(self, code: int) -> int | None:
         sign = chr(code)

@@ -1,4 +1,4 @@
-"""Chemical equations in prose, and whether both sides hold the same atoms and charges."""
+"""Find chemical equations in prose, and check that atoms and charges are balanced."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from cephalo.dataset_scripts.refinement.formulas import ELEMENTS
 from cephalo.dataset_scripts.refinement.quantities import fold
 
 MOST_TERMS = 8  # of both sides together
-MOST_ATOMS = 500  # of one formula; a longer one is no formula
+MOST_ATOMS = 500  # of one formula; a longer one is not a formula
 
 _ELEMENT = "|".join(sorted(ELEMENTS.split(), key=len, reverse=True))
 _PIECE = re.compile(rf"({_ELEMENT})(\d{{0,3}})|\(|\)(\d{{0,3}})")
@@ -29,7 +29,7 @@ Content = Counter[str]  # atoms by element, and the charge under ""
 
 @lru_cache(maxsize=256)
 def balanced(text: str) -> tuple[tuple[int, int], ...]:
-    """Where the balanced equations of a text begin and end."""
+    """Return the spans of the balanced equations in a text."""
     return tuple(
         match.span()
         for match in _EQUATION.finditer(fold(text))
@@ -38,7 +38,7 @@ def balanced(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def is_balanced(left: str, right: str) -> bool:
-    """Whether two sides hold the same, whichever way the charges of ions are read."""
+    """Return whether both sides are equal, for some reading of the charges of ions."""
     terms = [side.split(" + ") for side in (left, right)]
     if sum(map(len, terms)) > MOST_TERMS:
         return False
@@ -47,7 +47,7 @@ def is_balanced(left: str, right: str) -> bool:
 
 
 def sums_of(terms: list[str]) -> Iterator[Content]:
-    """What the terms of a side hold together, for each way to read them."""
+    """Yield the total content of the terms of a side, for each reading."""
     for readings in product(*(list(contents(term)) for term in terms)):
         total: Content = Counter()
         for one in readings:
@@ -56,7 +56,8 @@ def sums_of(terms: list[str]) -> Iterator[Content]:
 
 
 def contents(term: str) -> Iterator[Content]:
-    """What a term holds: "2 Fe2+" is two iron ions of charge 2, or of two atoms each."""
+    """Yield the readings of a term: "2 Fe2+" is two iron ions of charge 2, or two of two atoms
+    each."""
     match = _PARTS.match(term.strip())
     if not match:
         return
@@ -78,7 +79,7 @@ def contents(term: str) -> Iterator[Content]:
 
 
 def atoms_of(formula: str) -> Content | None:
-    """The atoms of a formula, None if it is not one."""
+    """Return the atoms of a formula, or None if it is not one."""
     stack: list[Content] = [Counter()]
     place = 0
     while place < len(formula):

@@ -1,9 +1,9 @@
-"""Follow the quantities of an answer from what supports them directly to what follows from those.
+"""Find the support of each quantity of an answer, directly or by derivation.
 
-Quantities that the source states, that are known or counted, and those that are read off the figure
-by eye are where it starts. In rounds, the others are derived from quantities that are supported
-already, until nothing changes. What is left is refused where something speaks against it, and left
-open otherwise: about much that one sees in a figure no text can decide.
+Quantities are supported directly if the source states them, if they are known or counted, or if
+they can be read off the figure. The others are derived from supported ones, in rounds, until
+nothing changes. The rest is rejected if there is a reason to, and left open otherwise, since text
+cannot decide about much that the figure shows.
 """
 
 import re
@@ -28,9 +28,9 @@ from cephalo.dataset_scripts.refinement.support import Support, direct_support
 from cephalo.dataset_scripts.refinement.words import stems
 from cephalo.dataset_scripts.refinement.workings import Working, workings
 
-MOST_CLAIMS = 80  # of a conversation whose support is looked for; more are a table
-ROUNDS = 4  # of derivations; a chain that an answer tells has fewer links
-MOST_OF_NAME = 2  # quantities that a name may have to be told by it
+MOST_CLAIMS = 80  # of a conversation that are checked; more are a table
+ROUNDS = 4  # of derivations; a chain in an answer has fewer links
+MOST_OF_NAME = 2  # quantities of one name, up to which the name identifies them
 OPEN = "nothing in the text supports or contradicts it"
 _EACH = re.compile(r"\b(?:each|every|per|an?|one) (second|minute|hour|day|week|year)\b")
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -39,19 +39,19 @@ _STEM = 6  # letters
 
 @dataclass(frozen=True)
 class Account:
-    """The supports of the quantities of a conversation, and the first that has none."""
+    """The supports of the quantities of a conversation, and what is wrong with the first rejected
+    one."""
 
     supports: tuple[Support, ...]
     missing: str | None
 
 
-@lru_cache(maxsize=16)  # asked for by the check and for the row; holds images
+@lru_cache(maxsize=16)  # used by the check and for the row; holds images
 def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
-    """Account for the quantities of (question, answer) turns.
+    """Check the quantities of (question, answer) turns.
 
     Returns:
-        The supports in the order of the quantities, and what is wrong with the first one that is
-        refused.
+        The supports in the order of the quantities, and what is wrong with the first rejected one.
     """
     shown = [workings(text) for turn in turns for text in turn]
     if wrong := next((one for each in shown for one in each if not one.holds), None):
@@ -73,7 +73,7 @@ def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
 
 
 def supported(claims: list[Claim], shown: list[Working], source: Source) -> list[Support | None]:
-    """What supports each claim, None where nothing does."""
+    """Return the support of each claim, or None."""
     told = [claim.quantity for claim in claims]
     supports = [direct_support(claim, told, source) for claim in claims]
     for place, claim in enumerate(claims):
@@ -99,7 +99,7 @@ def supported(claims: list[Claim], shown: list[Working], source: Source) -> list
 def from_each_other(
     claims: list[Claim], supports: list[Support | None], seen: dict[int, str]
 ) -> None:
-    """Derive claims from claims with a support, and from those that are `seen`, in rounds."""
+    """Derive claims from supported claims and from those that are `seen`, in rounds."""
     tried: dict[int, list[Quantity]] = {}
     for _ in range(ROUNDS):
         known = [claims[one] for one in range(len(claims)) if supports[one] or one in seen]
@@ -108,7 +108,7 @@ def from_each_other(
             if supports[place] is not None:
                 continue
             told = nearest(claim, known)
-            if told == tried.get(place):  # nothing new is known since the last round
+            if told == tried.get(place):  # nothing is new since the last round
                 continue
             tried[place] = told
             if derivation := from_told(claim, told):
@@ -120,7 +120,7 @@ def from_each_other(
 
 
 def worked_out(claim: Claim, shown: list[Working]) -> Working | None:
-    """The working of which a claim is the result."""
+    """Return the calculation whose result is the claim, or None."""
     text = fold(claim.quantity.text)
     for working in shown:
         if len(working.result) == 1 and text.endswith(fold(working.result[0].text)):
@@ -129,8 +129,8 @@ def worked_out(claim: Claim, shown: list[Working]) -> Working | None:
 
 
 def nearest(claim: Claim, known: list[Claim]) -> list[Quantity]:
-    """The quantities of known claims of the turn of a claim and of those before, in order, as many
-    as are tried."""
+    """Return the quantities of the nearest known claims in the same or earlier turns, at most
+    MOST_TOLD, in order."""
     one = claim.quantity
     before = [other for other in known if other is not claim and other.number <= claim.number]
     before = [other for other in before if not _same(other.quantity, one)]
@@ -139,17 +139,17 @@ def nearest(claim: Claim, known: list[Claim]) -> list[Quantity]:
 
 
 def from_told(claim: Claim, told: list[Quantity]) -> Derivation | None:
-    """How a claim follows from the quantities that are told beside it."""
+    """Derive a claim from the quantities beside it. Returns None if it does not follow."""
     one = claim.quantity
     for other in told:
         if one.unit is None and other.unit and one.value == other.value and not one.noun:
-            return Derivation(other.text, (other,))  # without its unit, as in a working
+            return Derivation(other.text, (other,))  # without its unit, as in a calculation
     told = [*elliptic(one, told, claim.turn), *told, *each_unit(claim.turn)]
     return derive_from_told(one, claim.context, told)
 
 
 def distance(claim: Claim, other: Claim) -> tuple[int, int, int]:
-    """How far another claim stands from one: in turns, in texts, in characters."""
+    """Return the distance between two claims in turns, texts and characters."""
     return (
         claim.number - other.number,
         other.text is not claim.text,
@@ -158,7 +158,7 @@ def distance(claim: Claim, other: Claim) -> tuple[int, int, int]:
 
 
 def from_source(claim: Claim, told: list[Quantity], source: Source) -> Derivation | None:
-    """How a claim follows from quantities of the source."""
+    """Derive a claim from quantities of the source. Returns None if it does not follow."""
     if claim.is_small_count:
         return None
     groups = (
@@ -170,7 +170,7 @@ def from_source(claim: Claim, told: list[Quantity], source: Source) -> Derivatio
 
 
 def elliptic(claim: Quantity, told: list[Quantity], turn: str) -> list[Quantity]:
-    """Bare numbers that are compared, in the unit of a claim: "by 0.1 days, from 0.6 to 0.5"."""
+    """Return compared bare numbers in the unit of a claim: "by 0.1 days, from 0.6 to 0.5"."""
     if not claim.unit:
         return []
     bare = [one for one in told if one.unit is None and one.kind == "value"]
@@ -182,25 +182,26 @@ def elliptic(claim: Quantity, told: list[Quantity], turn: str) -> list[Quantity]
 
 
 def compared(one: Quantity, other: Quantity) -> str:
-    """A pattern of two numbers that are compared: "0.6 to 0.5", "110 instead of 106"."""
+    """Return a pattern for two compared numbers: "0.6 to 0.5", "110 instead of 106"."""
     return rf"(?<![\w.]){re.escape(one.text)}{GAP.pattern}{re.escape(other.text)}(?![\w.]\w)"
 
 
 def each_unit(turn: str) -> list[Quantity]:
-    """What "each minute" says without a number."""
+    """Return the quantities in "each minute", without a number."""
     return [one for name in _EACH.findall(turn) for one in parse(f"1 {name}")]
 
 
 def _same(one: Quantity, other: Quantity) -> bool:
-    """Whether two quantities state the same, so that one is no basis of the other."""
+    """Return whether two quantities state the same, so that one cannot be derived from the
+    other."""
     return one.text == other.text or (one.unit == other.unit and one.value == other.value)
 
 
 @lru_cache(maxsize=256)
 def groups_about(turn: str, source: str) -> tuple[list[Quantity], ...]:
-    """The quantities of each sentence of a source that is about what a turn is about.
+    """Return the quantities of each sentence of a source about the subject of a turn.
 
-    Those are the sentences that share half as many words with it as the one that shares most.
+    These sentences share at least half as many words with the turn as the best one.
     """
     said = _stems(turn)
     found = [(len(said & _stems(one)), list(parse(one))) for one in sentences(source)]
@@ -211,7 +212,8 @@ def groups_about(turn: str, source: str) -> tuple[list[Quantity], ...]:
 
 @lru_cache(maxsize=256)
 def named_group(turn: str, passages: tuple[str, ...]) -> list[Quantity]:
-    """The quantities of a source whose owners a turn names: "β-ocimene" and "spathulenol"."""
+    """Return the quantities of a source whose owners a turn names: "β-ocimene" and
+    "spathulenol"."""
     said = stems(turn)
     owners = [
         (one.quantity, {s for s in one.near if weight_of(s) > GENERIC})

@@ -1,4 +1,4 @@
-"""Which figures of a paper belong together: those whose captions speak of the same things."""
+"""Group related figures of a paper: those whose captions describe the same things."""
 
 import math
 import re
@@ -9,26 +9,27 @@ from cephalo.dataset_scripts.refinement.formulas import formulas
 from cephalo.dataset_scripts.refinement.words import content
 
 RELATED = 0.15
-"""Likeness (cosine, 0 to 1) of two captions from which figures are compared. Two figures of a
-paper have 0.05 to 0.07 in the median, from a word or two of its subject; a quarter have more."""
+"""Cosine similarity (0 to 1) of two captions from which their figures are compared. Two figures of
+a paper have a median of 0.05 to 0.07, from a word or two of its subject; a quarter have more."""
 
-MOST_FIGURES = 200  # of one paper compared with each other; of more, each so many in a row
+# of one paper that are compared with each other; longer papers are split into runs of so many
+MOST_FIGURES = 200
 
 NAME = re.compile(r"\b(?=\w*[A-Z0-9])[A-Za-z][\w-]*\d\w*\b|\b[A-Z]{2,}[\w-]*\b")
 """Names of samples and methods: "PA12", "S3", "CNT-2", "XRD"."""
 
 
 def related_groups(figures: list[tuple[int, dict[str, Any]]], size: int) -> list[list[int]]:
-    """Groups of 2 to `size` figures of one paper, each figure in one group at most.
+    """Return disjoint groups of 2 to `size` related figures of one paper, in the order of figures.
 
-    The groups that are most alike come first to be; they are returned in the order of figures.
+    The most similar pairs are merged first.
 
     Args:
-        figures: the figures of one paper with their numbers.
-        size: the most figures of a group.
+        figures: The figures of one paper with their numbers.
+        size: Maximum number of figures per group.
 
     Returns:
-        The numbers of each group's figures, in their order.
+        The numbers of each group's figures, in order.
     """
     if len(figures) > MOST_FIGURES:
         head, rest = figures[:MOST_FIGURES], figures[MOST_FIGURES:]
@@ -53,12 +54,13 @@ def related_groups(figures: list[tuple[int, dict[str, Any]]], size: int) -> list
 
 
 def words_of(caption: str) -> set[str]:
-    """What a caption speaks of: content words, formulas, names of samples and methods."""
+    """Return the content words, formulas, sample names and methods in a caption."""
     return {*content(caption), *formulas(caption), *NAME.findall(caption)}
 
 
 def weighted(texts: list[set[str]]) -> list[dict[str, float]]:
-    """The words of each text with weights, of unit length: a word of every text counts little."""
+    """Return vectors of unit length of the words of each text, weighted by inverse document
+    frequency."""
     seen = Counter(word for text in texts for word in text)
     vectors = []
     for text in texts:
@@ -69,5 +71,5 @@ def weighted(texts: list[set[str]]) -> list[dict[str, float]]:
 
 
 def likeness(one: dict[str, float], other: dict[str, float]) -> float:
-    """The cosine of two vectors of unit length."""
+    """Return the cosine similarity of two vectors of unit length."""
     return sum(weight * other[word] for word, weight in one.items() if word in other)

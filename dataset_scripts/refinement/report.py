@@ -1,4 +1,4 @@
-"""What came of a refinement: report.json, and report.html to look at."""
+"""Write the reports of a refinement: report.json and report.html."""
 
 import hashlib
 import json
@@ -26,9 +26,9 @@ OUTCOMES = ("agrees", "disagrees", "undecided", "unread")  # of a second look
 
 @dataclass
 class Spending:
-    """What a run asks and what that costs, with prices for a million tokens.
+    """The usage of a run and its cost, from prices per million tokens.
 
-    `usage` and `cache` are None where no model is asked.
+    `usage` and `cache` are None without a model.
     """
 
     price_in: float
@@ -37,11 +37,12 @@ class Spending:
     cache: ReplyCache | None = None
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """In the currency of the prices."""
+        """Return the cost in the currency of the prices."""
         return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
     def line(self, done: float) -> str:
-        """For the progress bar, when a share of `done` of all questions is answered."""
+        """Return the text for the progress bar when the share `done` (0 to 1) of all questions is
+        answered."""
         if self.usage is None:
             return ""
         used = self.usage.prompt_tokens, self.usage.completion_tokens
@@ -55,7 +56,8 @@ class Spending:
 
 @dataclass
 class Sample:
-    """An answer on the page. `rank` picks samples by chance, the same ones each time."""
+    """An answer on the page. The samples of lowest `rank` are shown: a random choice, but the same
+    each time."""
 
     rank: str
     stem: str
@@ -64,11 +66,11 @@ class Sample:
     turns: list[dict[str, str]]
     facts: list[str]
     document: str
-    look: str | None  # what judges found
+    look: str | None  # outcome of the judges
 
 
 class Described(Protocol):
-    """What a report says of a teacher."""
+    """The attributes of a teacher that a report needs."""
 
     @property
     def name(self) -> str: ...
@@ -88,7 +90,8 @@ def write_report(
     seconds: float,
     own_checks: Mapping[str, Check],
 ) -> str:
-    """Write OUT/report.json and OUT/report.html over all that OUT holds; a line for the user."""
+    """Write OUT/report.json and OUT/report.html about everything in OUT. Returns a summary of one
+    line."""
     accepted, rejected, checks = Counter(), Counter(), defaultdict(Counter)
     undecided, looks = Counter(), Counter()
     samples: dict[str, list[Sample]] = defaultdict(list)
@@ -133,7 +136,7 @@ def write_report(
 
 
 def run_facts(spending: Spending, seconds: float) -> dict[str, Any]:
-    """What this run asked, used and paid."""
+    """Return the requests, tokens and cost of this run."""
     if spending.usage is None:
         return {}
     usage = {
@@ -150,7 +153,7 @@ def run_facts(spending: Spending, seconds: float) -> dict[str, Any]:
 
 
 def cache_facts(spending: Spending) -> dict[str, Any]:
-    """What all runs into this folder used and paid."""
+    """Return the replies, tokens and cost of all runs into this folder."""
     if spending.cache is None:
         return {}
     replies, prompt_tokens, completion_tokens = spending.cache.totals()
@@ -163,7 +166,7 @@ def cache_facts(spending: Spending) -> dict[str, Any]:
 
 
 def accepted_samples(out: Path) -> Iterator[Sample]:
-    """Every row of OUT/conversations."""
+    """Yield every row of OUT/conversations."""
     columns = ["task", "prompt", "completion", "query", "scores", "figures", "document"]
     for shard in sorted((out / "conversations").glob("*.parquet")):
         for row in read_rows([shard], columns, batch_rows=100):
@@ -178,7 +181,7 @@ def accepted_samples(out: Path) -> Iterator[Sample]:
 
 
 def samples_aside(out: Path, kind: str) -> Iterator[tuple[Sample, dict[str, str]]]:
-    """Every line of OUT/rejected or OUT/undecided, with the checks that it failed."""
+    """Yield every line of OUT/rejected or OUT/undecided, with the failed checks."""
     for path in sorted((out / kind).glob("*.jsonl")):
         for line in read_lines(path):
             turns = line["turns"] or [{"question": "", "answer": line["text"] or "(no answer)"}]
@@ -189,13 +192,13 @@ def samples_aside(out: Path, kind: str) -> Iterator[tuple[Sample, dict[str, str]
 
 
 def facts_of(scores: dict[str, Any]) -> list[str]:
-    """A row's scores in words."""
+    """Format a row's scores."""
     plain = {name: value for name, value in scores.items() if not isinstance(value, dict)}
     return [f"{name.replace('_', ' ')} {value}" for name, value in plain.items()] + votes_of(scores)
 
 
 def votes_of(scores: dict[str, Any]) -> list[str]:
-    """What judges said, a line for each."""
+    """Format the judges' votes, one line each."""
     votes = scores.get("second_look", {}).get("votes", [])
     return [f"{vote['judge']} {vote['verdict']}: {vote['reason']}" for vote in votes]
 
@@ -207,7 +210,7 @@ def sample_of(
     scores: dict[str, Any],
     facts: list[str],
 ) -> Sample:
-    """What the page shows of a row or of a line of what was set aside."""
+    """Build the sample of a row, or of a rejected or undecided line."""
     hashes = [figure["image_sha256"] for figure in row["figures"]]
     rank = hashlib.sha256(json.dumps([stem, hashes, turns]).encode()).hexdigest()
     labels = ", ".join(figure["label"] or "no label" for figure in row["figures"])
@@ -218,7 +221,7 @@ def sample_of(
 
 
 def keep(samples: list[Sample], sample: Sample) -> None:
-    """Keep the SAMPLES of lowest rank, in order."""
+    """Add a sample, and keep the SAMPLES of lowest rank, in order."""
     samples.append(sample)
     samples.sort(key=lambda one: one.rank)
     del samples[SAMPLES:]
@@ -231,7 +234,7 @@ def write_page(
     samples: dict[str, list[Sample]],
     checks: Mapping[str, Check],
 ) -> None:
-    """Write OUT/report.html whole, with small images of the samples."""
+    """Write OUT/report.html atomically, with small images of the samples."""
     wanted = defaultdict(set)
     for sample in (sample for group in samples.values() for sample in group):
         wanted[sample.stem].update(sample.hashes)

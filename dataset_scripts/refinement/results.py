@@ -1,4 +1,5 @@
-"""Results of a few quantities: sums, differences, ratios, changes, parts, slopes, powers."""
+"""Compute results of a few quantities: sums, differences, ratios, changes, parts, slopes,
+powers."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,8 +10,8 @@ from itertools import combinations, permutations, product
 from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable
 from cephalo.dataset_scripts.refinement.units import Unit
 
-FEW_ALIKE = 4  # quantities of one unit in a sentence, of which any two make a difference
-NATURAL = 12  # quantities of one unit in a sentence, more are a table
+FEW_ALIKE = 4  # quantities of one unit in a sentence, up to which any two form a difference
+NATURAL = 12  # quantities of one unit in a sentence; more are a table
 _REST = re.compile(
     r"\b(?:rest|remain\w*|left|other|others|un\w+ed|surviv\w*|lost|los[es]\w*|missing|kept|only)\b",
     re.IGNORECASE,
@@ -19,7 +20,7 @@ _REST = re.compile(
 
 @dataclass(frozen=True)
 class Result:
-    """A value in base units, of a dimension, that `text` says how to get."""
+    """A value in base units of a dimension, and its derivation as `text`."""
 
     value: float
     dimension: str
@@ -30,13 +31,13 @@ class Result:
 def pair_results(
     claim: Quantity, operands: list[Quantity], products: bool = True
 ) -> Iterator[Result]:
-    """What two of the operands give that has the claim's dimension."""
+    """Yield the results of two operands that have the claim's dimension."""
     for one in operands:
         if dimension(claim) == "share" and dimension(one) == "share" and one.kind == "value":
             yield Result(abs(1 - absolute(one)), "share", f"100 % - {one.text}", (one,))
         if one.kind == "times" and (dimension(claim) == "share" or claim.kind == "times"):
             yield Result(abs(one.value - 1), "ratio", f"{one.text} - 1", (one,))  # "1.5-fold"
-            if dimension(claim) == "share":  # of a whole of both parts
+            if dimension(claim) == "share":  # of a whole that consists of both parts
                 part = f"{one.text} / ({one.text} + 1)"
                 yield Result(one.value / (one.value + 1), "ratio", part, (one,))
         if (
@@ -57,7 +58,7 @@ def pair_results(
 
 
 def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
-    """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
+    """Yield differences, sums, means, ratios and changes of comparable quantities a ≥ b."""
     large, small = _difference_base(a), _difference_base(b)
     share = dimension(claim) == "share" or (claim.kind == "times" and claim.value < 1)
     if "point" in claim.text and share:  # percentage points
@@ -83,7 +84,7 @@ def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
 
 
 def _multiples(claim: Quantity, one: Quantity, other: Quantity) -> Iterator[Result]:
-    """So many times a quantity, and its part: 64-fold from 16 is 1024."""
+    """Yield multiples and parts of a quantity: 64-fold of 16 is 1024."""
     for times, whole in ((one, other), (other, one)):
         alike = whole.kind == claim.kind == "value" and dimension(whole) == dimension(claim)
         if times.kind == "times" and times.value and alike and not _offset(whole):
@@ -95,7 +96,7 @@ def _multiples(claim: Quantity, one: Quantity, other: Quantity) -> Iterator[Resu
 
 
 def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
-    """Products and quotients of two quantities that have the claim's dimension."""
+    """Yield products and quotients of two quantities that have the claim's dimension."""
     if not claim.unit or not (a.unit or b.unit) or "share" in (dimension(a), dimension(b)):
         return
     if any(not one.unit and not one.is_count for one in (a, b)):
@@ -111,7 +112,7 @@ def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
 
 
 def slope_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """What one quantity changes by for each of another, and how many steps a range has."""
+    """Yield slopes of one quantity over another, and numbers of steps in a range."""
     united = [one for one in operands if one.kind == "value" and one.unit]
     ranges = [pair for pair in combinations(united, 2) if dimension(pair[0]) == dimension(pair[1])]
     if claim.is_count:
@@ -135,7 +136,7 @@ def _span(one: Quantity, other: Quantity) -> float:
 
 
 def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """A percentage of another quantity, and what it leaves or adds: 5 % of 12.6 m²."""
+    """Yield a percentage of another quantity, and the remainder or sum: 5 % of 12.6 m²."""
     if claim.kind != "value" or dimension(claim) == "share":
         return
     if not claim.unit and not claim.is_count:
@@ -155,7 +156,8 @@ def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
 def part_of_stated(
     claim: Quantity, told: list[Quantity], sentence: str, together: Iterable[list[Quantity]]
 ) -> Iterator[Result]:
-    """A told percentage of what is stated, and what a stated percentage leaves of the whole."""
+    """Yield percentages of the answer applied to quantities of the source, and the remainders of
+    percentages of the source."""
     stated = distinct(one for group in together for one in group)
     shares = [one for one in told if one.kind == "value" and dimension(one) == "share"]
     wholes = [one for one in stated if dimension(one) != "share"]
@@ -167,7 +169,7 @@ def part_of_stated(
 
 
 def power_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Squares and cubes of how many times, and their roots: 5 times as wide, 25 the area."""
+    """Yield squares, cubes and roots of multiples: 5 times as wide, 25 times the area."""
     if claim.kind != "times":
         return
     for one in operands:
@@ -179,7 +181,7 @@ def power_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]
 
 
 def count_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Whole numbers that count "each" of some things, or all of them."""
+    """Yield ratios, products and sums of counts, for "each" and "in total"."""
     counts = [one for one in operands if one.is_count and one.value]
     for a, b in combinations(sorted(counts, key=absolute, reverse=True), 2):
         yield Result(a.value / b.value, "", f"{a.text} / {b.text}", (a, b))
@@ -188,7 +190,7 @@ def count_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]
 
 
 def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Sums and means of three operands, and one less two others, of the claim's dimension."""
+    """Yield sums, means and differences of three operands that have the claim's dimension."""
     alike = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
     if claim.kind != "value":
         return
@@ -210,7 +212,8 @@ def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result
 
 
 def natural_pairs(claim: Quantity, group: list[Quantity]) -> Iterator[list[Quantity]]:
-    """The pairs of a sentence that somebody compares: the only two, the ends, least and most."""
+    """Yield the pairs of quantities in a sentence that are usually compared: the first and last,
+    and the least and greatest."""
     kinds: dict[str, list[Quantity]] = {}
     for one in group:
         if one.kind == "value" and (one.unit or not claim.unit):
@@ -229,7 +232,7 @@ def natural_pairs(claim: Quantity, group: list[Quantity]) -> Iterator[list[Quant
 
 
 def dimension(one: Quantity) -> str:
-    """The dimension of a quantity, "" where it has no unit."""
+    """Return the dimension of a quantity, "" without a unit."""
     return one.unit.dimension if one.unit else ""
 
 
@@ -238,17 +241,18 @@ def _difference_base(one: Quantity) -> float:
 
 
 def absolute(one: Quantity) -> float:
+    """Return the absolute value in base units."""
     return abs(one.base)
 
 
 def _offset(one: Quantity) -> bool:
-    """Whether zero of the unit is not zero of the quantity."""
+    """Return whether the zero of the unit differs from the zero of the quantity."""
     return bool(one.unit and one.unit.offset)
 
 
 @lru_cache(maxsize=4096)
 def _combined(one: Unit | None, other: Unit | None, power: int) -> str:
-    """The dimension of a product or quotient."""
+    """Return the dimension of a product or quotient."""
     from cephalo.dataset_scripts.refinement.units import registry
 
     units = registry()
@@ -260,6 +264,6 @@ def _combined(one: Unit | None, other: Unit | None, power: int) -> str:
 
 
 def distinct(found: Iterable[Quantity]) -> list[Quantity]:
-    """Quantities with a value, each once."""
+    """Return the distinct quantities among values, spreads and multiples."""
     once = {(one.value, dimension(one), one.kind): one for one in found}
     return [one for one in once.values() if one.kind in ("value", "spread", "times")]

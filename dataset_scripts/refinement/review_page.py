@@ -1,4 +1,5 @@
-"""The page for people: what judges could not decide, to be accepted, rejected or edited."""
+"""Write the page on which people accept, reject or edit conversations that the judges left
+undecided."""
 
 import base64
 import io
@@ -19,20 +20,20 @@ from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.inference.images import open_image, shrunk
 
 NAME = "undecided.html"
-MOST_SHOWN = 300  # conversations; a page with more images than that is slow to open
-IMAGE_EDGE = 1000  # pixels: small print of a figure can be read
+MOST_SHOWN = 300  # conversations; a page with more images loads slowly
+IMAGE_EDGE = 1000  # pixels; small print of a figure is legible
 COLUMNS = ["task", "query", "completion", "scores", "figures", "document"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A conversation to be decided. `kept` says whether it is taken as long as nobody decides."""
+    """A conversation to decide about. `kept` is True if it is accepted without a decision."""
 
     id: str
     shard: str
     task: str
     document: str
-    figures: tuple[str, ...]  # hashes of images
+    figures: tuple[str, ...]  # SHA-256 of the images
     labels: str
     turns: list[dict[str, str]]
     votes: list[dict[str, Any]]
@@ -41,7 +42,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Group:
-    """The cases about the same figures; `images` are data URIs, `captions` those of the figures."""
+    """The cases about the same figures, with data URIs of the `images` and the figures'
+    `captions`."""
 
     name: str
     images: list[str]
@@ -50,7 +52,7 @@ class Group:
 
 
 def write_review_page(figures: Path, out: Path) -> str:
-    """Write OUT/undecided.html with images of FIGURES; a line for the user."""
+    """Write OUT/undecided.html with images of FIGURES. Returns a summary of one line."""
     groups: dict[tuple[str, ...], list[Case]] = {}
     total = shown = 0
     for case in cases(out):
@@ -74,7 +76,8 @@ def write_review_page(figures: Path, out: Path) -> str:
 
 
 def cases(out: Path) -> Iterator[Case]:
-    """What is undecided in a folder, and then what was taken though no judge could be read."""
+    """Yield undecided conversations, then those accepted although no judge's reply could be
+    parsed."""
     for path in sorted((out / "undecided").glob("*.jsonl")):
         for line in read_lines(path):
             yield case_of(path.stem, line["id"], line, line["turns"], line["scores"], kept=False)
@@ -98,7 +101,7 @@ def case_of(
     scores: dict[str, Any],
     kept: bool,
 ) -> Case:
-    """The case of a row or of an undecided line."""
+    """Build the case of a row or of an undecided line."""
     return Case(
         id=number,
         shard=shard,
@@ -113,14 +116,15 @@ def case_of(
 
 
 def talk_of(row: dict[str, Any]) -> Talk:
-    """The conversation of a CONVERSATIONS row."""
+    """Return the conversation of a CONVERSATIONS row."""
     said = [message["content"][0]["text"] for message in row["completion"]]
     asked = [row["query"], *said[1::2]]
     return Talk(tuple(map(Turn, asked, said[::2])))
 
 
 def with_images(figures: Path, group: list[Case]) -> Group:
-    """A group with the images and captions of its figures, as far as their shard is there."""
+    """Build a group with the images and captions of its figures; empty if their shard is
+    missing."""
     first = group[0]
     shard = figures / "figures" / f"{first.shard}.parquet"
     rows = {}
@@ -137,8 +141,8 @@ def with_images(figures: Path, group: list[Case]) -> Group:
 
 
 def image_uri(data: bytes) -> str:
-    """An image as a data URI of a JPEG with at most IMAGE_EDGE pixels on its longer edge; empty
-    where it is no picture."""
+    """Return an image as a data URI of a JPEG with at most IMAGE_EDGE pixels on its longer edge,
+    empty if it cannot be decoded."""
     try:
         image = shrunk(open_image(io.BytesIO(data)), IMAGE_EDGE)
     except CephaloError:

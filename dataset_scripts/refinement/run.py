@@ -1,8 +1,8 @@
-"""A refinement run: documents are streamed, many questions are in flight, files are written
+"""Run a refinement: documents are streamed, many questions are in flight, and files are written
 atomically and in order.
 
-Documents are finished in their order, whatever the order of the answers, so that a run that was
-killed and restarted gives the same files.
+Documents are finished in input order, independent of the order of replies, so that an interrupted
+and restarted run writes the same files.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ from cephalo.dataset_scripts.refinement.teachers import (
 
 logger = logging.getLogger(__name__)
 
-READY = 2  # questions being made ready for each that may be in flight
-OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
+READY = 2  # questions prepared for each that may be in flight
+OPEN_DOCUMENTS = 4  # for each question in flight: started and not yet written
 
 
 @dataclass
 class Document:
-    """A shard of figures, of one document or several, in progress. `items` is None if it was
-    finished before; `figures` are without image bytes."""
+    """A shard of figures, from one or several documents, in progress. `items` is None if it was
+    finished before; `figures` have no image bytes."""
 
     shard: Path
     made_from: str
@@ -65,10 +65,10 @@ class Outcome:
     done_before: int = 0
     answered: int = 0  # questions
     unanswered: int = 0
-    read: int = 0  # conversations whose form could be read, whatever the checks say
-    unmatched: int = 0  # decisions of people that are about no conversation
+    read: int = 0  # conversations that could be parsed, accepted or not
+    unmatched: int = 0  # manual decisions that match no conversation
     stopped: str | None = None
-    reason: str | None = None  # why the first question had no answer, or one that none can read
+    reason: str | None = None  # why the first question has no answer, or none that could be parsed
 
 
 class Run:
@@ -84,10 +84,11 @@ class Run:
         decisions: Decisions | None = None,
         where: Where | None = None,
     ) -> None:
-        """`settings`, the figures for which `where` holds, and the `decisions` of people determine
-        the output.
+        """Create a run.
 
-        `on_item`, which may be set, is called with the number of questions answered or skipped.
+        The output is determined by `settings`, by the manual `decisions`, and by the figures for
+        which `where` holds. `on_item` can be set to a function that is called with the number of
+        questions answered or skipped.
         """
         self.teacher, self.out, self.settings = teacher, out, settings
         self.max_concurrency, self.retry_rejected = max_concurrency, retry_rejected
@@ -97,7 +98,7 @@ class Run:
         self.near_equal = NearEqual()
         self.images = Images()
         self.outcome = Outcome()
-        self.open: list[Document] = []  # begun and not yet written, in their order
+        self.open: list[Document] = []  # started and not yet written, in order
 
     async def refine(self, shards: Iterable[Path]) -> Outcome:
         """Refine all shards. Raises CephaloError if no further question can succeed."""
@@ -166,7 +167,7 @@ class Run:
             document.rejected = rejections(rejected)
         document.items = plan(document.figures, self.teacher.tasks)
         document.open = len(document.items)
-        self.on_item(count_items([shard], self.teacher.tasks) - document.open)  # not to be asked
+        self.on_item(count_items([shard], self.teacher.tasks) - document.open)  # not asked
         if not document.open:
             document.ready.set()
         return document
@@ -306,11 +307,14 @@ class Run:
 
 @dataclass
 class SortedOut:
-    """The conversations of a document: accepted rows, without images, with the places of their
-    figures, and lines of rejected and undecided ones.
+    """The conversations of a document.
 
-    `decided` are the conversations with manual decisions; `questions` the accepted questions and
-    answers, by the places of their figures.
+    Attributes:
+        rows: Accepted rows without images, with the places of their figures.
+        rejected: Lines of rejected conversations.
+        undecided: Lines of undecided conversations.
+        decided: Ids of the conversations with manual decisions.
+        questions: Accepted questions and answers, by the places of their figures.
     """
 
     rows: list[tuple[dict[str, Any], list[int]]] = field(default_factory=list)
@@ -326,7 +330,7 @@ def decide(one: Verified, decided: Decision) -> None:
         one.failed = {"person": decided.note or "rejected"}
         return
     one.failed = {}
-    assert one.talk is not None  # people decide on conversations, by their ids
+    assert one.talk is not None  # decisions refer to conversations by id
     one.talk = decided.applied_to(one.talk)
     one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
 
@@ -341,8 +345,7 @@ def asked_already(talk: Talk, before: list[Turn]) -> str | None:
 
 
 def rejections(lines: list[dict[str, Any]]) -> Rejections:
-    """Return the rejected answers of a document that are to be asked again, by the keys of
-    questions."""
+    """Return the rejected answers of a document to ask again, by the keys of questions."""
     found: Rejections = {}
     for line in lines:
         if line["key"]:

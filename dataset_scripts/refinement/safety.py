@@ -1,9 +1,8 @@
-"""Instructions that would hurt somebody who follows them.
+"""Detect instructions that would endanger someone who follows them.
 
-An answer is unsafe where it waives a protection ("no gloves are needed"), where it puts a person
-into danger by itself ("look into the laser", "raise your dose without a physician"), or where it
-brings together what must be kept apart (acid and bleach, alkali metal and water). Warnings
-("never", "must not") pass.
+An answer is unsafe if it waives a protection ("no gloves are needed"), if it is dangerous by itself
+("look into the laser", "raise your dose without a physician"), or if it combines incompatible
+substances (acid and bleach, alkali metal and water). Warnings ("never", "must not") are accepted.
 """
 
 import re
@@ -60,7 +59,7 @@ _ALWAYS = [
         r"\b(?:without|before)\s+(?:discharging|earthing|grounding|cooling|venting|unplugging)\b",
     )
 ]
-# Any of them, each of which begins with a word: one search tells of most answers that none does.
+# All patterns in one, anchored at words: a single search rules out most answers.
 _ANY = re.compile(
     rf"\b(?=\w)(?:{'|'.join(f'(?:{one.pattern})' for one in _ALWAYS)})", re.IGNORECASE
 )
@@ -73,7 +72,7 @@ _ALKALI = (
     r"|(?:sodium|lithium|potassium)\s+cell)"
 )
 _SEALED = r"(?:closed|sealed|tight(?:ly)?|stoppered|capped|close the lid)"
-# What must not come together within two sentences, in any order.
+# What must not occur together within two sentences, in any order.
 _APART = [
     (re.compile(one, re.IGNORECASE), re.compile(other, re.IGNORECASE), why)
     for one, other, why in (
@@ -134,7 +133,7 @@ _DOING = re.compile(
 
 
 def unsafe_instruction(answer: str) -> str | None:
-    """The first instruction of an answer that endangers who follows it, in a line."""
+    """Return the first dangerous instruction of an answer, formatted as one line, or None."""
     every = sentences(answer)
     for sentence in every if _ANY.search(answer) else ():
         for pattern in _ALWAYS:
@@ -143,7 +142,8 @@ def unsafe_instruction(answer: str) -> str | None:
                 return f"waives or ignores a protection: {match.group()}"
     for sentence, after in zip_longest(every, every[1:], fillvalue=""):
         both = f"{sentence} {after}"
-        if not _DOING.search(both) or _WARNING.search(both):  # most describe, and do nothing
+        # Most sentences describe and instruct nothing.
+        if not _DOING.search(both) or _WARNING.search(both):
             continue
         for one, other, why in _APART:
             if (found := one.search(both)) and (apart := other.search(both)):

@@ -14,8 +14,8 @@ from cephalo.dataset_scripts.refinement.quotation import OPENERS, Source
 from cephalo.dataset_scripts.refinement.tasks import load_prompt
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Respondent
 
-REQUESTS = 2  # of each judge for a conversation
-MAX_KEPT = 2000  # characters of a judge's answer or reason that are kept
+REQUESTS = 2  # per judge and conversation
+MAX_KEPT = 2000  # characters of a judge's answer or reason that are stored
 
 FORM = (
     *("schema", "no_answer", "length", "refusal", "meta_talk", "dangling_reference", "loops"),
@@ -23,8 +23,8 @@ FORM = (
 )
 SAFETY = ("obeys_source", "leaks_prompt", "markup", "unsafe")
 FINAL = frozenset([*FORM, *SAFETY, "repeats_source"])
-"""Checks that no judge overrules. The others doubt what is said, and a judge who sees the figure
-can know better: a number may follow from others, or be printed in the image."""
+"""Checks that judges cannot overrule. The others question the content, which a judge who sees the
+figure can know better: a number may follow from others, or be printed in the image."""
 
 Word = Literal["agrees", "disagrees", "undecided", "unread"]
 
@@ -81,11 +81,11 @@ class Look:
         return any(vote.lost for vote in self.votes)
 
     def reason(self) -> str:
-        """The reason of the first judge who voted for the outcome, in one line."""
+        """Return the reason of the first judge who voted for the outcome, in one line."""
         return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
 
     def facts(self) -> dict[str, Any]:
-        """The entry in a row's `scores`."""
+        """Return the entry in a row's `scores`."""
         votes = [asdict(vote) for vote in self.votes]
         for vote in votes:
             del vote["lost"]

@@ -1,4 +1,4 @@
-"""The images of shards, read when they are wanted: a shard can hold more than fits into memory."""
+"""Read the images of shards on demand, since a shard can be larger than memory."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -12,26 +12,26 @@ import pyarrow as pa
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.shards import damaged, open_shard
 
-KEPT = 32 << 20  # bytes; the tasks of one figure and the figures of one document come together
+KEPT = 32 << 20  # bytes; the tasks of a figure and the figures of a document are consecutive
 
 
 class Images:
-    """Undecoded images by shard and row. Those read last are kept; threads take turns."""
+    """A cache of undecoded images by shard and row. It is thread-safe, and evicts the least
+    recently used."""
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.kept: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
         self.size = 0
-        self.shard: Path | None = None  # that is being read, with the rows its groups start at
+        self.shard: Path | None = None  # being read; `starts` are the first rows of its groups
         self.starts: list[int] = []
         self.rows: Iterator[bytes] = iter(())
-        self.place = 0  # of the next of `rows`
+        self.place = 0  # row of the next of `rows`
 
     def filled(self, shard: Path, figures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """FIGURES rows of a shard, which have their "row" and "crop", with the bytes of their
-        images.
+        """Add the bytes of their images to FIGURES rows of a shard that have a "row" and a "crop".
 
-        Raises CephaloError if the shard cannot be read, OSError if a crop cannot be.
+        Raises CephaloError if the shard cannot be read, OSError if a crop cannot be read.
         """
         return [
             figure | {"image": figure["image"] | {"bytes": self.bytes_of(shard, figure)}}
@@ -39,12 +39,12 @@ class Images:
         ]
 
     def bytes_of(self, shard: Path, figure: dict[str, Any]) -> bytes:
-        """The image of a row: of its corrected box, or as it stands in the shard."""
+        """Return the image of a row: the crop of its corrected box, or the one in the shard."""
         crop: Path | None = figure["crop"]
         return crop.read_bytes() if crop else self.image(shard, figure["row"])
 
     def image(self, shard: Path, row: int) -> bytes:
-        """The image in a row of a shard. Raises CephaloError if it cannot be read."""
+        """Return the image in a row of a shard. Raises CephaloError if it cannot be read."""
         with self.lock:
             if (shard, row) not in self.kept:
                 self.read(shard, row)
@@ -54,7 +54,7 @@ class Images:
             return self.kept[shard, row]
 
     def read(self, shard: Path, row: int) -> None:
-        """Read on to a row, from where the last reading ended or from the start of a row group."""
+        """Read up to a row, from the current position or from the start of the row group."""
         if shard != self.shard:
             self.starts = group_starts(shard)
         start = max(one for one in self.starts if one <= row)
@@ -68,7 +68,7 @@ class Images:
                 return
 
     def keep(self, shard: Path, row: int, data: bytes) -> None:
-        """Keep an image, and let go of those that were wanted longest ago."""
+        """Store an image, and evict the least recently used ones."""
         self.size += len(data) - len(self.kept.pop((shard, row), b""))
         self.kept[shard, row] = data
         while self.size > KEPT and len(self.kept) > 1:
@@ -76,14 +76,14 @@ class Images:
 
 
 def group_starts(shard: Path) -> list[int]:
-    """The number of the first row of each row group."""
+    """Return the number of the first row of each row group."""
     facts = open_shard(shard).metadata
     counts = [facts.row_group(number).num_rows for number in range(facts.num_row_groups)]
     return [0, *accumulate(counts)][: len(counts)]
 
 
 def images_from(shard: Path, group: int) -> Iterator[bytes]:
-    """The images of a shard from a row group on; empty if there is none."""
+    """Yield the images of a shard from a row group on."""
     file = open_shard(shard)
     groups = range(group, file.num_row_groups)
     try:

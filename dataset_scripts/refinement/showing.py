@@ -1,4 +1,4 @@
-"""What a model is shown of figures besides the quotations: images, crops of panels, the kind."""
+"""What a model receives about figures besides the quotations: images, crops of panels, kinds."""
 
 import io
 import re
@@ -14,11 +14,11 @@ from cephalo.inference.questions import Picture
 
 Figure = dict[str, Any]
 
-MAX_CROPS = 8  # panels; more are shown within the whole figure only
-MIN_CROP = 48  # pixels of the shorter edge; less shows nothing that the whole figure does not
-CROP_EDGE = 768  # pixels of the longer edge: the crops together cost about what the figure does
+MAX_CROPS = 8  # panels; further ones are only shown in the whole figure
+MIN_CROP = 48  # pixels of the shorter edge; a smaller crop adds nothing to the whole figure
+CROP_EDGE = 768  # pixels of the longer edge; all crops cost about as much as the figure
 
-# Words of a caption that tell what kind of picture it is about.
+# Words of a caption that indicate the kind of image.
 KINDS = {
     "electron micrograph": r"\b(?-i:(?:FE-?)?SEM|(?:HR|S|HAADF-S)?TEM)\b"
     r"|\belectron micro(?:graph|scop)",
@@ -37,9 +37,9 @@ KINDS = {
     "photograph": r"\bphoto(?:s|graphs?)?\b|\bdigital images?\b",
 }
 KIND_OF_CAPTION = {name: re.compile(cues, re.IGNORECASE) for name, cues in KINDS.items()}
-PLAIN_KINDS = ("figure", "")  # labels that tell no kind
+PLAIN_KINDS = ("figure", "")  # labels without a specific kind
 
-# A scale bar with its length, an axis, or what is drawn against what.
+# A scale bar, an axis, or what is plotted against what.
 SCALE = re.compile(
     r"\bscale ?bars?\b|\b(?:[xy]|horizontal|vertical|left|right)[- ]ax[ie]s\b"
     r"|\blog(?:arithmic)? scale|\b(?:versus|vs)\b|\bas a function of\b|\bplotted against\b"
@@ -48,14 +48,17 @@ SCALE = re.compile(
 )
 
 
-LENGTH = re.compile(r"\d\s?(?:nm|[\u00b5\u03bcu]m|mm|cm)\b")  # as at a scale bar
+LENGTH = re.compile(r"\d\s?(?:nm|[\u00b5\u03bcu]m|mm|cm)\b")  # as in a scale bar
 TICK = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)?")
-FEWEST_TICKS = 4  # two to an axis; fewer numbers are labels of parts
+FEWEST_TICKS = 4  # two per axis; fewer numbers are labels
 
 
 def pictures_of(figures: list[Figure]) -> list[str | Picture]:
-    """The images of figures; one figure by itself is followed by its panels, each after its
-    name. Decodes the image where it has panels, so run it in a thread."""
+    """Return the images of figures. A single figure is followed by the names and crops of its
+    panels.
+
+    Images with panels are decoded, so call it in a thread.
+    """
     whole = [Picture(row["image_sha256"], row["image"]["bytes"]) for row in figures]
     if len(figures) > 1:
         return [*whole]
@@ -63,13 +66,13 @@ def pictures_of(figures: list[Figure]) -> list[str | Picture]:
 
 
 def panel_crops(figure: Figure) -> list[tuple[str, Picture]]:
-    """Up to MAX_CROPS panels of a figure with their names; none where there are not two."""
+    """Return the names and crops of up to MAX_CROPS panels; empty if there are fewer than two."""
     panels = [panel for panel in figure["panels"] or [] if panel["bbox"]]
     if len(panels) < 2:
         return []
     try:
         image = open_image(io.BytesIO(figure["image"]["bytes"]))
-    except CephaloError:  # whoever is sent it will say so
+    except CephaloError:  # sending it reports the error
         return []
     crops = []
     for panel in panels[:MAX_CROPS]:
@@ -86,12 +89,15 @@ def panel_crops(figure: Figure) -> list[tuple[str, Picture]]:
 def pixel_box(
     panel: list[float], figure: list[float] | None, size: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """The box of a panel in the pixels of its figure's image, None where it is too small.
+    """Convert the box of a panel to pixels of its figure's image. Returns None if it is too small.
 
     Args:
         panel: [x0, y0, x1, y1] in PDF points.
-        figure: the same of the figure; None where it is not known.
-        size: width and height of the image, in pixels.
+        figure: The same of the figure, or None if unknown.
+        size: Width and height of the image, in pixels.
+
+    Returns:
+        (x0, y0, x1, y1) in pixels.
     """
     if not figure or figure[2] <= figure[0] or figure[3] <= figure[1]:
         return None
@@ -106,25 +112,25 @@ def pixel_box(
 
 
 def panel_name(panel: dict[str, Any]) -> str:
-    """A panel's letter, of which only letters and digits are taken: it comes from the paper."""
+    """Return a panel's letter, reduced to letters and digits since it comes from the paper."""
     return "".join(filter(str.isalnum, panel["letter"] or ""))[:3] or "?"
 
 
 def kinds_of(figure: Figure) -> list[str]:
-    """The kinds of picture that a figure's label and caption tell of; empty where none."""
+    """Return the kinds of image that a figure's label and caption indicate."""
     label = (figure["kind"] or "").lower()
     named = [label] if label not in PLAIN_KINDS and label.isalpha() else []
     return [*named, *kinds_in(figure["caption"])]
 
 
-@lru_cache(maxsize=64)  # one figure is asked about many times
+@lru_cache(maxsize=64)  # each figure has many questions
 def kinds_in(caption: str) -> tuple[str, ...]:
-    """The kinds of picture that a caption tells of."""
+    """Return the kinds of image that a caption indicates."""
     return tuple(name for name, cues in KIND_OF_CAPTION.items() if cues.search(caption))
 
 
 def kind_line(figures: list[Figure]) -> str:
-    """A line that tells a model the kinds of figures, empty where they are not known."""
+    """Format the kinds of figures as a line of the prompt, empty if they are unknown."""
     told = [", ".join(kinds_of(figure)) or "not known" for figure in figures]
     if set(told) == {"not known"}:
         return ""
@@ -135,8 +141,8 @@ def kind_line(figures: list[Figure]) -> str:
 
 
 def has_scale(figure: Figure) -> bool:
-    """Whether a figure's captions speak of axes or of a scale bar, or the text printed in it, where
-    that is known, has a length or the ticks of an axis."""
+    """Return whether a figure's captions mention axes or a scale bar, or its printed text has a
+    length or ticks."""
     panels = (panel["caption"] or "" for panel in figure["panels"] or [])
     if any(SCALE.search(text) for text in (figure["caption"], *panels)):
         return True
@@ -146,4 +152,4 @@ def has_scale(figure: Figure) -> bool:
 
 
 NEEDS: dict[str, Callable[[Figure], bool]] = {"scale": has_scale}
-"""What a task may need of a figure, by the name in the front matter of its prompt."""
+"""What a task can require of a figure, by the name in the front matter of its prompt."""

@@ -1,4 +1,4 @@
-"""The support of quantities in an answer.
+"""Find direct support for a quantity of an answer.
 
 A quantity is supported if the source states it (possibly in another unit, or less rounded), if it
 counts what the source lists or the figure shows, or if it is a known constant.
@@ -25,7 +25,7 @@ from cephalo.dataset_scripts.refinement.units import unit
 PAIR = "a pair at most"
 HALF = 0.5
 _HOW_OFTEN = re.compile(r"\b[Hh]ow (?:often|many times)\b")
-# The dose, concentration, time or size that parts halves: LD50, EC50, IC50, GI50, DT50, T50, d50.
+# Median doses, concentrations, times or sizes: LD50, EC50, IC50, GI50, DT50, T50, d50.
 _MEDIAN = re.compile(
     r"\b(?:(?:[LEIT][CDT]|GI|GR|MIC|DT|T|[Dd])\s?50|median|half-(?:life|time|maximal))\b"
 )
@@ -37,9 +37,10 @@ _OF_HUNDRED = re.compile(r"\b(?P<part>\d+(?:\.\d+)?) (?:out )?of (?:every |each 
 
 @dataclass(frozen=True)
 class Support:
-    """The support of a claim: `by` is "source", "derived", "counted", "known", "printed" or "seen".
+    """The support of a claim.
 
-    "seen" means read off the image, which text cannot verify.
+    `by` is "source", "derived", "counted", "known", "printed", "seen" or "open". "seen" means read
+    off the image, which text cannot verify.
     """
 
     claim: str
@@ -48,12 +49,15 @@ class Support:
 
     @property
     def says_more(self) -> bool:
-        """Whether the basis is more than the claim itself."""
+        """Whether the basis adds something to the claim itself."""
         return self.basis not in (self.claim, PAIR)
 
 
 def direct_support(claim: Claim, told: list[Quantity], source: Source) -> Support | None:
-    """What supports a claim without a derivation; `told` are quantities of the conversation."""
+    """Return the support of a claim without a derivation, or None.
+
+    `told` are the quantities of the conversation.
+    """
     quantity, text, turn = claim.quantity, claim.text, claim.turn
     if quantity.is_count and quantity.value <= FREE:
         return Support(quantity.text, "counted", PAIR)
@@ -86,8 +90,8 @@ def direct_support(claim: Claim, told: list[Quantity], source: Source) -> Suppor
 
 
 def counted_years(claim: Quantity, text: str) -> str | None:
-    """The span of years in `text` that a claim counts, with or without its first year: "2017 to
-    2022" are five or six years."""
+    """Return the span of years in `text` that a claim counts, with or without its first year, or
+    None: "2017 to 2022" is five or six years."""
     if claim.unit != unit("year") and not claim.noun.startswith("year"):
         return None
     for match in _YEARS.finditer(text):
@@ -98,7 +102,7 @@ def counted_years(claim: Quantity, text: str) -> str | None:
 
 
 def spelled_percent(claim: Quantity, text: str, stated: list[Quantity]) -> str | None:
-    """The stated percentage that a claim of 100 spells out: "65 of 100" is 65 %."""
+    """Return the percentage that a claim of 100 spells out, or None: "65 of 100" is 65 %."""
     part = _OF_HUNDRED.search(text[: claim.start])
     if claim.value != 100 or claim.unit or not part:
         return None
@@ -107,9 +111,9 @@ def spelled_percent(claim: Quantity, text: str, stated: list[Quantity]) -> str |
 
 
 def states(other: Quantity, claim: Quantity) -> bool:
-    """Whether a source that holds `other` states the claim.
+    """Return whether a source that contains `other` states the claim.
 
-    Where one of them has no unit, it must not count things that have a name.
+    If only one has a unit, the other must not count named things.
     """
     if claim.kind == "times" and other.kind == "value" and not other.unit:
         return False
@@ -128,7 +132,7 @@ def count_basis(
     turn: str,
     source: Source,
 ) -> str | None:
-    """What a small whole number of `things` counts, or None."""
+    """Return what a small whole number of `things` counts, or None."""
     wanted, part = int(claim.value), _is_partitive(claim, text)
     if same_count(wanted, source.text, things if part else ()):
         return "a count of the source"
@@ -146,5 +150,5 @@ def count_basis(
 
 
 def _is_partitive(claim: Quantity, text: str) -> bool:
-    """Whether a number is said of a part: "five of the micrographs"."""
+    """Return whether a number refers to a part: "five of the micrographs"."""
     return bool(re.match(r"\s+of\s+(?:the|these|those|its|their|them|all)\b", text[claim.end :]))

@@ -18,9 +18,9 @@ from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, te
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 
 PROMPTS = Path(__file__).with_name("prompts")
-# Prompts that are no tasks.
+# Prompts that are not tasks.
 NO_TASKS = ("system", "second_answer", "second_verdict", "blind_answer", "blind_verdict")
-DIGEST = 8  # hexadecimal digits of a SHA-256 that tell versions apart
+DIGEST = 8  # hexadecimal digits of a SHA-256 that identify a version
 MAX_PROMPT_BYTES = 100_000  # of a file of --prompts
 
 
@@ -72,7 +72,7 @@ class Task:
     min_words: int
     figures: int
     prompt: str
-    form: type[Form] | None  # None where no model is asked
+    form: type[Form] | None  # None without a model
     openings: tuple[str, ...] = (QUERY,)
     needs: str | None = None
     usual_talks: int = 1
@@ -98,8 +98,8 @@ class Prompt(NamedTuple):
 
 
 def load_prompt(name: str, folder: Path | None = None) -> Prompt:
-    """Load a prompt that is not a task, from `folder` if it is there: "system", "second_answer" or
-    "second_verdict"."""
+    """Load a prompt that is not a task, from `folder` if it exists there: "system", "second_answer"
+    or "second_verdict"."""
     facts, text = read_prompt(name, folder)
     return Prompt(text, versioned(facts, text))
 
@@ -133,7 +133,7 @@ def versioned(facts: Facts, *texts: str) -> str:
 
 
 def read_prompt(name: str, folder: Path | None = None) -> tuple[Facts, str]:
-    """Read the front matter and the text of NAME.md, from `folder` if it is there.
+    """Read the front matter and the text of NAME.md, from `folder` if it exists there.
 
     Raises CephaloError if the file is not a prompt.
     """
@@ -177,7 +177,7 @@ def read_bounded(path: Path) -> str:
     try:
         data = path.read_bytes()
         if len(data) > MAX_PROMPT_BYTES:
-            raise CephaloError(f"{path}: {len(data):,} bytes are no prompt; shorten it")
+            raise CephaloError(f"{path}: {len(data):,} bytes are too many for a prompt; shorten it")
         return data.decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(f"{path} cannot be read: {error}") from error

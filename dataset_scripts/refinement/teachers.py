@@ -1,4 +1,4 @@
-"""Teachers, who write the conversations, and the one that is no model: the caption."""
+"""Teachers, which write the conversations, and the one without a model: the caption."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -66,12 +66,12 @@ class Answered:
 
     @property
     def whole(self) -> bool:
-        """Whether the next run need not ask anything of it again."""
+        """Whether the next run can skip this question."""
         lost = any(one.look and one.look.lost for one in self.found)
         return not (self.stopped or self.failure or lost)
 
     def params(self) -> dict[str, Any]:
-        """The fields that this question adds to a row's `teacher_params`."""
+        """Return the fields that this question adds to a row's `teacher_params`."""
         return {} if self.key is None else {"round": self.round}
 
 
@@ -136,9 +136,13 @@ def checked(
 
 
 def measures(talk: Talk, source: Source) -> dict[str, Any]:
-    """What is kept in a row's `scores`: words of the answers, the share of their content words
-    that the source has, and the likeness (0 to 1) to the passage that is most like them; under
-    "quantities", what supports each quantity that the source does not state in these words."""
+    """Return the `scores` of a row.
+
+    Returns:
+        `words` of the answers; `shared_words`, the share (0 to 1) of their content words in the
+        source; `likeness` (0 to 1) to the most similar passage; `quantities`, the support of each
+        quantity that the source does not state literally; `depth` if the task has one.
+    """
     answers = " ".join(turn.answer for turn in talk.turns)
     said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)

@@ -1,19 +1,19 @@
-"""Whether an answer has words in common with what its paper says.
+"""Detect answers that share no words with their paper.
 
-To a question that names something of the figure, general knowledge is an answer in other words. So
-an answer is foreign only where its question does not name the figure's subject either, and where
-enough is said on both sides to judge by. Words of what any image looks like count on neither.
+A question about the subject of the figure may be answered by general knowledge, in other words. An
+answer is therefore off topic only if its question does not mention that subject either, and if both
+answer and source are long enough. Words that describe the look of any image do not count.
 """
 
 from cephalo.dataset_scripts.refinement.printed import printed_words
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, content, stems
 
-SHARED_SHARE = 0.1  # of an answer's content words that its own source must hold
-PAPER_SHARE = 0.2  # or what is said of all figures of the paper
-FEWEST = 8  # content words of an answer and of a source, with fewer of which nothing is told
+SHARED_SHARE = 0.1  # least share of an answer's content words in its source
+PAPER_SHARE = 0.2  # or in what the paper states about all its figures
+FEWEST = 8  # content words of an answer and of a source; with fewer, no decision is possible
 
-# Words of what an image looks like, whatever it shows.
+# Words that describe how an image looks, whatever it shows.
 LOOKS = stems(
     """
     abscissa angle arc arrow axes axis background band bar bend boundary bottom bright caption
@@ -28,7 +28,8 @@ LOOKS = stems(
 
 
 def foreign(question: str, answer: str, source: Source) -> str | None:
-    """That an answer and its question are about something else than their paper, in a line."""
+    """Return why an answer and its question are not about their paper, formatted as one line, or
+    None."""
     said, asked = specific(answer), specific(question)
     own = content(source.text)
     if min(len(said), len(own)) < FEWEST or asked & own:
@@ -46,5 +47,5 @@ def foreign(question: str, answer: str, source: Source) -> str | None:
 
 
 def specific(text: str) -> frozenset[str]:
-    """The stems of a text that can be those of a subject."""
+    """Return the stems of a text that can name a subject."""
     return content(text) - LOOKS - UNSPECIFIC

@@ -1,7 +1,7 @@
-"""Units of measurement in prose, read by pint: symbols, words, and compounds of them.
+"""Parse units of measurement in prose with pint: symbols, words, and compounds.
 
 "mA g-1", "mA/g", "mA·g⁻¹" and "milliamperes per gram" are one unit; "S m-1" and "S cm-1" are not.
-Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and "%" may be any.
+wt%, at%, vol% and mol% are four units, and "%" may be any of them.
 """
 
 import re
@@ -18,7 +18,7 @@ from pint.facets.plain import PlainUnit as PintUnit
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
 
-# What pint does not know: scales of hardness, charging rates, the electromagnetic unit, lengths of
+# Units that pint lacks: hardness scales, charging rates, the electromagnetic unit, lengths of
 # nucleic acids.
 DEFINITIONS = (
     "vickers = [vickers]",
@@ -29,7 +29,7 @@ DEFINITIONS = (
     "base_pair = [base_pair]",
 )
 
-# Symbols, what pint calls them, and the prefixes that we take before them.
+# Symbols, their names in pint, and the prefixes that we accept before them.
 _SCALED = {
     "m": ("meter", "fpnµumcdk"),
     "g": ("gram", "fpnµumk"),
@@ -82,7 +82,7 @@ _PLAIN = {
     "°C": "degC",
     "°F": "degF",
     "°": "degree",
-    "C": "c_rate",  # of a battery; the coulomb has a prefix or stands in a compound
+    "C": "c_rate",  # of a battery; the coulomb has a prefix or is part of a compound
     "mC": "millicoulomb",
     "µC": "microcoulomb",
     "nC": "nanocoulomb",
@@ -103,7 +103,7 @@ _PLAIN = {
     "mph": "mile / hour",
     "sccm": "centimeter ** 3 / minute",
     "cc": "centimeter ** 3",
-    # Potentials against a reference electrode are printed with its name as an index.
+    # Potentials against a reference electrode have its name as a subscript.
     **{
         prefix + "V" + electrode: name
         for prefix, name in (("", "volt"), ("m", "millivolt"))
@@ -116,7 +116,7 @@ _PLAIN = {
     "kb": "kilobase_pair",
     "Kb": "kilobase_pair",
 }
-# Units in words, in the singular; plurals are added below, and prefixes to the first ones.
+# Units in words, in the singular; plurals are added below, and prefixes for the first ones.
 _SCALED_WORDS = {
     **{name: name for name in ("second", "meter", "gram", "liter", "pascal", "newton", "joule")},
     **{
@@ -140,7 +140,7 @@ _PLAIN_WORDS = {
 }
 _PLURALS = {"inch": "inches", "foot": "feet", "hertz": "hertz", "siemens": "siemens"}
 _WORD_PREFIXES = ("femto", "pico", "nano", "micro", "milli", "centi", "kilo", "mega", "giga")
-# Shares: how each is written, and of what it is a share; "" where that is not said.
+# Spellings of shares by what they are a share of, "" if unspecified.
 _SHARES = {
     "": r"%|per ?cent(?:age)?(?: points?)?\b",
     "weight": r"(?:wt\.?|w/w|weight|mass)[ -]?(?:%|per ?cent)|m%|%(?= ?\(?w/w)"
@@ -154,10 +154,10 @@ _SHARES = {
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as pint knows it.
+    """A unit known to pint.
 
-    A value v of it is `v * factor + offset` in base units. `basis` is what a share is a share of:
-    "weight", "atom", "volume", "mole", "humidity"; "" for "%", and None for what is no share.
+    A value v is `v * factor + offset` in base units. `basis` is what a share is a share of:
+    "weight", "atom", "volume", "mole", "humidity"; "" for "%", and None for other units.
     """
 
     name: str
@@ -187,7 +187,7 @@ def _words() -> dict[str, str]:
 
 
 def plural(words: str) -> str:
-    """The plural of a unit's name: "parts per million", "degrees celsius"."""
+    """Return the plural of a unit's name: "parts per million", "degrees celsius"."""
     first, space, rest = words.partition(" ")
     if first in ("degree", "part"):
         return f"{first}s{space}{rest}"
@@ -198,8 +198,8 @@ _SYMBOLS, _NAMES = _symbols(), _words()
 
 
 def _alternatives(names: Iterable[str]) -> str:
-    """A pattern of any of some names, the longest that fits. A trie: each letter of a text is
-    compared with the next letters of names, and not with one name after the other."""
+    """Return a pattern for the longest match among some names. It is a trie, so that a text is
+    matched against all names at once."""
     ends = defaultdict(list)
     for name in names:
         if name:
@@ -221,7 +221,7 @@ _FACTOR = (
     # "mAhg-1" and "Ks-1" are printed without a space.
     rf"|{_SYMBOL}(?:(?:{_EXPONENT})|(?![A-Za-z{SUPERSCRIPTS}])|(?={_SYMBOL}{_AHEAD})))"
 )
-# Two symbols with a space between are one unit where the second has an exponent, and in these.
+# Two symbols with a space between are one unit if the second has an exponent, or if listed here.
 _JOINED = (
     r"(?: ?[·⋅∙*•] ?|(?<=Pa)[ .]?(?=s\b)|(?<=N) (?=m\b)|(?<=[WA]) ?(?=h\b)"
     r"|(?<=Pa) ?(?=√|m(?:1/2|0\.5))"
@@ -245,11 +245,12 @@ _SPLIT = re.compile(
 _POWERS = {"square": 2, "cubic": 3, "squared": 2, "cubed": 3, "inverse": -1, "reciprocal": -1}
 
 
-_making = Lock()  # units of two registries cannot be compared, and answers are read in threads
+_making = Lock()  # units of two registries are not comparable, and answers are parsed in threads
 
 
 def registry() -> UnitRegistry:
-    """Pint's registry with our definitions, made when the first unit is read (0.3 s)."""
+    """Return pint's registry with our definitions, created when the first unit is parsed (0.3
+    s)."""
     with _making:
         return _registry()
 
@@ -264,7 +265,7 @@ def _registry() -> UnitRegistry:
 
 @lru_cache(maxsize=4096)
 def unit(text: str) -> Unit | None:
-    """The unit that `text` names, folded as by `quantities.fold`; None where it names none."""
+    """Return the unit that `text`, folded by `quantities.fold`, names, or None."""
     match = UNIT.fullmatch(text)
     if not match:
         return None
@@ -303,9 +304,9 @@ def _unit(expression: str) -> Unit | None:
 
 
 def _factor(text: str) -> tuple[str, float]:
-    """Pint's name of one symbol or word, and its exponent."""
+    """Return pint's name of one symbol or word, and its exponent."""
     match = _SPLIT.match(text)
-    assert match is not None, text  # it was matched as a factor
+    assert match is not None, text  # UNIT matched it as a factor
     if match["vickers"]:
         return "vickers", 1
     if match["degrees"]:

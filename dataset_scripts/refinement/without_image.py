@@ -1,5 +1,5 @@
-"""Whether a question can be answered without its image: a model is asked without it, and its answer
-compared with the accepted one. Conversations that need no image do not teach vision."""
+"""Test whether a question can be answered without its image: ask a model without it and compare its
+answer with the accepted one. Conversations that need no image do not teach vision."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
-"""Words of prose: their stems, and the sentences and clauses that they stand in.
+"""Split prose into sentences, clauses and words, and reduce words to stems.
 
-Two words are one where they have one stem: "conductivity" and "conducts", "rising" and "rises".
-Names and formulas (HAT-CN, LiFePO4/C) are kept whole and in their parts.
+Two words are equal if they have the same stem: "conductivity" and "conducts", "rising" and "rises".
+Names and formulas (HAT-CN, LiFePO4/C) are indexed as a whole and in parts.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import snowballstemmer
 
-STEM = 7  # letters that are compared: "crystalline" and "crystallises" are one
+STEM = 7  # compared letters: "crystalline" and "crystallises" are equal
 _STEMMER = snowballstemmer.stemmer("english")
-_ONE_AT_A_TIME = Lock()  # a stemmer keeps the word in itself, and answers are checked in threads
+_ONE_AT_A_TIME = Lock()  # stemmers are not thread-safe, and answers are checked in threads
 
-# Words of any prose; sharing them is no sign of a common subject.
+# Words of any prose; sharing them does not indicate a common subject.
 _PROSE = """
 a about above according across after again against all almost along already also although always
 am among an and another any appear appears approximately are around as at away back based be
@@ -49,7 +49,8 @@ _WORD = re.compile(
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*$")
 _PARTS = re.compile(r"[/·'\u2019\u2010-\u2013-]")
 _SENTENCE = re.compile(r"[.!?]+[\"”)†‡*]*\s+(?=[\"“(\[]?[^\Wa-z_])|\n+")
-# A full stop after these ends no sentence: abbreviations, initials, but not units ("5 C.").
+# A full stop after these does not end a sentence: abbreviations and initials, but not units ("5
+# C.").
 _ABBREVIATED = re.compile(
     r"(?:\b(?:Figs?|figs?|Eqs?|Refs?|var|St|vs|e\.g|i\.e|ca|approx|al|No|sp|spp|cf|Dr|Tab)"
     r"|(?<![\d%] )\b[A-Z])\.$"
@@ -61,7 +62,7 @@ _CLAUSE = re.compile(
 )
 
 
-# Names for one thing: Greek letters, oxides by their trivial names, methods by their abbreviations.
+# Synonyms: Greek letters, trivial names of oxides, abbreviations of methods.
 _ALIASES = {
     **{
         "alpha": "\u03b1",
@@ -79,7 +80,7 @@ _ALIASES = {
 }
 _IRREGULAR = {"spectra": "spectrum", "axes": "axis", "analyses": "analysis", "nuclei": "nucleus"}
 _IRREGULAR |= {"men": "male", "man": "male", "women": "female", "woman": "female"}
-# Elements by name, which stand for their symbols and the other way round.
+# Elements by name, which are synonyms of their symbols.
 ELEMENTS = {
     name: symbol.lower()
     for name, symbol in (
@@ -153,7 +154,7 @@ ELEMENTS = {
 
 
 class Word(NamedTuple):
-    """A word at `start` of its text, with the stems that it stands for."""
+    """A word at `start` of its text, with its stems."""
 
     text: str
     start: int
@@ -162,21 +163,21 @@ class Word(NamedTuple):
 
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
-    """What words of one family have in common, in lower case."""
+    """Return the stem of a word, in lower case."""
     with _ONE_AT_A_TIME:
         found = _STEMMER.stemWord(word.lower())
     # "injury" and "injured"
     return found[: -1 if found.endswith("i") and len(found) > STEM - 2 else STEM][:STEM]
 
 
-# "Hardly" and "hardness" have one stem.
+# "Hardly" and "hardness" share a stem.
 _INFLECTED = (word for word in _PROSE.split() if not word.endswith("ly"))
 COMMON = frozenset(_PROSE.split()) | frozenset(map(stem, _INFLECTED))
 
 
 @lru_cache(maxsize=100_000)
 def stems_of(word: str) -> frozenset[str]:
-    """The stems of a word, and of the parts of a name; none for a word of any prose."""
+    """Return the stems of a word and of the parts of a name; empty for a word of any prose."""
     word = _IRREGULAR.get(word, word)
     if _NUMBER.match(word):
         return frozenset([word.replace(",", "")])
@@ -196,21 +197,21 @@ def stems_of(word: str) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=2048)  # sentences and clauses of a source, which every text on it is held to
+@lru_cache(maxsize=2048)  # sentences and clauses of a source, which is compared with many texts
 def words(text: str) -> tuple[Word, ...]:
-    """The words and numbers of a text in their order, with their stems."""
+    """Return the words and numbers of a text in order, with their stems."""
     return tuple(
         Word(word := match.group(), match.start(), stems_of(word)) for match in _WORD.finditer(text)
     )
 
 
-@lru_cache(maxsize=2048)  # whole sources too, whose words would take ten times the memory
+@lru_cache(maxsize=2048)  # also whole sources, for which `words` would need ten times the memory
 def stems(text: str) -> frozenset[str]:
-    """The stems of all words of a text but those of any prose, and its numbers."""
+    """Return the stems of all specific words of a text, and its numbers."""
     return frozenset().union(*map(stems_of, set(_WORD.findall(text))))
 
 
-# Words of any measurement, which do not tell one thing from another.
+# Words of any measurement, which do not distinguish one from another.
 UNSPECIFIC = stems(
     """
     amount area average case change composite content current data decrease deliver density device
@@ -227,19 +228,20 @@ UNSPECIFIC = stems(
 
 @lru_cache(maxsize=1024)
 def subject(text: str) -> frozenset[str]:
-    """The stems of a text that tell what it is about: no numbers, no words of any measurement."""
+    """Return the stems that describe the subject of a text, without numbers and words of any
+    measurement."""
     return frozenset(one for one in stems(text) if not one[0].isdigit()) - UNSPECIFIC
 
 
 @lru_cache(maxsize=2048)
 def content(text: str) -> frozenset[str]:
-    """The stems of a text without numbers and without parts of one letter."""
+    """Return the stems of a text with at least three letters, without numbers."""
     return frozenset(one for one in stems(text) if len(one) > 2 and not one[0].isdigit())
 
 
 @lru_cache(maxsize=1024)
 def sentences(text: str) -> tuple[str, ...]:
-    """The sentences of a text."""
+    """Split a text into sentences."""
     found, start = [], 0
     for end in _SENTENCE.finditer(text):
         if _ABBREVIATED.search(text, max(0, end.start() - 10), end.start() + 1):
@@ -252,13 +254,13 @@ def sentences(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def clauses(sentence: str) -> tuple[str, ...]:
-    """The clauses of a sentence, as far as punctuation and conjunctions part them."""
+    """Split a sentence into clauses, at punctuation and conjunctions."""
     return tuple(one.strip() for one in _CLAUSE.split(sentence) if one and one.strip(" ,."))
 
 
 @lru_cache(maxsize=4096)
 def clause_around(sentence: str, start: int) -> tuple[int, int]:
-    """Where the clause of a sentence that holds a place begins and ends."""
+    """Return the start and end of the clause of a sentence that contains a position."""
     ends = [one.start() for one in _CLAUSE.finditer(sentence)]
     before = max((end for end in ends if end <= start), default=0)
     return before, min((end for end in ends if end > start), default=len(sentence))
@@ -266,22 +268,22 @@ def clause_around(sentence: str, start: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)  # each answer is compared with every passage of its source
 def folded(text: str) -> str:
-    """`text` in lower case, with single spaces and without punctuation."""
+    """Return `text` in lower case, with single spaces and without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
-    """The first match of `pattern`, or None."""
+    """Return the first match of `pattern`, at most 80 characters, or None."""
     return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
 
 
 def named(found: Iterable[str]) -> str:
-    """A few stems, the longest first, for a line of explanation."""
+    """Format up to three stems, the longest first."""
     return ", ".join(sorted(found, key=lambda one: (-len(one), one))[:3])
 
 
 def first(details: Iterable[str | None]) -> str | None:
-    """The first that is not None."""
+    """Return the first that is not None."""
     return next((detail for detail in details if detail is not None), None)
 
 
@@ -292,9 +294,9 @@ _DEFINED = re.compile(
 )
 
 
-@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+@lru_cache(maxsize=256)  # each source is compared with many answers
 def spelled_out(passages: tuple[str, ...]) -> tuple[str, ...]:
-    """Passages in which abbreviations that they define are followed by their words."""
+    """Return the passages with abbreviations that they define followed by their words."""
     meanings = {}
     for passage in passages:
         for found in _DEFINED.finditer(passage):

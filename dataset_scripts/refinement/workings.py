@@ -1,8 +1,8 @@
-"""Workings that an answer shows, "64.7 / 12.8 = 5.05", evaluated as they stand.
+"""Evaluate calculations that an answer shows: "64.7 / 12.8 = 5.05".
 
-Both sides of a sign of equality are evaluated with their bare numbers and in base units: an answer
-may write "12 V / 4 A = 3 Ω" and "5 mm × 4 = 20000 µm". Rounded numbers leave a slack, which is
-carried through the expression.
+Both sides of an equals sign are evaluated with bare numbers and in base units, since an answer may
+write "12 V / 4 A = 3 Ω" and "5 mm × 4 = 20000 µm". The tolerance of rounded numbers is propagated
+through the expression.
 """
 
 import math
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, fold, parse
 
-WRONG = 0.03  # share beyond the rounding from which a result is wrong rather than loosely rounded
+WRONG = 0.03  # share beyond the rounding above which a result is wrong rather than loosely rounded
 MOST_NUMBERS = 16  # of an expression
 MOST_DEPTH = 12  # of brackets
 LARGEST_POWER = 40.0
@@ -50,7 +50,7 @@ _DEGREES = ("sin", "cos", "tan")
 
 @dataclass(frozen=True)
 class Token:
-    """A sign of an expression, or a number of it."""
+    """A number or a sign of an expression."""
 
     kind: str  # number, equal, power, function, times, over, plus, minus, open, close
     text: str = ""
@@ -60,10 +60,10 @@ class Token:
 
 @dataclass(frozen=True)
 class Working:
-    """An expression with its result: `left` and `right` as printed, and whether they agree.
+    """An expression and its result.
 
-    `numbers` are those of both sides; `holds` is False only where they differ by far more than
-    rounding explains.
+    `numbers` are those of both sides. `agrees` is whether both are equal within rounding; `holds`
+    is False only if they differ by far more than that.
     """
 
     text: str
@@ -73,24 +73,24 @@ class Working:
     holds: bool
 
 
-@lru_cache(maxsize=256)  # asked for by two checks
+@lru_cache(maxsize=256)  # used by two checks
 def workings(text: str) -> tuple[Working, ...]:
-    """The workings of a text, in their order."""
+    """Return the calculations in a text, in order."""
     found = []
     for run in _runs(fold(text)):
         signs = [token for token in run if token.kind in ("equal", "loose")]
         for (left, right), sign in zip(pairwise(_sides(run)), signs, strict=True):
             working = _working(left, right)
-            # Prose after "is" or "or" may go on: what does not agree is no wrong working.
+            # Prose after "is" or "or" may continue: a disagreement is not a wrong calculation.
             if working and (working.agrees or sign.kind == "equal"):
                 found.append(working)
     return tuple(found)
 
 
 def _runs(text: str) -> Iterator[list[Token]]:
-    """What stands between the words of a text: signs and numbers that follow each other.
+    """Yield the runs of signs and numbers between the words of a text.
 
-    Nothing where there are too few numbers for a working, as in most texts.
+    Most texts have too few numbers for a calculation and yield nothing.
     """
     numbers = {one.start: one for one in parse(text) if one.kind != "orders"}
     if len(numbers) < 2:  # one on each side
@@ -100,7 +100,7 @@ def _runs(text: str) -> Iterator[list[Token]]:
     while place < len(text):
         if one := numbers.get(place):
             if run and one.text.startswith("-") and run[-1].kind in _BEFORE_MINUS:
-                # "15 - 1.6" is read as a number with a sign.
+                # The parser reads "15 - 1.6" as a number with a sign.
                 run += [Token("minus", "-")] * (run[-1].kind != "minus")
                 one = replace(one, text=one.text[1:].strip(), value=-one.value)
             run.append(Token("number", one.text.strip(), one))
@@ -116,13 +116,14 @@ def _runs(text: str) -> Iterator[list[Token]]:
             run = []
             place += 1
             while place < len(text) and text[place].isalnum() and place not in numbers:
-                place += 1  # a word is left as a whole
+                place += 1  # skip the whole word
     if run:
         yield run
 
 
 def _not_past(sign: re.Match, numbers: dict[int, Quantity]) -> int:
-    """The end of a sign; white space after it may begin a number with its own sign."""
+    """Return the end of a sign, or the start of a number with its own sign in the white space after
+    it."""
     starts = [start for start in range(sign.start() + 1, sign.end()) if start in numbers]
     return starts[0] if starts else sign.end()
 
@@ -153,7 +154,7 @@ def _sides(run: list[Token]) -> list[list[Token]]:
 
 
 def _working(left: list[Token], right: list[Token]) -> Working | None:
-    """What two sides of a sign of equality say; None where they are no expression."""
+    """Evaluate both sides of an equals sign. Returns None if one is not an expression."""
     left, right = _balanced(left), _balanced(right, from_end=False)
     numbers = [_numbers(side) for side in (left, right)]
     if not all(numbers) or len(numbers[0]) + len(numbers[1]) > MOST_NUMBERS:
@@ -175,7 +176,7 @@ def _working(left: list[Token], right: list[Token]) -> Working | None:
 
 
 def _converts(left: Token, right: Token) -> bool:
-    """Whether two numbers are one in two units: "2 h = 120 min"."""
+    """Return whether two numbers are a unit conversion: "2 h = 120 min"."""
     one, other = left.number, right.number
     if not (one and other and one.unit and other.unit):
         return False
@@ -183,7 +184,7 @@ def _converts(left: Token, right: Token) -> bool:
 
 
 def _balanced(side: list[Token], from_end: bool = True) -> list[Token]:
-    """A side without brackets that are opened or closed beyond it: "(64.7 / 12.8 = 5.05)"."""
+    """Return a side without brackets that extend beyond it: "(64.7 / 12.8 = 5.05)"."""
     opened, extra = [], set()
     for place, token in enumerate(side):
         if token.kind == "open":
@@ -196,7 +197,7 @@ def _balanced(side: list[Token], from_end: bool = True) -> list[Token]:
     extra |= set(opened)
     if not extra:
         return side
-    if from_end:  # an expression goes on to the sign: what stands before a bracket is another one
+    if from_end:  # what precedes an open bracket is another expression
         return side[max(extra) + 1 :]
     return side[: min(extra)]
 
@@ -211,7 +212,8 @@ def _shown(side: list[Token]) -> str:
 
 
 def _near(left: tuple[float, float], right: tuple[float, float], more: float) -> bool:
-    """Whether two values with their slacks agree, or do as percentages."""
+    """Return whether two values agree within their tolerances, possibly as a percentage and a
+    fraction."""
     (a, slack_a), (b, slack_b) = left, right
     for factor in (1.0, 100.0, 0.01):
         difference = abs(abs(a * factor) - abs(b))
@@ -228,7 +230,8 @@ def _pair(
 
 
 def _with_slack(side: list[Token], in_units: bool) -> tuple[float, float] | None:
-    """The value of an expression, and what the rounding of its numbers may change of it."""
+    """Return the value of an expression and its tolerance from the rounding of its numbers, or
+    None."""
     numbers = [_size(token, in_units) for token in side]
     value = _evaluate(side, numbers)
     if value is None:
@@ -252,7 +255,7 @@ def _size(token: Token, in_units: bool) -> float:
 
 
 def _rounding(one: Quantity, in_units: bool) -> float:
-    """Half of the last place of a number; whole numbers of one digit are taken as exact."""
+    """Return half a unit in the last place of a number; whole numbers of one digit are exact."""
     if one.is_count and abs(one.value) < 10:
         return 0.0
     slack = max(0.5 * one.place, ABOUT / 2 * abs(one.value) if one.approximate else 0.0)
@@ -260,7 +263,7 @@ def _rounding(one: Quantity, in_units: bool) -> float:
 
 
 def _evaluate(side: list[Token], numbers: list[float]) -> float | None:
-    """The value of an expression, None where it is none or has no value."""
+    """Return the value of an expression, or None if it is invalid or has no value."""
     try:
         value, end = _sum(side, numbers, 0, 0)
     except (ValueError, ZeroDivisionError, OverflowError, IndexError):
@@ -330,6 +333,6 @@ def _is_angle(part: list[Token]) -> bool:
 
 
 def _in_degrees(part: list[Token], value: float) -> bool:
-    """Whether an angle is given as a bare number of degrees: one that is no usual radian."""
+    """Return whether an angle is a bare number of degrees: one that is not a usual radian."""
     units = [one.number.unit for one in part if one.number and one.number.unit]
     return abs(value) > 2 * math.pi or (bool(units) and units[0].name == "deg" and abs(value) > 1.6)

@@ -1,1 +1,1 @@
-"""Wiki pages, saved pages and HTML dumps, extracted into the same tables as PDF files."""
+"""Extract wiki pages, saved pages and HTML dumps into the same tables as PDF files."""

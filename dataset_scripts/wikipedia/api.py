@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
 from cephalo.model_cards.licenses import find_license
 
-TITLES = 50  # that one query may name
-MAX_ANSWERS = 2000  # to one query, each continuing the last: a million members of a category
+TITLES = 50  # maximum number in one query
+MAX_ANSWERS = 2000  # maximum number of continuations of one query: a million members of a category
 MAX_ADDRESS = 6000  # characters of titles in one address
 MAX_IMAGE = 40 << 20  # bytes
-# Formats that Pillow reads; of others (SVG, TIFF, PDF) the wiki's own rendering is taken.
+# Formats that Pillow reads; for others (SVG, TIFF, PDF) the wiki's rendering is used.
 RASTER = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
@@ -53,18 +53,23 @@ def _documented(address: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise PageError(f"{address} does not answer as a MediaWiki does") from error
+        raise PageError(f"{address} does not answer like a MediaWiki") from error
+
+
+def checked_wiki(address: str) -> str:
+    """Return the address of a wiki without a trailing slash. Raises CephaloError for others."""
+    if not is_web_address(address):
+        raise CephaloError(
+            f"--wiki {address!r} is not a web address; give one such as https://de.wikipedia.org"
+        )
+    return address.rstrip("/")
 
 
 class Wiki:
     """A MediaWiki by its address: "https://en.wikipedia.org"."""
 
     def __init__(self, client: Client, address: str) -> None:
-        if not is_web_address(address):
-            raise CephaloError(
-                f"--wiki {address!r} is no web address; give one such as https://de.wikipedia.org"
-            )
-        self.client, self.address = client, address.rstrip("/")
+        self.client, self.address = client, checked_wiki(address)
 
     def page_address(self, title: str) -> str:
         """Return the address of a page, however its title is spelled."""
@@ -107,7 +112,7 @@ class Wiki:
         return found
 
     def _file_pages(self, names: list[str], width: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The names of files, as asked for, with their entries in the answers."""
+        """Yield the requested file names with their entries in the answers."""
         for group in _groups(names):
             for answer in self._query(
                 titles="|".join(f"File:{name}" for name in group),
@@ -135,7 +140,7 @@ class Wiki:
             more = answer.get("continue") or {}
             if not more:
                 return
-        raise PageError(f"{self.address}/w/api.php goes on without end")
+        raise PageError(f"{self.address}/w/api.php never ends its answer")
 
 
 def _groups(names: list[str]) -> Iterator[list[str]]:

@@ -1,32 +1,33 @@
-"""Figures and paragraphs of a page, from Parsoid's HTML or a page saved by a browser.
+"""Read figures and paragraphs of a page, from Parsoid's HTML or a page saved by a browser.
 
 https://www.mediawiki.org/wiki/Specs/HTML describes the markup.
 """
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from lxml import etree, html  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.model_cards.licenses import find_license
 
-MIN_SIDE = 64  # pixels; what is smaller both ways is an icon or a flag
+MIN_SIDE = 64  # pixels; an image smaller in both directions is an icon or a flag
 MAX_FIGURES = 500
 MAX_NAME = 240  # bytes of a file's name on a wiki
 MAX_TEXT = 20_000  # characters of a caption or a paragraph
-BEFORE, AFTER = 1, 2  # paragraphs around a figure that are its mentions
+BEFORE, AFTER = 1, 2  # paragraphs around a figure that become its mentions
 
 
 def _has(*classes: str) -> str:
-    """An XPath condition: the element has one of these classes."""
+    """Return an XPath condition: the element has one of these classes."""
     spaced = "concat(' ', normalize-space(@class), ' ')"
     return " or ".join(f"contains({spaced}, ' {name} ')" for name in classes)
 
 
-# What holds a picture: its tag and its class, if one is asked, and where its caption is. MediaWiki
-# wrote div.thumb before version 1.40, and wikis of that time and pages saved then have it; one
-# that holds a row of pictures, each with its caption, is no picture itself.
+# Elements that contain an image: tag, class if required, and where the caption is. MediaWiki used
+# div.thumb before version 1.40, as do wikis of that time and pages saved then; one that contains a
+# row of images with their own captions is not an image itself.
 _HOLDERS = {
     ("figure", ""): etree.XPath(".//figcaption"),
     ("li", "gallerybox"): etree.XPath(f".//*[{_has('gallerytext')}]"),
@@ -70,7 +71,7 @@ class WebFigure:
 
 @dataclass
 class Article:
-    """What was read from a page. `title` to `license` are the page's own metadata."""
+    """The content of a page. `title` to `license` are the page's own metadata."""
 
     title: str | None = None
     address: str | None = None
@@ -94,7 +95,8 @@ def read_article(data: bytes) -> Article:
 
 
 def _encoding(data: bytes) -> str | None:
-    """UTF-8 where the bytes are; else None, and the parser goes by what the page declares."""
+    """Return UTF-8 if the bytes are valid; else None, and the parser uses the declaration of the
+    page."""
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -121,15 +123,6 @@ def _web_address(href: str) -> str | None:
     return whole if is_web_address(whole) else None
 
 
-def is_web_address(text: str) -> bool:
-    """Whether a text is the address of a page: http or https, with a host."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and len(text) < 2000
-
-
 def _clean(tree: html.HtmlElement) -> None:
     """Remove elements that readers do not see; write formulas as TeX and superscripts as such."""
     for element in _DROPPED(tree):
@@ -147,7 +140,7 @@ def _clean(tree: html.HtmlElement) -> None:
         if re.fullmatch(r"[+\u2212-]?\d*[+\u2212-]?", text) and not len(element):
             element.text = text.translate(_RAISED)
     for element in tree.iter("br", "li", "div", "p", "dd", "dt", "td"):
-        element.tail = " " + (element.tail or "")  # or the words of two lines would join
+        element.tail = " " + (element.tail or "")  # otherwise the words of two lines would join
 
 
 def _read_body(tree: html.HtmlElement) -> tuple[list[WebFigure], list[str]]:
@@ -173,7 +166,7 @@ def _read_body(tree: html.HtmlElement) -> tuple[list[WebFigure], list[str]]:
 
 
 def _inside(element: html.HtmlElement) -> bool:
-    """Whether a paragraph is part of a caption or a table."""
+    """Return whether a paragraph is part of a caption or a table."""
     return any(
         above.tag in ("figure", "table", "li", "figcaption")
         or "thumbcaption" in above.get("class", "").split()
@@ -201,7 +194,7 @@ def _figure(element: html.HtmlElement) -> WebFigure | None:
     found = next(filter(None, map(_FILE.search, targets)), None)
     file = unquote(found.group(1)).replace("_", " ") if found else None
     if file and (len(file.encode(errors="replace")) > MAX_NAME or set(file) & set("|#<>[]{}\n")):
-        file = None  # no title of MediaWiki
+        file = None  # not a title of MediaWiki
     return WebFigure(image.get("src"), file, text)
 
 

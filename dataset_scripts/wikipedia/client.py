@@ -1,4 +1,4 @@
-"""A rate-limited HTTP client: one request at a time, a few per second, every answer cached on disk.
+"""A rate-limited HTTP client: one request at a time, a few per second, all answers cached on disk.
 
 It follows Wikimedia's etiquette: https://www.mediawiki.org/wiki/API:Etiquette
 """
@@ -20,7 +20,7 @@ from cephalo.cli.files import replacing
 INTERVAL = 0.34  # seconds from one request to the next: at most three in a second
 MAX_ANSWER = 32 << 20  # bytes of HTML or JSON
 ATTEMPTS = 5
-MAX_WAIT = 120.0  # seconds; a server that asks for more is left alone
+MAX_WAIT = 120.0  # seconds; if a server asks for more, the run ends
 BUSY = {429, 500, 502, 503, 504}
 BUSY_API = {"maxlag", "ratelimited", "readonly"}
 TIMEOUT = httpx2.Timeout(30.0)
@@ -66,7 +66,7 @@ class Client:
         """Return a file with the content of an address, of at most `limit` bytes.
 
         Raises PageError if it does not exist, and CephaloError if the server stays busy or is
-        unreachable; answers so far are kept.
+        unreachable; answers so far are cached.
         """
         kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
         if not kept.exists():
@@ -76,7 +76,7 @@ class Client:
                     aside.write_bytes(body)
             except OSError as error:
                 raise CephaloError(
-                    f"cannot write to {self.folder}: {error.strerror}; free some space"
+                    f"cannot write to {self.folder}: {error.strerror}; free disk space"
                 ) from error
         return kept
 
@@ -86,7 +86,7 @@ class Client:
         try:
             return json.loads(self.fetch(str(whole)).read_bytes())
         except (ValueError, RecursionError) as error:
-            raise PageError(f"{address} answered no JSON") from error
+            raise PageError(f"{address} did not answer with JSON") from error
 
     def _ask(self, address: str, limit: int) -> bytes:
         reason = ""
@@ -94,9 +94,11 @@ class Client:
             try:
                 return self._ask_once(address, limit)
             except httpx2.TooManyRedirects as error:
-                raise PageError(f"{address} redirects without end") from error
+                raise PageError(f"{address} redirects too often") from error
             except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-                raise PageError(f"{address} is, or leads to, no http address") from error
+                raise PageError(
+                    f"{address} is, or redirects to, another protocol than http"
+                ) from error
             except (httpx2.TransportError, httpx2.DecodingError) as error:
                 reason, wait = f"{type(error).__name__}: {error}", None
             except BusyError as error:
@@ -144,7 +146,8 @@ class Client:
 
 
 def _busy_api(response: httpx2.Response, body: bytes) -> str | None:
-    """The error of an api.php that wants to be asked later: it comes with the status 200."""
+    """Return the error of an api.php that asks to retry later, which has the status 200, or
+    None."""
     if b'"error"' not in body[:200] or not response.url.path.endswith("/api.php"):
         return None
     try:
@@ -170,7 +173,6 @@ def checked_contact(contact: str | None) -> str:
     contact = (contact or "").strip()
     if not contact or not contact.isascii() or not contact.isprintable():
         raise CephaloError(
-            "Wikimedia asks who reads its pages; give --contact you@example.org, "
-            "or set CEPHALO_CONTACT"
+            "Wikimedia requires a contact; give --contact you@example.org, or set CEPHALO_CONTACT"
         )
     return contact

@@ -1,4 +1,5 @@
-"""Images from the web: decoded under a size limit, resized, and described as columns of FIGURES."""
+"""Decode images from the web under a size limit, resize them, and compute their columns of
+FIGURES."""
 
 import io
 from typing import Any
@@ -11,7 +12,7 @@ from cephalo.dataset_scripts.common.pixels import compact, perceptual_hash, pixe
 from cephalo.inference.images import as_rgb, reads_alike
 
 MAX_PIXELS = 64_000_000
-MIN_SIDE = 64  # pixels; what is smaller both ways is an icon
+MIN_SIDE = 64  # pixels; an image smaller in both directions is an icon
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 
 
@@ -22,7 +23,7 @@ class ImageError(ValueError):
 def image_columns(data: bytes, width: int) -> dict[str, Any]:
     """Return the FIGURES columns of an image of at most `width` pixels width.
 
-    A JPEG or PNG that needs no change is kept byte for byte. Raises ImageError.
+    A JPEG or PNG that needs no change is stored byte for byte. Raises ImageError.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -33,9 +34,9 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"no picture that can be read ({type(error).__name__})") from error
+        raise ImageError(f"not a readable image ({type(error).__name__})") from error
     if max(image.size) < MIN_SIDE:
-        raise ImageError(f"{image.width} x {image.height} pixels are an icon's")
+        raise ImageError(f"{image.width} x {image.height} pixels: an icon")
     kept = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
     if not (kept and plain and image.width <= width):
         data = _encoded(_shrunk(image, width), image.format)

@@ -1,4 +1,4 @@
-"""From a page to its rows and shards: the work of a worker process."""
+"""Build the rows and shards of a page, in a worker process."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, write_shards
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.wikipedia.api import Page
-from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, is_web_address, text_of
+from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, text_of
 from cephalo.dataset_scripts.wikipedia.images import ImageError, image_columns
 from cephalo.model_cards.licenses import find_license
 
@@ -89,7 +90,7 @@ def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[s
         "bbox": None,
         "caption_bbox": None,
         "dpi": None,
-        # The licence of the text is not that of its pictures.
+        # The licence of the text does not apply to its images.
         "license": image_license(picture.license),
         "author": text_of(picture.author)[:MAX_AUTHOR] or None,
         "source_url": picture.address or document["source_url"],
@@ -97,9 +98,9 @@ def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[s
 
 
 def image_license(name: str) -> str | None:
-    """An SPDX-like identifier for the licence's short name, or that name; None for "".
+    """Return an SPDX-like identifier for a licence's short name, or that name; None for "".
 
-    "CC BY-SA 3.0" → "CC-BY-SA-3.0"; "Public domain" → "PDM-1.0", the mark for it.
+    "CC BY-SA 3.0" → "CC-BY-SA-3.0"; "Public domain" → "PDM-1.0", its mark.
     """
     plain = text_of(name)[:100]
     if plain.casefold() in ("public domain", "pd"):

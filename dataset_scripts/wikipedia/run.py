@@ -1,4 +1,4 @@
-"""Extraction of pages in turn: fetched in this process, parsed and decoded in a worker process."""
+"""Extract pages in turn: fetched in this process, parsed and decoded in a worker process."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -76,7 +76,7 @@ def _read(
         page = source.load()
         key = source.key if source.folder else address_key(page.document)
         shard = folder / shard_name(page.title or page.document, key)
-        if shard.exists():  # under the title that another one redirects to
+        if shard.exists():  # under a title that redirects to the same page
             return None
         article = _run(pool, settings.timeout, read_article, page.html)
         if isinstance(article, DocumentOutcome):
@@ -112,7 +112,7 @@ def find_pictures(
             else:
                 missing[figure.name or figure.source[:200]] = "its image was not saved"
         return pictures, missing
-    assert wiki is not None  # there is a folder or a wiki
+    assert wiki is not None  # a folder or a wiki is given
     named = {figure.name: figure for figure in figures if figure.name}
     files = wiki.files(list(named), width)
     for figure in figures:

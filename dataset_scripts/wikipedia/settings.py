@@ -1,4 +1,4 @@
-"""Which pages of a wiki are read, and how, as options of `cephalo extract`."""
+"""The options of `cephalo extract` for pages of a wiki."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,15 +6,16 @@ from typing import Annotated
 
 from typer import Option
 
-MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia keeps
+MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia caches
 WIKIPEDIA = "Wikipedia"  # heading in the help
 
 
 @dataclass(frozen=True)
 class WebSettings:
-    """Pages of a wiki, who asks for them, and how they are read.
+    """Pages of a wiki, the contact for its requests, and how they are read.
 
-    `text`: whether paragraphs go to the `text` table. `timeout`: seconds for a worker's job.
+    `text`: whether paragraphs are written to the `text` table. `timeout`: seconds for a worker's
+    job.
     """
 
     wikipedia: Annotated[
@@ -53,5 +54,5 @@ class WebSettings:
 
     @property
     def width(self) -> int:
-        """Maximum width of an image, in pixels."""
+        """The maximum width of an image, in pixels."""
         return self.thumbnail or MAX_WIDTH

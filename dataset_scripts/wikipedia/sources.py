@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
-from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
 from cephalo.model_cards.licenses import find_license
 
@@ -50,7 +50,7 @@ def read_titles(file: Path) -> list[str]:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(
-            f"--titles {file} cannot be read; give a text file, one title a line"
+            f"--titles {file} cannot be read; give a text file with one title per line"
         ) from error
     return [line for line in lines if line and not line.startswith("#")]
 

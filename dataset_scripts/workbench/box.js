@@ -2,9 +2,9 @@
 
 import { byId, element } from "./server.js";
 
-const LEAST = 4; // points; a smaller box shows nothing
+export const LEAST = 4; // points; a smaller box shows nothing
 const STEP = 1, FAR = 10; // points that an arrow key moves by
-const PARTS = ["whole", "nw", "ne", "se", "sw"];
+export const PARTS = ["whole", "nw", "ne", "se", "sw"];
 
 // Put an element where a box in points is; the page has `width` and `height` points.
 export function place(box, [left, top, right, bottom], { width, height }) {
@@ -12,6 +12,40 @@ export function place(box, [left, top, right, bottom], { width, height }) {
   box.style.top = `${(100 * top) / height}%`;
   box.style.width = `${(100 * (right - left)) / width}%`;
   box.style.height = `${(100 * (bottom - top)) / height}%`;
+}
+
+// A box of which a part (the whole, or a corner) went by points, within the box `limits`.
+export function moved(box, part, across, down, limits) {
+  let [left, top, right, bottom] = box;
+  const [west, north, east, south] = limits;
+  const within = (value, low, high) => Math.min(Math.max(value, low), high);
+  if (part === "whole") {
+    const x = within(across, west - left, east - right);
+    const y = within(down, north - top, south - bottom);
+    return [left + x, top + y, right + x, bottom + y];
+  }
+  if (part.includes("w")) left = within(left + across, west, right - LEAST);
+  if (part.includes("e")) right = within(right + across, left + LEAST, east);
+  if (part.startsWith("n")) top = within(top + down, north, bottom - LEAST);
+  if (part.startsWith("s")) bottom = within(bottom + down, top + LEAST, south);
+  return [left, top, right, bottom];
+}
+
+// The points right and down that an arrow key moves by; undefined for another key.
+export function arrow(event) {
+  const far = event.shiftKey ? FAR : STEP;
+  return {
+    ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far],
+  }[event.key];
+}
+
+// Corners to drag, in the element of a box.
+export function addHandles(outline) {
+  for (const name of PARTS.slice(1)) {
+    const handle = element("div", `handle ${name}`);
+    handle.dataset.part = name;
+    outline.append(handle);
+  }
 }
 
 export class BoxEditor {
@@ -37,11 +71,7 @@ export class BoxEditor {
     this.layer.classList.add("editing");
     byId("box-help").hidden = false;
     this.outline = element("div", "box editing");
-    for (const name of PARTS.slice(1)) {
-      const handle = element("div", `handle ${name}`);
-      handle.dataset.part = name;
-      this.outline.append(handle);
-    }
+    addHandles(this.outline);
     this.layer.append(this.outline);
     this.draw();
   }
@@ -67,30 +97,14 @@ export class BoxEditor {
 
   // Move the chosen part by points, within the page.
   move(across, down, from = this.box) {
-    let [left, top, right, bottom] = from;
-    const { width, height } = this.page;
-    const within = (value, low, high) => Math.min(Math.max(value, low), high);
-    if (this.part === "whole") {
-      const x = within(across, -left, width - right), y = within(down, -top, height - bottom);
-      [left, top, right, bottom] = [left + x, top + y, right + x, bottom + y];
-    }
-    if (this.part.includes("w")) left = within(left + across, 0, right - LEAST);
-    if (this.part.includes("e") && this.part !== "whole") {
-      right = within(right + across, left + LEAST, width);
-    }
-    if (this.part.startsWith("n")) top = within(top + down, 0, bottom - LEAST);
-    if (this.part.startsWith("s")) bottom = within(bottom + down, top + LEAST, height);
-    this.box = [left, top, right, bottom];
+    this.box = moved(from, this.part, across, down, [0, 0, this.page.width, this.page.height]);
     this.draw();
   }
 
   // Whether a key was meant for the box.
   key(event) {
-    const far = event.shiftKey ? FAR : STEP;
-    const arrows = {
-      ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far],
-    };
-    if (arrows[event.key]) this.move(...arrows[event.key]);
+    const by = arrow(event);
+    if (by) this.move(...by);
     else if (event.key === "Tab") {
       const next = PARTS.indexOf(this.part) + (event.shiftKey ? PARTS.length - 1 : 1);
       this.part = PARTS[next % PARTS.length];

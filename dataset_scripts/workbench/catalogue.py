@@ -5,7 +5,6 @@ as the server runs.
 """
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -15,23 +14,27 @@ from typing import Any
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.common.corrected import apply, with_crop
-from cephalo.dataset_scripts.common.corrections import (
+from cephalo.dataset_scripts.common.corrected import DEFAULT_DPI, POINTS, apply, with_crop
+from cephalo.dataset_scripts.common.correction_values import (
     ACCEPTED,
-    KEY,
     REJECTED,
+    What,
+    check_value,
+    is_value,
+    plain,
+    rounded,
+)
+from cephalo.dataset_scripts.common.corrections import (
+    KEY,
     Correction,
     Corrections,
     CorrectionsFile,
     Verdict,
-    What,
-    check_value,
-    is_value,
     key_of_row,
-    rounded,
     verdict,
 )
 from cephalo.dataset_scripts.common.shards import open_shard, read_rows
+from cephalo.dataset_scripts.workbench.checked import Findings, Refined
 
 COLUMNS = (
     *(*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi"),
@@ -45,8 +48,6 @@ TYPES: dict[str, Callable[[pa.DataType], bool]] = {
 UNDECIDED, EDITED = "undecided", "edited"
 STATES = (UNDECIDED, ACCEPTED, REJECTED, EDITED)
 """What the filter of states takes."""
-FACETS = ("document", "kind", "license")
-NO_LICENSE = "unknown"
 
 
 @dataclass
@@ -84,9 +85,13 @@ class Entry:
 class Catalogue:
     """All figures of a folder and the decisions about them; threads take turns."""
 
-    def __init__(self, folder: Path, by: str) -> None:
-        """`by` decides. Raises CephaloError where the file of decisions is damaged."""
+    def __init__(self, folder: Path, by: str, refined: Path | None = None) -> None:
+        """`by` decides; conversations are in `refined`, by default in the folder itself.
+
+        Raises CephaloError where the file of decisions is damaged.
+        """
         self.folder, self.by = folder, by
+        self.refined = Refined(refined or folder)
         self.file = CorrectionsFile(folder)
         self.corrections = Corrections(self.file.lines)
         self.entries: dict[int, Entry] = {}
@@ -115,6 +120,8 @@ class Catalogue:
             if path not in self.shards or self.shards[path][0] != stamp:
                 self._forget(path)
                 self._read(path, stamp)
+        if self.refined.scan():
+            self.version += 1
         self.loaded = True
 
     def _forget(self, path: Path) -> None:
@@ -176,30 +183,12 @@ class Catalogue:
         row = next(islice(rows, entry.place, None), {})
         return row.get("mentions") or []
 
-    def find(self, wanted: dict[str, str]) -> list[int]:
-        """The numbers of the figures of a "kind", "license" and "state", whose file name has a
-        "document", and whose texts all words of "text"."""
-        words = wanted.get("text", "").casefold().split()
-        facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
-        document = wanted.get("document", "").casefold()
-        state = wanted.get("state", "")
-        return [
-            entry.number
-            for entry in self.all()
-            if (not state or entry.is_in(state))
-            and all(facet(entry, name) == value for name, value in facets.items())
-            and document in entry.row["document"].casefold()
-            and has_words(entry, words)
-        ]
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """How many figures there are of each value of `FACETS` and of each state."""
-        counts: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "state")}
-        for entry in self.all():
-            for name in FACETS:
-                counts[name][facet(entry, name)] += 1
-            counts["state"].update(state for state in STATES if entry.is_in(state))
-        return {name: dict(sorted(count.items())) for name, count in counts.items()}
+    def findings(self, entry: Entry) -> Findings:
+        """What refinement found about a figure, as extracted and as people left it."""
+        images = {entry.row["image_sha256"]}
+        if entry.verdict.crop:
+            images.add(entry.now["image_sha256"])
+        return self.refined.about(entry.shard, images)
 
     # --- deciding
 
@@ -213,7 +202,7 @@ class Catalogue:
             entry = self.entry(number)
             before = entry.value(what)
             after = self.checked(entry, what, after)
-            if after != (rounded(before) if what == "bbox" and before else before):
+            if after != plain(what, before):
                 self._add(entry, what, before, after)
                 self.done.append((number, what, before, after))
             return entry
@@ -225,11 +214,13 @@ class Catalogue:
         except ValueError as error:
             raise CephaloError(str(error)) from error
         if what == "bbox":
-            if entry.row["bbox"] is None:
+            if not has_page(entry.row):
                 raise CephaloError("this figure has no page; its box cannot be corrected")
             return rounded(after)
         if after is None and what != "state":
-            return entry.row[what]
+            return plain(what, entry.row[what])
+        if what == "panels":
+            return plain(what, after)
         return after.strip() if isinstance(after, str) else after
 
     def tried(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
@@ -276,25 +267,19 @@ def figures_of(shard: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def has_page(row: dict[str, Any]) -> bool:
+    """Whether a figure was cropped from a page; an image by itself is all of its page."""
+    box, dpi = row["bbox"], row["dpi"]
+    if not box or row["page"] is None:
+        return False
+    size = (row["width"] or 0, row["height"] or 0)
+    whole = [0.0, 0.0, *(POINTS * side / (dpi or DEFAULT_DPI) for side in size)]
+    return rounded(box) != rounded(whole)
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column holds texts."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def facet(entry: Entry, name: str) -> str:
-    """A column of a figure, as people left it, as the filters have it."""
-    value = entry.verdict.values.get(name, entry.row[name])
-    return value or (NO_LICENSE if name == "license" else "")
-
-
-def has_words(entry: Entry, words: Iterable[str]) -> bool:
-    """Whether all words stand in the caption, label, title or file name of a figure."""
-    if not words:
-        return True
-    now = entry.row | entry.verdict.values
-    texts = (now["caption"], now["label"], now["title"], now["document"])
-    text = "\n".join(filter(None, texts)).casefold()
-    return all(word in text for word in words)
 
 
 def shown(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:

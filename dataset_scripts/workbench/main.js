@@ -1,6 +1,7 @@
 // The workbench: the list of figures, the current one, the keys, and decisions in their order.
 
 import { Grid } from "./grid.js";
+import { KEYS, writeKeys } from "./keys.js";
 import { Single } from "./single.js";
 import { byId, element, get, post } from "./server.js";
 
@@ -9,28 +10,10 @@ const TOGETHER = 100; // figures asked for in one request
 const AHEAD = 20; // figures that are known before they are reached
 const COUNTING = 400; // milliseconds after a decision until its counts are asked for
 
-const KEYS = [
-  ["→ J", "next figure", ["ArrowRight", "j"], (app) => app.step(1)],
-  ["← K", "previous figure", ["ArrowLeft", "k"], (app) => app.step(-1)],
-  ["↑ ↓", "a row of the grid up or down", ["ArrowUp", "ArrowDown"], (app, key) => app.row(key)],
-  ["N", "next figure without a decision", ["n"], (app) => app.nextUndecided()],
-  ["Home End", "first, last figure", ["Home", "End"], (app, key) => app.jump(key)],
-  ["Enter G", "open the figure; back to the grid", ["Enter", "g"], (app) => app.toggle()],
-  ["A", "accept, and go on", ["a"], (app) => app.judge("accepted")],
-  ["R", "reject, and go on", ["r"], (app) => app.judge("rejected")],
-  ["U", "undo the last decision", ["u"], (app) => app.undo()],
-  ["E", "edit the caption", ["e"], (app) => app.edit("caption")],
-  ["L", "edit the label", ["l"], (app) => app.edit("label")],
-  ["1 … 9", "assign a class", [..."123456789"], (app, key) => app.assign(Number(key) - 1)],
-  ["T", "type another class", ["t"], (app) => app.edit("kind")],
-  ["B", "correct the box on the page", ["b"], (app) => app.editBox()],
-  ["C", "conversations; Tab and Enter decide, Esc leaves", ["c"], (app) => app.single.talks.focus()],
-  ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
-  ["/", "search in captions", ["/"], () => byId("filter-text").focus()],
-  ["F", "filters; Esc leaves them", ["f"], () => byId("filter-state").focus()],
-  ["?", "these keys", ["?"], () => byId("help").showModal()],
+const SELECTS = [
+  ["state", "Any state"], ["kind", "Any class"], ["license", "Any licence"],
+  ["talks", "Any answers", "answers: "], ["check", "Any check"],
 ];
-const SHOWN_BELOW = ["→ J", "← K", "N", "Enter G", "A", "R", "U", "E", "L", "1 … 9", "B", "/", "?"];
 
 class App {
   constructor() {
@@ -98,6 +81,7 @@ class App {
     const wanted = Object.fromEntries(
       [...new FormData(byId("filters"))].filter(([, value]) => value !== ""),
     );
+    for (const field of byId("filters").elements) field.classList.toggle("set", field.value !== "");
     const asked = (this.listing = {});
     let ids;
     try {
@@ -132,18 +116,16 @@ class App {
     byId("counts").textContent =
       `${accepted} accepted · ${rejected} rejected · ${edited} edited of ${total}` +
       (this.loaded ? "" : " …");
-    const fill = (name, any) => {
-      const select = byId(`filter-${name}`), chosen = select.value;
-      const values = Object.entries(counts[name]);
-      if (chosen && !counts[name][chosen]) values.push([chosen, 0]);
-      select.replaceChildren(new Option(any, ""), ...values.map(
-        ([value, count]) => new Option(`${value} (${count})`, value),
-      ));
-      select.value = chosen;
-    };
-    fill("state", "Any state");
-    fill("kind", "Any class");
-    fill("license", "Any licence");
+    for (const [name, any, before = ""] of SELECTS) fill(name, any, counts[name], before);
+    byId("filter-talks").hidden = Object.keys(counts.talks).join() === "none";
+    byId("filter-check").hidden = !Object.keys(counts.check).length;
+    byId("filter-scores").hidden = !Object.keys(counts.scores).length;
+    byId("filter-refined").hidden =
+      ["talks", "check", "scores"].every((name) => byId(`filter-${name}`).hidden);
+    const scores = Object.entries(counts.scores).map(
+      ([name, range]) => [name, range.map((one) => Number(one.toFixed(2))).join(" to ")],
+    );
+    fill("score", "Any score", Object.fromEntries(scores));
     byId("documents").replaceChildren(
       ...Object.keys(counts.document).map((name) => new Option("", name)),
     );
@@ -254,6 +236,11 @@ class App {
     if (!this.single.editBox()) tell("The page of this figure is not there, so its box stays.");
   }
 
+  editPanels() {
+    this.open();
+    if (!this.single.editPanels()) tell("This figure has no box on a page that panels are drawn in.");
+  }
+
   togglePanels() {
     this.single.panels = !this.single.panels;
     this.single.drawPanels();
@@ -262,7 +249,7 @@ class App {
   // Show a decision at once, and send it after those before; take it back if it is not saved.
   decide(what, after) {
     const before = this.figure;
-    if (before[what] === after) return;
+    if (JSON.stringify(before[what]) === JSON.stringify(after)) return;
     this.done.push(before.id);
     if (what === "state") this.learn({ ...before, state: after });
     this.send(() => post("api/decide", { id: before.id, what, after }), before);
@@ -310,8 +297,8 @@ class App {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (byId("help").open) return;
-    if (this.single.editor.on) {
-      if (this.single.editor.key(event)) event.preventDefault();
+    if (this.single.editing) {
+      if (this.single.editing.key(event)) event.preventDefault();
       return;
     }
     if (this.single.wanted && event.key !== "Escape") return; // until the page is drawn
@@ -338,6 +325,17 @@ class App {
   }
 }
 
+// The values of a filter, each with how many figures have it, or with what there is of it.
+function fill(name, any, counts, before = "") {
+  const select = byId(`filter-${name}`), chosen = select.value;
+  const values = Object.entries(counts);
+  if (chosen && !(chosen in counts)) values.push([chosen, 0]);
+  select.replaceChildren(new Option(any, ""), ...values.map(
+    ([value, count]) => new Option(`${before}${value} (${count})`, value),
+  ));
+  select.value = chosen;
+}
+
 function showSaved(waiting) {
   byId("saved").textContent = waiting ? "saving …" : "saved";
   byId("saved").classList.toggle("waiting", waiting > 0);
@@ -346,20 +344,6 @@ function showSaved(waiting) {
 function tell(text) {
   byId("notice").textContent = text;
   byId("notice").hidden = !text;
-}
-
-function writeKeys() {
-  for (const [names, what] of KEYS) {
-    const row = element("tr"), cell = element("td");
-    for (const name of names.split(" ")) cell.append(element("kbd", "", name), " ");
-    row.append(cell, element("td", "", what));
-    byId("key-table").append(row);
-    if (!SHOWN_BELOW.includes(names)) continue;
-    const hint = element("span");
-    for (const name of names.split(" ")) hint.append(element("kbd", "", name), " ");
-    hint.append(what.split(",")[0].split(";")[0]);
-    byId("keys").append(hint);
-  }
 }
 
 const app = new App();

@@ -20,7 +20,7 @@ from cephalo.dataset_scripts.pdf.crops import (
     find_document,
 )
 from cephalo.dataset_scripts.refinement.shard_images import Images
-from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry
+from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry, has_page
 from cephalo.inference.data_urls import SHRINK, jpeg
 from cephalo.inference.images import open_image
 
@@ -87,7 +87,7 @@ class Pictures:
     def document(self, entry: Entry) -> Path:
         """The PDF file of a figure. Raises CephaloError where it is not to be had."""
         row = entry.row
-        if row["bbox"] is None or row["page"] is None:
+        if not has_page(row):
             raise CephaloError("this figure was not cropped from a page")
         path = find_document(self.catalogue.folder, row["document_sha256"])
         if path is None:

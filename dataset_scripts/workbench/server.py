@@ -22,19 +22,19 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.correction_values import FIELDS
 from cephalo.dataset_scripts.pdf.settings import KINDS
+from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
 from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
 
 HERE = Path(__file__).parent
+SCRIPTS = ("box", "grid", "keys", "main", "panels", "server", "single", "talks")
 PAGE_FILES = {
     "": ("page.html", "text/html"),
     "page.css": ("page.css", "text/css"),
-    **{
-        name: (name, "text/javascript")
-        for name in ("main.js", "server.js", "grid.js", "single.js", "box.js", "talks.js")
-    },
+    **{f"{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
@@ -149,7 +149,7 @@ class Workbench:
                 "figures": len(found.entries),
                 "version": found.version,
                 "loaded": found.loaded,
-                "damaged": list(found.damaged.values())[:5],
+                "damaged": [*found.damaged.values(), *found.refined.damaged.values()][:5],
                 "kinds": list(KINDS),
                 "states": list(STATES),
                 "page_dpi": PAGE_DPI,
@@ -158,12 +158,12 @@ class Workbench:
 
     async def counts(self, request: Request) -> Response:
         """The values of the filters."""
-        return answer(await run_in_threadpool(self.catalogue.counts))
+        return answer(await run_in_threadpool(filters.counts, self.catalogue))
 
     async def find(self, request: Request) -> Response:
         """The numbers of the figures that the filters let through."""
         wanted = dict(request.query_params)
-        return answer({"ids": await run_in_threadpool(self.catalogue.find, wanted)})
+        return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
 
     async def figures(self, request: Request) -> Response:
         """What the page knows of figures, by their numbers; those that are gone are left out."""
@@ -220,7 +220,7 @@ class Workbench:
         body = await read_body(request)
         number, what = body.get("id"), body.get("what")
         after: Any = body.get("after")
-        if type(number) is not int or what not in ("state", "caption", "label", "kind", "bbox"):
+        if type(number) is not int or what not in FIELDS:
             return failure("no decision about a figure", 400)
         if what == "bbox":
             await run_in_threadpool(self.pictures.crop, number, after)
@@ -284,7 +284,7 @@ def serve(folder: Path, refined: Path, by: str, port: int) -> None:
         raise CephaloError(
             f"cannot listen on port {port} ({error.strerror}); choose another with --port"
         ) from error
-    catalogue = Catalogue(folder, by)
+    catalogue = Catalogue(folder, by, refined)
     bench = Workbench(catalogue, secrets.token_urlsafe(TOKEN_BYTES), refined)
     stopped = threading.Event()
     reader = threading.Thread(target=watch, args=(catalogue, stopped), daemon=True)

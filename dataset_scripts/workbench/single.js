@@ -2,6 +2,7 @@
 
 import { BoxEditor, place } from "./box.js";
 import { mark } from "./grid.js";
+import { PanelEditor } from "./panels.js";
 import { byId, element, get, showPicture } from "./server.js";
 import { Talks } from "./talks.js";
 
@@ -17,9 +18,12 @@ export class Single {
     this.view = byId("single");
     this.page = null; // its size in points
     this.others = []; // figures of the page
-    this.panels = true;
+    this.panels = true; // whether they are shown
     this.talks = new Talks(app.tell);
     this.editor = new BoxEditor((box) => app.decide("bbox", box), () => this.drawBoxes());
+    this.panelEditor = new PanelEditor(
+      (panels) => app.decide("panels", panels), () => { this.drawPanels(); app.focus(); },
+    );
     this.image = byId("page-image");
     this.image.addEventListener("load", () => this.pageLoaded());
     this.image.onfailure = () => this.noPage(byId("page-problem").textContent);
@@ -48,7 +52,10 @@ export class Single {
   draw() {
     const figure = this.app.figure;
     if (this.view.hidden || !figure) return;
-    if (this.editor.on && this.shown !== figure.id) this.editor.stop();
+    if (this.shown !== figure.id) {
+      this.editor.stop();
+      this.panelEditor.stop();
+    }
     if (this.shown !== figure.id) {
       byId("figure-side").scrollTop = 0;
       this.showMentions(figure.id);
@@ -90,6 +97,7 @@ export class Single {
       return one;
     }));
     if (!figure.panels?.length) byId("panels").textContent = "–";
+    byId("panels").classList.toggle("changed", "panels" in figure.extracted);
     const facts = [figure.title, figure.doi, figure.license ?? "licence unknown"];
     byId("paper").textContent = facts.filter(Boolean).join(" · ");
     byId("faults-row").hidden = !figure.text_faults?.length;
@@ -97,7 +105,7 @@ export class Single {
     const changed = Object.entries(figure.extracted);
     byId("extracted-row").hidden = !changed.length;
     byId("extracted").textContent = changed
-      .map(([name, value]) => `${name}: ${Array.isArray(value) ? numbers(value) : value || "–"}`)
+      .map(([name, value]) => `${name}: ${asText(name, value)}`)
       .join("\n");
   }
 
@@ -204,12 +212,14 @@ export class Single {
   // Panels on the crop, with their letters.
   drawPanels() {
     const layer = byId("figure-panels"), figure = this.app.figure, image = byId("figure-image");
-    layer.replaceChildren();
-    if (!this.panels || !figure?.bbox || image.hidden) return;
+    const { on } = this.panelEditor;
+    if (!on) layer.replaceChildren();
+    if (!(this.panels || on) || !figure?.bbox || image.hidden) return;
     layer.style.left = `${image.offsetLeft}px`;
     layer.style.top = `${image.offsetTop}px`;
     layer.style.width = `${image.clientWidth}px`;
     layer.style.height = `${image.clientHeight}px`;
+    if (on) return;
     const [left, top, right, bottom] = figure.bbox;
     for (const panel of figure.panels ?? []) {
       if (!panel.bbox) continue;
@@ -230,6 +240,23 @@ export class Single {
     if (this.wanted || this.editor.on) return true;
     byId("page-boxes").replaceChildren();
     this.editor.start(figure.bbox, figure.extracted.bbox ?? figure.bbox, this.page);
+    return true;
+  }
+
+  // What takes the keys: the box or the panels, while one of them is corrected.
+  get editing() {
+    return [this.editor, this.panelEditor].find((one) => one.on);
+  }
+
+  // Correct the panels. Returns false where the figure has no box that they could be in.
+  editPanels() {
+    const figure = this.app.figure, image = byId("figure-image");
+    if (!figure?.bbox || image.hidden) return false;
+    if (!this.editing) {
+      this.panelEditor.start(
+        figure.panels ?? [], figure.extracted.panels ?? figure.panels ?? [], figure.bbox,
+      );
+    }
     return true;
   }
 
@@ -268,6 +295,12 @@ export class Single {
     byId(name === "kind" ? "kinds" : name).hidden = false;
     this.app.focus();
   }
+}
+
+// A value as extracted, in words.
+function asText(name, value) {
+  if (name === "panels") return (value ?? []).map((panel) => panel.letter || "?").join(" ") || "–";
+  return Array.isArray(value) ? numbers(value) : value || "–";
 }
 
 function numbers(box) {

@@ -9,6 +9,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.workbench.catalogue import Entry
 
@@ -64,6 +65,10 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
         talk = talk_of(row)
         number = conversation_id(row["figures"], row["task"], talk)
         add(number, row, [turn._asdict() for turn in talk.turns], "accepted", [])
+    shard = refined / "conversations" / f"{stem}{IMPORTED}.parquet"
+    for row in read_rows([shard], COLUMNS, batch_rows=100) if shard.exists() else ():
+        turns = [turn._asdict() for turn in talk_of(row).turns]
+        add(None, row, turns, "accepted", [])  # which no refinement decides again
     for kind in reversed(ASIDE):
         for line in read_lines(refined / kind / f"{stem}.jsonl"):
             said = line["turns"] or [{"question": "", "answer": line["text"] or ""}]

@@ -12,92 +12,92 @@ ENERGY = ["energy_peratom_std_dev", "energy_peratom_mean", "energy_peratom_media
 
 
 def images(doc: dict[str, Any]) -> list[Image.Image]:
-    """The images of a row."""
+    """Return the images of a row."""
     found = doc["images"] if "images" in doc else [doc["image"]]
     return [open_image(image) for image in found]
 
 
 def question(doc: dict[str, Any], lmms_eval_specific_kwargs: dict[str, Any] | None = None) -> str:
-    """The text of a row's question."""
+    """Return the text of a row's question."""
     return doc["query"]
 
 
 def stress_rows(rows: Any) -> Any:
-    """The rows that ask for the statistics of the von Mises stress."""
+    """Select the rows that ask for the statistics of the von Mises stress."""
     return rows.filter(
         lambda task: task == "CalculateVonMisesStressStatistics", input_columns="task"
     )
 
 
 def energy_rows(rows: Any) -> Any:
-    """The rows that ask for the statistics of the strain energy."""
+    """Select the rows that ask for the statistics of the strain energy."""
     return rows.filter(
         lambda task: task == "CalculatePotentialEnergyStatistics", input_columns="task"
     )
 
 
 def crack_rows(rows: Any) -> Any:
-    """The rows that ask whether a crack starts."""
+    """Select the rows that ask whether a crack starts."""
     return rows.filter(lambda task: task == "CrackInitiation", input_columns="task")
 
 
 def stress_results(doc: dict[str, Any], results: list[str]) -> dict[str, tuple[str, str]]:
-    """The answer and the truth, for every measure of `cephalo_stress.yaml`."""
+    """Return the answer and the truth, for every measure of `cephalo_stress.yaml`."""
     return dict.fromkeys([f"r2_{name}" for name in STRESS], (results[0], doc["answer"]))
 
 
 def energy_results(doc: dict[str, Any], results: list[str]) -> dict[str, tuple[str, str]]:
-    """The answer and the truth, for every measure of `cephalo_energy.yaml`."""
+    """Return the answer and the truth, for every measure of `cephalo_energy.yaml`."""
     return dict.fromkeys([f"r2_{name}" for name in ENERGY], (results[0], doc["answer"]))
 
 
 def crack_results(doc: dict[str, Any], results: list[str]) -> dict[str, tuple[str, str]]:
-    """The answer and the truth, for every measure of `cephalo_crack.yaml`."""
+    """Return the answer and the truth, for every measure of `cephalo_crack.yaml`."""
     return dict.fromkeys(["accuracy", "f1"], (results[0], doc["answer"]))
 
 
 def caption_results(doc: dict[str, Any], results: list[str]) -> dict[str, tuple[str, str]]:
-    """The answer and the truth, for every measure of `cephalo_captions.yaml`."""
+    """Return the answer and the truth, for every measure of `cephalo_captions.yaml`."""
     return dict.fromkeys(["bleu", "chrf", "rougeL"], (results[0], doc["answer"]))
 
 
 def value(scores: Scores, measure: str) -> float:
-    """One measure of all rows."""
+    """Return one measure of all rows."""
     return float(scores.measures[measure](scores.table))
 
 
 def r2_stdev(items: list[tuple[str, str]]) -> float:
-    """R² of the first number: the standard deviation."""
+    """Return R² of the first number: the standard deviation."""
     return value(vector_regression(*zip(*items, strict=True)), "r2/component_0")
 
 
 def r2_mean(items: list[tuple[str, str]]) -> float:
-    """R² of the second number: the mean."""
+    """Return R² of the second number: the mean."""
     return value(vector_regression(*zip(*items, strict=True)), "r2/component_1")
 
 
 def r2_median(items: list[tuple[str, str]]) -> float:
-    """R² of the third number: the median."""
+    """Return R² of the third number: the median."""
     return value(vector_regression(*zip(*items, strict=True)), "r2/component_2")
 
 
 def accuracy(items: list[tuple[str, str]]) -> float:
-    """The share of right answers."""
+    """Return the share of right answers."""
     return value(classification(*zip(*items, strict=True)), "accuracy")
 
 
 def f1(items: list[tuple[str, str]]) -> float:
-    """Macro-averaged F1."""
+    """Return macro-averaged F1."""
     return value(classification(*zip(*items, strict=True)), "f1")
 
 
 def bleu(items: list[tuple[str, str]]) -> float:
-    """Corpus BLEU."""
+    """Return corpus BLEU."""
     return value(captions(*zip(*items, strict=True)), "bleu")
 
 
 def chrf(items: list[tuple[str, str]]) -> float:
-    """Mean chrF."""
+    """Return mean chrF."""
     return value(captions(*zip(*items, strict=True)), "chrf")
 
 

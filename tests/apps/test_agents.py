@@ -250,7 +250,7 @@ def test_time_is_bounded(image, tmp_path):
         started = time.monotonic()
         found = discuss([image], panel, tmp_path / "out")
     assert time.monotonic() - started < 30  # on a busy machine too
-    assert 1 <= len(found.said()) < 4 and "time of the run was over" in str(found)
+    assert 1 <= len(found.said()) < 4 and "interrupted at the time limit of the run" in str(found)
     assert "the 1 seconds of the run are over" in str(found)
 
 
@@ -306,7 +306,7 @@ BAD_PANELS = {
     "[]": "the file: Input should be a valid dictionary",
     "models: {}": "models: Dictionary should have at least 1 item",
     "models: {m: {model: x, api_key: sk-1}}": "models.m.api_key: Extra inputs are not permitted",
-    "models: {m: {model: x, base_url: 'http://u:p@h/v1'}}": "give the address alone",
+    "models: {m: {model: x, base_url: 'http://u:p@h/v1'}}": "give the address without the key",
     "models: {m: {model: x, base_url: 'file:///etc'}}": "give an address like http",
     "rounds: 11": "rounds: Input should be less than or equal to 10",
     "roles: [{name: A, model: other, prompt: x}]": "A names other, which is not among the models",

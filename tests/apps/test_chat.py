@@ -51,9 +51,9 @@ def test_bad_input_is_refused_in_one_line(taught, tmp_path, capsys, monkeypatch)
     found = refused(capsys, monkeypatch, tmp_path)
     assert found.endswith(f"{tmp_path} is not a checkpoint: it has no config.json")
     found = refused(capsys, monkeypatch, model, "--image", tmp_path / "none.png")
-    assert "none.png; give the path of a picture" in found
+    assert "none.png; give the path of an image" in found
     found = refused(capsys, monkeypatch, model, typed="<|image_1|> what?")
-    assert "the text holds the control token <|image_1|>; take it out" in found
+    assert "the text contains the control token <|image_1|>; remove it" in found
     found = refused(capsys, monkeypatch, model, typed="steel " * 9000)
     assert "the model reads 8,192; ask with fewer images or less text" in found
     found = refused(capsys, monkeypatch, model, "--max-new-tokens", 0)

@@ -128,7 +128,7 @@ def test_two_models_stream_and_remember(client, files):
         (QUESTION, ["huge.png"], "huge.png: the image has more than 89,478,485 pixels; scale"),
         (QUESTION, ["bright.png"] * 9, "9 images; a talk has 8 at most"),
         (" ", ["bright.png"], "the question is empty; enter one"),
-        ("Go.<|end|>", [], "the text holds the control token <|end|>; take it out"),
+        ("Go.<|end|>", [], "the text contains the control token <|end|>; remove it"),
         ("steel " * 1400, [], "the question has 8,400 characters; give 8,000 at most"),
     ],
 )

@@ -186,7 +186,7 @@ def test_the_preview_shows_the_part_without_gaps():
         (["gyroid", "--size", "nan"], "Invalid value for '--size'"),
         (["gyroid", "--cells", 6, "--volume-fraction", 0.05], "walls of 0.054 mm in a part of"),
         (["pollen", "--openings", 0], "Invalid value for '--openings'"),
-        (["relief", "none.png"], "no image none.png; give the path of a picture"),
+        (["relief", "none.png"], "no image none.png; give the path of an image"),
     ],
 )
 def test_bad_parameters_are_one_line_and_write_nothing(arguments, message, tmp_path):
@@ -230,7 +230,8 @@ def test_walls_that_no_nozzle_prints_are_warned_of(tmp_path, capsys):
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, 28:36] = 255  # an eighth of the size
     Image.fromarray(stripes).save(tmp_path / "stripe.png")
-    for size, warned in ((2, True), (20, False)):
-        command("relief", tmp_path / "stripe.png", "--size", size, "--out", tmp_path / str(size))
+    for kind, size, warned in (("relief", 2, True), ("relief", 20, False), ("extrude", 2, True)):
+        out = tmp_path / f"{kind}{size}"
+        command(kind, tmp_path / "stripe.png", "--size", size, "--out", out)
         said = capsys.readouterr().err
         assert ("mm, and the usual nozzle prints 0.4 mm; give a larger --size" in said) == warned

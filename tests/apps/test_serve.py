@@ -72,6 +72,32 @@ def test_streamed_answers_and_stop_words(client, taught):
     assert found.choices[0].message.content
 
 
+def test_a_temperature_samples_and_a_seed_decides_what(client, taught):
+    def answers(question: str = "steel nacre bone", **more: float) -> list[str]:
+        ask = {"model": str(taught), "messages": messages(text=question), "max_tokens": 16}
+        replies = (client.chat.completions.create(**ask, seed=seed, **more) for seed in range(3))
+        return [reply.choices[0].message.content for reply in replies]
+
+    assert answers(QUESTION) == answers(QUESTION, temperature=0) == ["Only text."] * 3
+    assert len({*answers()}) == 1
+    sampled = answers(temperature=2.0)
+    assert len({*sampled}) == 3 and sampled == answers(temperature=2.0)
+    with pytest.raises(openai.BadRequestError, match="temperature 1e-05: give 0, or"):
+        answers(temperature=1e-5)
+
+
+def test_an_answer_ends_with_the_context(client, taught):
+    """Whatever `max_tokens` says."""
+    found = client.chat.completions.create(
+        model=str(taught),
+        messages=messages(text="steel " * 8150),
+        max_tokens=100,
+        extra_body={"logit_bias": {"40": 100}},  # without an end
+    )
+    assert found.choices[0].finish_reason == "length"
+    assert found.usage.total_tokens == 8192 and 0 < found.usage.completion_tokens < 100
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -4,6 +4,7 @@ behind the gate is an application that says what reached it."""
 import asyncio
 import base64
 import json
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -11,9 +12,10 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
+from transformers import GenerationConfig
 
 from cephalo.apps import serve_images, serve_requests
-from cephalo.apps.serve import answer_error
+from cephalo.apps.serve import answer_error, asked_settings
 from cephalo.apps.serve_images import FetchError, ImageFetcher, is_public
 from cephalo.apps.serve_requests import CHAT, Gate, Served
 
@@ -50,6 +52,8 @@ def ask(body: object, path: str = CHAT, method: str = "POST", **served) -> tuple
         {"max_tokens": 5, "temperature": 0, "seed": 7, "n": 1, "stop": ["x"], "stream": True},
         {"max_completion_tokens": 1000, "top_p": 1, "logit_bias": {"49": -100}},
         {"messages": [{"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]},
+        {"tools": [], "tool_choice": "none", "logprobs": False, "presence_penalty": 0},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "user": "me"},
     ],
 )
 def test_good_requests_reach_the_server_as_they_are(more):
@@ -75,7 +79,13 @@ def test_good_requests_reach_the_server_as_they_are(more):
         ({"top_p": 0}, "top_p: Input should be greater than 0"),
         ({"stop": []}, "stop"),
         ({"logit_bias": {"50": 1}}, "logit_bias names a token beyond the 50"),
+        ({"logit_bias": {"0": 101}}, "logit_bias.0: Input should be less than or equal to 100"),
         ({"generation_config": "{}"}, "generation_config: Input should be None"),
+        ({"tools": [{"type": "function"}]}, "tools is not supported here; leave it out"),
+        ({"logprobs": True}, "logprobs is not supported here"),
+        ({"presence_penalty": 0.5}, "presence_penalty is not supported here"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not supported here"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs is not"),
     ],
 )
 def test_what_a_client_can_mend_is_answered_with_400_in_openais_form(more, message):
@@ -124,6 +134,15 @@ def test_a_body_that_is_not_declared_as_json_is_answered_with_400():
     answer = client.post(CHAT, content=body, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400 and "application/json" in answer.json()["error"]["message"]
     assert client.post(CHAT, json={"messages": HELLO}).json() == {"messages": HELLO}
+
+
+@pytest.mark.parametrize(
+    ("stop", "stops"), [(None, ["USER:"]), ("x", ["x", "USER:"]), (["x", "y"], ["x", "y", "USER:"])]
+)
+def test_stop_strings_stand_beside_those_that_end_the_models_turns(stop, stops):
+    processor = SimpleNamespace(room=5, cephalo=SimpleNamespace(stop_strings=["USER:"]))
+    settings = asked_settings(GenerationConfig(max_new_tokens=9), {"stop": stop}, processor)
+    assert (settings.stop_strings, settings.max_new_tokens) == (stops, 5)
 
 
 # --- images

@@ -3,6 +3,7 @@
 import errno
 import os
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
@@ -12,7 +13,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
 from cephalo.cli.main import main, room
-from cephalo.eval.questions import check_plain
+from cephalo.eval.questions import check_pictures, check_plain
 from cephalo.inference.endpoint import checked_address
 from cephalo.inference.local import checked_device
 from cephalo.merge_recipes.moe_recipe import read_moe_recipe
@@ -39,6 +40,16 @@ def parsed(*words: str):
         ("--seed 4294967296", "seed 4294967296: give a whole number from 0 to 4294967295"),
         ("--num_train_epochs nan", "num_train_epochs nan: give a number"),
         ("--lora_r 0", "lora_r 0: give a whole number from 1"),
+        ("--adam_beta1 nan", "adam_beta1 nan: give a number from 0 to 0.9999"),
+        ("--adam_beta2 1", "adam_beta2 1.0: give a number from 0 to 0.9999"),
+        ("--adam_epsilon -1", "adam_epsilon -1.0: give a number from 0"),
+        ("--warmup_steps nan", "warmup_steps nan: give a number from 0"),
+        ("--label_smoothing_factor 5", "label_smoothing_factor 5.0: give a number from 0 to 0"),
+        ("--neftune_noise_alpha -1", "neftune_noise_alpha -1.0: give a number from 0"),
+        ("--dataloader_num_workers 100000", "dataloader_num_workers 100000: give a number from 0 "),
+        ("--max_broken_rows -1", ".*tiny.yaml: max_broken_rows -1: give a number from 0"),
+        ("--feature_cache_gb nan", ".*tiny.yaml: feature_cache_gb nan: give a number from 0"),
+        ("--deepspeed none.json", ".*tiny.yaml: .*deepspeed"),
         (
             "--attn_implementation foo",
             "attn_implementation foo: give one of eager, .*flash_attention_2",
@@ -77,6 +88,7 @@ def test_what_is_not_installed_is_named_before_training():
     for words, message in (
         (("--load_in_4bit",), r"^load_in_4bit needs bitsandb.* pip install 'cephalo\[quantize\]'"),
         (("--optim", "paged_adamw_8bit"), "optim paged_adamw_8bit needs bitsandbytes; run: pip"),
+        (("--use_liger_kernel", "true"), "use_liger_kernel needs liger-kernel; run: pip install"),
         (("--report_to", "wandb"), "report_to wandb: it is not installed"),
         (("--attn_implementation", "flash_attention_2"), "needs flash-attn and a GPU"),
     ):
@@ -100,7 +112,10 @@ def test_keys_that_no_header_holds(capsys, monkeypatch):
         assert key not in str(refused.value)
         with pytest.raises(CephaloError, match=r"^HF_TOKEN has a character that keys cannot have"):
             check_environment({"HF_TOKEN": key})
-    check_environment({"HF_TOKEN": "hf_abc"})
+    for address in ("http://127.0.0.1:99999", "http://a:0", "ftp://a", "huggingface.co"):
+        with pytest.raises(CephaloError, match=f"^HF_ENDPOINT '{address}' is not an address; set"):
+            check_environment({"HF_ENDPOINT": address})
+    check_environment({"HF_TOKEN": "hf_abc", "HF_ENDPOINT": "http://127.0.0.1:8931"})
     monkeypatch.setenv("OPENAI_API_KEY", "sk-\u2026")
     with pytest.raises(SystemExit, match="cephalo: error: OPENAI_API_KEY has a character"):
         main(["extract", "--help"])
@@ -118,8 +133,13 @@ def test_addresses_and_devices_that_there_are_not():
     ):
         with pytest.raises(CephaloError, match="give one like http"):
             checked_address(url)
+    wiki = ("extract", "--wikipedia", "A", "--contact", "a@b.c", "--out", "unused", "--wiki")
+    for command in (("hub", "serve", "--root", "unused", "--upstream"), wiki):
+        with pytest.raises(SystemExit, match=r"'http://127\.0\.0\.1:99999' is (no|not an) "):
+            main([*command, "http://127.0.0.1:99999"])
+    assert not Path("unused").exists()
     assert checked_device("cpu") == "cpu"
-    for device in ("cuda:99", "nonsense"):
+    for device in ("cuda:99", "nonsense", "meta"):
         with pytest.raises(CephaloError, match=f"--device {device}: this machine has no such"):
             checked_device(device)
 
@@ -129,13 +149,23 @@ def test_answers_are_texts_or_numbers():
     rows = Dataset.from_list([{"a": ["x"], "i": [], "b": b""}], features=features)
     check_plain(rows, "a", "--answer-column")
     for name in ("i", "b"):
-        with pytest.raises(CephaloError, match=f"column {name} holds neither .* --answer-column"):
+        with pytest.raises(CephaloError, match=f"column {name} has neither .* --answer-column"):
             check_plain(rows, name, "--answer-column")
+
+
+def test_images_are_images():
+    plain = {"bytes": Value("binary"), "path": Value("string")}
+    features = Features({"i": Image(), "l": List(Image()), "p": plain, "s": Value("string")})
+    rows = Dataset.from_list([{"i": None, "l": [], "p": None, "s": "a.png"}], features=features)
+    for name in ("i", "l", "p"):
+        check_pictures(rows, name, "--image-column")
+    with pytest.raises(CephaloError, match=r"^column s holds no images; name"):
+        check_pictures(rows, "s", "--image-column")
 
 
 def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "deep" / "file"))
-    assert f"; {tmp_path} has " in room(full) and "MB left: free some space" in room(full)
+    assert f"; {tmp_path} has " in room(full) and "MB left: free disk space" in room(full)
     assert room(OSError(errno.EACCES, "no")) == room(CephaloError("x")) == ""
 
 
@@ -150,7 +180,27 @@ def test_sampling_settings_of_a_base_are_mended_or_refused_before_training():
         make_savable(GenerationConfig(pad_token_id=-1))
 
 
-@pytest.mark.parametrize(("option", "most"), [("--timeout", 86400), ("--temperature", 100)])
+SEEDED = (
+    "refine x --out x",
+    "plots x",
+    "discuss x --question x --out x",
+    "make-image x --goal x --model x --generator x --out x",
+    "make-mesh propose x --goal x --model x --out x",
+    "make-mesh generate --prompt x --generator x --out x",
+)
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+@pytest.mark.parametrize("command", SEEDED)
+def test_seeds_are_those_that_every_library_takes(command, seed):
+    with pytest.raises(SystemExit, match="cephalo: error: Invalid value for '--seed'"):
+        main([*command.split(), "--seed", seed])
+
+
+@pytest.mark.parametrize(
+    ("option", "most"),
+    [("--timeout", 86400), ("--temperature", 100), ("--price-out", 1000000)],
+)
 def test_refine_takes_no_infinite_number(option, most):
     with pytest.raises(SystemExit, match=f"'{option}': .* less than or equal to {most}"):
         main(["refine", "unused", "--out", "unused", option, "inf"])

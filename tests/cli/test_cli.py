@@ -80,7 +80,7 @@ def test_operating_system_errors_are_one_line(monkeypatch):
     with pytest.raises(SystemExit) as stop:
         main(["extract"])
     said = "cephalo: error: [Errno 28] No space left on device: '/data/x'; / has "
-    assert stop.value.code.startswith(said) and "MB left: free some space" in stop.value.code
+    assert stop.value.code.startswith(said) and "MB left: free disk space" in stop.value.code
 
 
 @pytest.mark.parametrize(

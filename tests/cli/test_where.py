@@ -65,7 +65,7 @@ def test_columns_that_a_row_lacks_are_null():
             "knd = 'figure'",
             "no column 'knd'; did you mean 'kind'\\? the columns of figures are kind,",
         ),
-        ("kind = figure", "no column 'figure'; .*texts stand in single quotes"),
+        ("kind = figure", "no column 'figure'; .*put strings in single quotes"),
         ('kind = "figure"', "no column 'figure'"),
         ("kind = [figure] or kind = `x`", "no column 'figure'"),
         ("row.knd = 1", "no column 'knd'"),
@@ -126,7 +126,7 @@ def test_times_and_decimal_numbers():
 
 @pytest.mark.parametrize("types", [{"kind": TEXT, "Kind": TEXT}, {}])
 def test_columns_that_sqlite_does_not_take_are_told(types):
-    with pytest.raises(CephaloError, match="rows has columns that SQLite cannot tell apart"):
+    with pytest.raises(CephaloError, match="rows has columns that SQLite cannot distinguish"):
         Where("kind = 'x'", types, "rows")
 
 

@@ -82,7 +82,7 @@ def test_an_error_within_a_reply_of_status_200(text, status, reason):
     ],
 )
 def test_what_is_no_completion_is_shown_in_one_line(text, reason):
-    with pytest.raises(ValueError, match="no chat completion, but") as refusal:
+    with pytest.raises(ValueError, match="not a chat completion but") as refusal:
         read_reply(text.encode())
     said = str(refusal.value).partition("but ")[2]
     assert said.startswith(reason) and "\n" not in said and len(said) < 400

@@ -197,7 +197,7 @@ def test_layers_that_get_features_of_images_stay_first(sources, tmp_path):
     [
         ({"num_kv_shared_layers": 2}, "its last layers use keys and values of earlier ones"),
         ({"hidden_size_per_layer_input": 8}, "its embeddings have a part for each layer"),
-        ({"cross_attention_layers": [1, 3, 5]}, "its layers are set apart by their numbers"),
+        ({"cross_attention_layers": [1, 3, 5]}, "its layers are identified by their numbers"),
     ],
 )
 def test_decoders_that_cannot_be_cut_are_refused_with_the_reason(

@@ -118,4 +118,4 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
     usage = namedtuple("usage", "total used free")(10**12, 0, 5_000_000)
     monkeypatch.setattr(weight_files.shutil, "disk_usage", lambda path: usage)
     message = refused(recipe_text(*sources["idefics2"]), tmp_path / "out")
-    assert "0.0 GB free; free some space" in message
+    assert "0.0 GB free; free disk space" in message

@@ -372,7 +372,7 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
     usage = namedtuple("usage", "total used free")(10**12, 0, 4_000_000)
     monkeypatch.setattr(weight_files.shutil, "disk_usage", lambda path: usage)
     recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"])
-    assert "0.0 GB free; free some space" in refused(recipe, tmp_path / "out")
+    assert "0.0 GB free; free disk space" in refused(recipe, tmp_path / "out")
 
 
 def test_failure_leaves_nothing_and_what_a_kill_left_is_no_model(sources, tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def refused(recipe: str, out: Path) -> str:
     [
         (
             {"model_type": "qwen3_vl_moe"},
-            "the base is of type 'qwen3_vl_moe'; a mixture is made of",
+            "the base is of type 'qwen3_vl_moe'; mixtures support",
         ),
         (
             {"text_config": {"model_type": "qwen2_moe"}},

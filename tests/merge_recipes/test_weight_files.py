@@ -67,5 +67,5 @@ def test_file_that_ends_too_early_is_no_weights(tmp_path):
     piece = Piece(source, torch.float32, 4, 400)
     with (tmp_path / "target").open("wb") as file:
         target = Target(file.fileno(), 0, torch.float32)
-        with pytest.raises(EOFError, match="ends before its header says"):
+        with pytest.raises(EOFError, match="is shorter than its header states"):
             distribute(source, {piece: [target]}, hashed(source), tqdm(disable=True))

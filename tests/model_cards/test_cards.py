@@ -298,12 +298,26 @@ def test_damaged_folders_are_one_line(folder, tmp_path):
     (folder / "card.json").write_text('{"repo_id": "a"}')
     assert "card.json: model_type: Field required; fix or remove it" in refused("card", str(folder))
     (folder / "card.json").unlink()
+    save_file({"a": np.full((4, 5), np.nan)}, folder / "model.safetensors")
+    assert "model.safetensors holds NaN or infinity in a" in refused("card", str(folder))
     (folder / "model.safetensors").write_bytes(b"\xff" * 40)
     assert "is not a complete safetensors file" in refused("card", str(folder))
     (folder / "model.safetensors").unlink()
-    assert "holds no *.safetensors" in refused("card", str(folder))
+    assert "contains no *.safetensors" in refused("card", str(folder))
     (folder / "config.json").unlink()
-    assert "holds no config.json" in refused("card", str(folder))
+    assert "contains no config.json" in refused("card", str(folder))
+
+
+@pytest.mark.parametrize("file", ["config.json", "adapter_config.json"])
+def test_values_of_another_kind_are_one_line(folder, file):
+    key = "model_type" if file == "config.json" else "base_model_name_or_path"
+    for value in ([], {"a": 1}, 5):
+        (folder / file).write_text(json.dumps({key: value}))
+        assert f"{file} is damaged, it names {value!r}; save" in refused("card", str(folder))
+    for value in (None, [], "x", {"AutoConfig": ["a.b"]}):  # as good as none
+        (folder / file).write_text(json.dumps({"auto_map": value, key: "a/b"}))
+        main(["card", str(folder)])
+        (folder / "card.json").unlink()
 
 
 # --- names

@@ -187,7 +187,7 @@ def test_any_kind_of_file_is_read(tmp_path):
             refuse_credentials(tmp_path, [name], None)
         assert str(refusal.value) == (
             f"{name}, {where}: what looks like a Hub token ({token[:4]}...); "
-            "take it out, then push again"
+            "remove it, then push again"
         )
 
 

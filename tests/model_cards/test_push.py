@@ -209,10 +209,10 @@ def test_weights_that_are_gone_here_go_there(api, folder):
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("config.json", '{"a": {"b": ["/mnt/disk/data"]}}', "a path of this machine, '/mnt/disk"),
-        ("config.json", '{"a": "C:\\\\\\\\runs\\\\\\\\base"}', "a path of this machine, 'C:"),
-        ("config.json", '{"a": "file:///runs/base"}', "a path of this machine, 'file:///"),
-        ("README.md", "see HOME/x", "README.md has a path of this machine, '/"),
+        ("config.json", '{"a": {"b": ["/mnt/disk/data"]}}', "a local path, '/mnt/disk"),
+        ("config.json", '{"a": "C:\\\\\\\\runs\\\\\\\\base"}', "a local path, 'C:"),
+        ("config.json", '{"a": "file:///runs/base"}', "a local path, 'file:///"),
+        ("README.md", "see HOME/x", "README.md contains a local path, '/"),
         ("config.json", '{"a": "hf_abcdefghijklmnopqrstuvwxyz0123456789"}', "like a Hub token"),
         ("code.py", "key = 'hf_abcdefghijklmnopqrstuvwxyz0123456789'", "like a Hub token"),
     ],
@@ -221,7 +221,7 @@ def test_paths_and_tokens_are_refused_before_anything_is_made(api, folder, file,
     (folder / file).write_text(text.replace("HOME", str(Path.home())))
     with pytest.raises(CephaloError, match=message) as caught:
         push_model(api, folder, f"alice/{folder.name}")
-    assert "take it out, then push again" in str(caught.value)
+    assert "remove it, then push again" in str(caught.value)
     assert not api.repo_exists(f"alice/{folder.name}")
 
 
@@ -270,7 +270,7 @@ def test_collections_are_filled_once(api, folder):
         (["none", "alice/x"], "none is not a folder"),
         ([".", "x"], "'x' is not NAMESPACE/NAME"),
         ([".", "alice/x", "--base-model", "runs"], "'runs' is not NAMESPACE/NAME"),
-        ([".", "alice/x"], ". holds no config.json; give the folder of a saved model"),
+        ([".", "alice/x"], ". contains no config.json; give the folder of a saved model"),
     ],
 )
 def test_refused_pushes_are_one_line(tmp_path, monkeypatch, arguments, message):

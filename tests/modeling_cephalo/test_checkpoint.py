@@ -1,6 +1,7 @@
 """Broken models are refused in one line by every command, and what is only unusual loads."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,7 @@ def of_another_model(folder: Path) -> None:
 
 HEAD = "lm_head.weight"
 BROKEN: dict[str, tuple[Change, str]] = {
-    "NaN": (weights(of_nan), "model.safetensors holds NaN or infinity in lm_head.weight"),
+    "NaN": (weights(of_nan), "model.safetensors contains NaN or infinity in lm_head.weight"),
     "a tensor gone": (weights(lambda own: own.pop(HEAD)), "missing keys .*: lm_head.weight"),
     "a tensor more": (
         weights(lambda own: own.update(more=torch.ones(2))),
@@ -132,22 +133,39 @@ BROKEN: dict[str, tuple[Change, str]] = {
         settings("config.json", model_type="new", transformers_version="1; rm"),
         "know no model_type 'new'$",
     ),
-    "a model of texts": (settings("config.json", model_type="llama"), "no model that reads images"),
+    "a model of texts": (settings("config.json", model_type="llama"), "not a model for images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),
+    "broken answering settings": (
+        text("generation_config.json", "{"),
+        "generation_config.json is not a valid JSON file",
+    ),
+    "an end that is no token": (
+        settings("generation_config.json", eos_token_id="a"),
+        "cannot load .*model: its generation_config.json has eos_token_id 'a'",
+    ),
+    "a number as class": (settings("config.json", architectures=5), "names the class None"),
     "no class": (settings("config.json", architectures=None), "names the class None"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_model_is_refused_in_one_line(fault, model):
+def test_a_broken_model_is_refused_in_one_line(fault, model, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     change, message = BROKEN[fault]
     change(model)
     with pytest.raises(CephaloError, match=message) as refusal:
         check_model(model)
     assert "\n" not in str(refusal.value) and "model" in str(refusal.value)
-    if fault != "no class":  # nobody who asks a model needs its name
+    if "class" not in fault:  # nobody who asks a model needs its name
         with pytest.raises(CephaloError, match=message):
             local.load(model)
+    assert "LOAD REPORT" not in caplog.text  # of transformers, many lines
+
+
+def test_a_folder_has_no_revisions(good):
+    assert local_folder(good, "main") == good
+    with pytest.raises(CephaloError, match=r"nacre is a folder, without a revision v1; give none"):
+        local.load(good, revision="v1")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +259,7 @@ def test_the_last_of_many_values_is_seen(dtype, finite, wrong, tmp_path):
     check_finite(path)
     values[-1] = wrong
     save_file({"a": values, "b": torch.full((3,), -1)}, path)
-    with pytest.raises(CephaloError, match="holds NaN or infinity in a;"):
+    with pytest.raises(CephaloError, match="contains NaN or infinity in a;"):
         check_finite(path)
 
 
@@ -286,7 +304,7 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     keep_run(tmp_path, runs[1][0], runs[1][2])  # as each process of a run does
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CephaloError, match="holds a run with model good, this one has broken"):
+    with pytest.raises(CephaloError, match="contains a run with model good, this one has broken"):
         keep_run(tmp_path, runs[0][0], runs[0][2])
     answers, kept = tmp_path / "answers.jsonl", tmp_path / "settings.json"
     for batch in (8, 4):

@@ -152,7 +152,7 @@ def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
 def test_pictures_that_cannot_be_told_in_8_bits_are_refused_by_name(tmp_path):
     file = tmp_path / "sem.tif"
     for data, why in (
-        (with_frames("TIFF"), "is a stack of pictures; save the one"),
+        (with_frames("TIFF"), "is a stack of images; save the intended"),
         (encoded(grey(np.full((9, 9), np.nan), np.float32), "TIFF"), "has a value"),
         (encoded(Image.new("LAB", (9, 9)), "TIFF"), "has colours in Lab"),
         (colours_of_16_bits(4095), "colours of 16 bits of which only the lower"),
@@ -160,7 +160,7 @@ def test_pictures_that_cannot_be_told_in_8_bits_are_refused_by_name(tmp_path):
         file.write_bytes(data)
         with pytest.raises(CephaloError, match=rf"sem\.tif.*{why}|no pixel of .*sem\.tif {why}"):
             open_image(file)
-    with pytest.raises(CephaloError, match="is a folder; give the path of a picture"):
+    with pytest.raises(CephaloError, match="is a folder; give the path of an image"):
         open_image(tmp_path)
     file.write_bytes(colours_of_16_bits(65535))
     assert open_image(file).getextrema()[0] == (0, 255)

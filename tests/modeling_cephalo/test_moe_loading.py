@@ -163,7 +163,7 @@ def test_incomplete_checkpoints_are_refused_by_name(saved, mixtures, tmp_path):
     [
         ({"num_experts_per_tok": 4}, "num_experts_per_tok is 4 of 3 experts"),
         ({"num_experts_per_tok": 0}, "num_experts_per_tok is 0 of 3 experts"),
-        ({"base": LlamaConfig()}, "the base is of type 'llama'; a mixture is made of idefics2, "),
+        ({"base": LlamaConfig()}, "the base is of type 'llama'; mixtures support idefics2, "),
         ({"base": Idefics2Config(text_config={"model_type": "mixtral"})}, "is of type 'mixtral'"),
         ({"base": Idefics3Config(text_config={"mlp_bias": True})}, "MLPs .* have biases"),
         ({"routing": "random"}, "routing"),

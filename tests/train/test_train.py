@@ -115,6 +115,26 @@ def test_a_lone_name_of_layers_gets_its_adapters(tmp_path, dataset, trained):
     assert adapter and all(".gate_proj.lora_" in name for name in adapter)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--packing true", "these settings cannot train: Packing is not supported for vision"),
+        ("--eos_token foo", r"these settings cannot train: .*eos_token.*\('foo'\)"),
+        ("--optim_args zzz", "these settings cannot train: "),
+        (
+            "--use_peft --lora_task_type FOO",
+            "these settings cannot train: Invalid task type: 'FOO'",
+        ),
+        ("--use_peft --lora_target_modules foo bar", "lora_target_modules .*no such parts; give"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_line(words, message, tmp_path, dataset, trained):
+    more = ("--tiny_base", "false", "--model_name_or_path", str(trained / "base"), *words.split())
+    with pytest.raises(CephaloError, match=f"^{message}") as refused:
+        run_training(*parse_arguments(TINY, arguments(tmp_path, dataset, *more)))
+    assert "\n" not in str(refused.value)
+
+
 def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
     processor = AutoProcessor.from_pretrained(trained / "base")
     captions = ["Steel.", "An <image> token.", "Ends<end_of_utterance>", "</s>"]
@@ -132,7 +152,7 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
 def test_run_of_another_model_is_refused(trained, dataset, tmp_path):
     more = ("--tiny_base", "false", "--model_name_or_path", str(tmp_path / "other"))
     with pytest.raises(
-        CephaloError, match=r"holds a run with model .*/base, this one has .*/other"
+        CephaloError, match=r"contains a run with model .*/base, this one has .*/other"
     ):
         run_training(*parse_arguments(TINY, arguments(trained, dataset, *more)))
     with pytest.raises(CephaloError, match="resume_from_checkpoint: leave it out"):
@@ -252,7 +272,7 @@ def test_half_written_checkpoint_is_passed_over(tmp_path):
 
 def test_folder_of_another_run_is_refused(trained, tmp_path):
     other = build_dataset([write_figures(tmp_path / "other", documents=1)], "lab/other")
-    with pytest.raises(CephaloError, match=r"holds a run with dataset .*another --output_dir"):
+    with pytest.raises(CephaloError, match=r"contains a run with dataset .*another --output_dir"):
         run_training(*parse_arguments(TINY, arguments(trained, other)))
 
 
@@ -282,7 +302,7 @@ def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
             r"mine.yaml has no field learning_ratte; did you mean learning_rate\?",
         ),
         ("a: [", "mine.yaml is not valid YAML: "),
-        ("just words\n", "mine.yaml holds no fields"),
+        ("just words\n", "mine.yaml contains no fields"),
         ("use_cpu: true\nbf16: false\nbatch_tokens: 0\n", "batch_tokens 0: give a number above 0"),
     ):
         path.write_text(text)
@@ -324,6 +344,6 @@ def test_full_disk_says_how_to_go_on(monkeypatch, error):
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", "tiny.yaml"])
     assert stop.value.code == (
-        "cephalo: error: the disk of runs/tiny is full; free some space, then the same command "
+        "cephalo: error: the disk of runs/tiny is full; free disk space, then the same command "
         "resumes from the last complete checkpoint"
     )

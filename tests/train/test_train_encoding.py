@@ -192,7 +192,7 @@ def test_answers_are_rows_where_the_template_rewrites_earlier_turns(processors, 
     processor.chat_template = LAST_THOUGHTS
     rows = as_rows(mixed_talks())
     rows = answers_apart(rows.to_iterable_dataset() if stream else rows, processor)
-    assert "each answer of a conversation trains in a row of its own" in caplog.text
+    assert "each answer of a conversation trains as a row of its own" in caplog.text
     found = list(encode_rows(rows, processor))
     names = [own["row"].removeprefix("lab/nacre train") for own in found]
     assert names == ["[0]", *(f"[1] answer {n}" for n in (1, 2)), "[2]"] + [

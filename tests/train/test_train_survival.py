@@ -95,7 +95,7 @@ def test_full_disk_costs_no_checkpoint(tmp_path, dataset):
     full = stopped / "out" / "checkpoint-4" / "optimizer.pt"
     full.parent.mkdir(parents=True)
     full.symlink_to("/dev/full")
-    with pytest.raises(SystemExit, match=r"full; free some space, .* resumes .*\(one takes 0.0"):
+    with pytest.raises(SystemExit, match=r"full; free disk space, .* resumes .*\(one takes 0.0"):
         main(command(stopped, dataset, *more))
     assert last_whole_checkpoint(str(stopped / "out")) == str(stopped / "out" / "checkpoint-2")
     shutil.rmtree(full.parent)

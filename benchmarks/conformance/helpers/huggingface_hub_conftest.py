@@ -41,7 +41,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 @pytest.fixture(autouse=True)
 def markers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The markers of their pyproject.toml: xet, no_xet, git_lfs and deprecated."""
+    """Apply the markers of their pyproject.toml: xet, no_xet, git_lfs and deprecated."""
     marked = {mark.name for mark in request.node.iter_markers()}
     for name in ("no_xet", "git_lfs"):
         if name in marked:
@@ -67,7 +67,7 @@ def api_prod() -> None:
 
 @pytest.fixture
 def new_repo_id(api: HfApi) -> Iterator[str]:
-    """The name of a repo that the test makes; it is gone after the test."""
+    """Yield the name of a repo that the test creates; it is deleted after the test."""
     name = f"{testing_constants.USER}/{repo_name()}"
     yield name
     with contextlib.suppress(Exception):
@@ -76,7 +76,7 @@ def new_repo_id(api: HfApi) -> Iterator[str]:
 
 @pytest.fixture
 def repo_factory(api: HfApi) -> Iterator[RepoFactory]:
-    """Makes repos that are gone after the test."""
+    """Create repos that are deleted after the test."""
     made: list[tuple[str, str]] = []
 
     def make(repo_type: str = "model", **arguments: object) -> RepoUrl:

@@ -21,9 +21,9 @@ def record(item: str, outcome: str, text: str = "") -> None:
 
 
 def reason_of(item: pytest.Item) -> str | None:
-    """Why a test is out of scope; None if it is not."""
+    """Return why a test is out of scope, or None."""
     for pattern, reason in SKIPPED:
-        # Brackets mean something else in patterns.
+        # Brackets are special in patterns.
         case = item.nodeid.replace("[", "(").replace("]", ")")
         if fnmatch.fnmatch(case, pattern) or fnmatch.fnmatch(case.partition("(")[0], pattern):
             return reason

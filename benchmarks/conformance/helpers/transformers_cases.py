@@ -1,4 +1,4 @@
-"""The shared tests of models as our test cases and those of the yardstick take them."""
+"""Base classes for transformers' common tests of models, on ours and on the yardstick."""
 
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
@@ -30,6 +30,6 @@ class ModelCase(ModelTesterMixin, GenerationTesterMixin):
         self.model_tester = ModelTester(self, **self.family)
 
     def test_config(self) -> None:
-        """The shared tests of configurations, which come as one call."""
+        """Run the common tests of configurations, which are one call."""
         config_class = type(self.model_tester.get_config())
         ConfigTester(self, config_class=config_class, has_text_modality=False).run_common_tests()

@@ -1,4 +1,4 @@
-"""Small configurations and inputs of the model families, as transformers' shared tests ask for."""
+"""Small configurations and inputs of the model families, for transformers' common tests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ ROUTING = {"num_experts": 3, "num_experts_per_tok": 2}
 
 
 def idefics2() -> Idefics2Config:
-    """Idefics2."""
+    """Return Idefics2."""
     return Idefics2Config(
         image_token_id=IMAGE,
         text_config=dict(TEXT_CONFIG),
@@ -59,7 +59,7 @@ def idefics2() -> Idefics2Config:
 
 
 def stem() -> CephaloStemConfig:
-    """Idefics2 with a convolutional stem, whose channels are multiples of eight."""
+    """Return Idefics2 with a convolutional stem, whose channels are multiples of eight."""
     return CephaloStemConfig(
         image_token_id=IMAGE,
         text_config=dict(TEXT_CONFIG),
@@ -69,7 +69,7 @@ def stem() -> CephaloStemConfig:
 
 
 def llava_next() -> LlavaNextConfig:
-    """LLaVA-NeXT with one possible grid of tiles."""
+    """Return LLaVA-NeXT with one possible grid of tiles."""
     return LlavaNextConfig(
         image_token_index=IMAGE,
         image_grid_pinpoints=[[EDGE, EDGE]],
@@ -80,7 +80,7 @@ def llava_next() -> LlavaNextConfig:
 
 
 def phi3_v() -> Phi3VConfig:
-    """Phi-3-vision with two sets of factors of RoPE."""
+    """Return Phi-3-vision with two sets of RoPE factors."""
     pairs = HIDDEN // HEADS // 2
     text = {name: value for name, value in TEXT_CONFIG.items() if name != "model_type"}
     return Phi3VConfig(
@@ -103,33 +103,33 @@ def phi3_v() -> Phi3VConfig:
 
 
 def mixture(dense: Callable[[], PreTrainedConfig]) -> PreTrainedConfig:
-    """A mixture around a dense family."""
+    """Return a mixture around a dense family."""
     return mixture_config(dense(), **ROUTING)
 
 
 def published_phi3_v() -> Phi3VMoeConfig:
-    """A mixture of phi3_v in the layout it was published in."""
+    """Return a mixture of phi3_v in its published layout."""
     return Phi3VMoeConfig(**without_names(mixture(phi3_v)))
 
 
 def published_idefics2() -> Idefics2MoeConfig:
-    """A mixture of Idefics2 in the layout it was published in."""
+    """Return a mixture of Idefics2 in its published layout."""
     return Idefics2MoeConfig(**without_names(mixture(idefics2)))
 
 
 def without_names(config: PreTrainedConfig) -> dict[str, Any]:
-    """A configuration's keys, without those that name its classes."""
+    """Return a configuration's keys, without those that name its classes."""
     own = ("model_type", "auto_map", "architectures")
     return {name: value for name, value in config.to_dict().items() if name not in own}
 
 
 def idefics2_images() -> dict[str, torch.Tensor]:
-    """One image for each row."""
+    """Return one image for each row."""
     return {"pixel_values": torch.rand(BATCH, 1, 3, EDGE, EDGE)}
 
 
 def llava_next_images() -> dict[str, torch.Tensor]:
-    """One image for each row: a view of the whole and one tile."""
+    """Return one image for each row: a view of the whole and one tile."""
     return {
         "pixel_values": torch.rand(BATCH, 2, 3, EDGE, EDGE),
         "image_sizes": torch.tensor([[EDGE, EDGE]] * BATCH),
@@ -147,13 +147,13 @@ PHI3_V = {"config": phi3_v, "images": phi3_v_images, "tokens": PHI3_V_TOKENS}
 
 
 class ModelTester:
-    """What transformers' shared tests read of the tester of a model.
+    """The interface of a model tester in transformers' common tests.
 
     Args:
-        parent: the test case.
-        config: makes the configuration.
-        images: makes the inputs besides text, one image for each row.
-        tokens: the tokens of an image.
+        parent: The test case.
+        config: Creates the configuration.
+        images: Creates the inputs besides text, one image for each row.
+        tokens: Number of tokens of an image.
     """
 
     batch_size = BATCH
@@ -174,7 +174,7 @@ class ModelTester:
     def prepare_config_and_inputs_for_common(
         self,
     ) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
-        """A configuration, and rows that begin with their image."""
+        """Return a configuration, and rows that begin with their image."""
         config = self.get_config()
         input_ids = torch.randint(5, VOCABULARY, (BATCH, self.seq_length))
         input_ids[:, : self.tokens] = IMAGE

@@ -64,7 +64,7 @@ class ImageCase(ImageProcessingTestMixin):
 
 
 def most_tiles(images: list[Any]) -> int:
-    """The tiles of that image which phi3_v cuts into the most, without the view of the whole."""
+    """Return the maximum number of tiles among images, without the view of the whole."""
     return max(tiles(*get_image_size_of(image)) for image in images)
 
 
@@ -76,7 +76,7 @@ def get_image_size_of(image: Any) -> tuple[int, int]:
 
 
 def tiles(height: int, width: int) -> int:
-    """The tiles of an image: as many along its longer side as CROPS allows."""
+    """Return the tiles of an image: as many along its longer side as CROPS allows."""
     ratio = max(height, width) / min(height, width)
     along = max(n for n in range(1, CROPS + 1) if n == 1 or n * math.ceil(n / ratio) <= CROPS)
     return along * math.ceil(int(along * TILE / ratio) / TILE)

@@ -34,7 +34,7 @@ class Phi3VImageTester(ImageTester):
         )
 
     def expected_output_image_shape(self, images: list[Any]) -> tuple[int, ...]:
-        """The view of the whole and the tiles of the image with the most."""
+        """Return the view of the whole and the maximum number of tiles."""
         return most_tiles(images) + 1, self.num_channels, TILE, TILE
 
 

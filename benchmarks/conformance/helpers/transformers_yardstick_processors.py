@@ -43,7 +43,7 @@ class Idefics2ImageTester(ImageTester):
         )
 
     def expected_output_image_shape(self, images: list[Any]) -> tuple[int, ...]:
-        """One image a row."""
+        """Return one image per row."""
         return 1, *super().expected_output_image_shape(images)
 
 
@@ -64,7 +64,7 @@ class LlavaNextImageTester(ImageTester):
         )
 
     def expected_output_image_shape(self, images: list[Any]) -> tuple[int, ...]:
-        """The view of the whole and one tile."""
+        """Return the view of the whole and one tile."""
         return 2, self.num_channels, EDGE, EDGE
 
 

@@ -239,7 +239,7 @@ def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_p
     refine(figures, out, server, "--slurm", "1")
     with pytest.raises(CephaloError, match=r"was made with seed 0; use the same or another --out"):
         refine(figures, out, server, "--slurm", "1", "--seed", "1")
-    with pytest.raises(CephaloError, match="give --out a folder that all machines see"):
+    with pytest.raises(CephaloError, match="give --out a folder that all machines share"):
         refine(figures, "s3://lab/out", server, "--slurm", "1")
     with pytest.raises(CephaloError, match="s3://lab/read: addresses are for --slurm"):
         refine("s3://lab/read", out, server)

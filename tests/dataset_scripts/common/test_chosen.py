@@ -68,7 +68,7 @@ def test_publish_takes_figures_and_their_conversations(tmp_path, caplog):
         build_dataset([folder], "lab/nacre", where="knid = 1")
     with caplog.at_level(logging.INFO, "cephalo"):
         build_dataset([folder], "lab/nacre", where="page = 1")
-    assert "conversations by themselves, but with its figures" in caplog.text
+    assert "conversations, except by their figures" in caplog.text
 
 
 def test_licences_are_checked_of_what_is_published_alone(tmp_path):

@@ -187,7 +187,7 @@ def test_a_cut_last_line_is_left_out_and_mended_and_another_is_refused(tmp_path,
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
     assert rows_of(folder)[0]["caption"] == TRUE
-    assert "the last line was cut" in caplog.text
+    assert "the last line is incomplete" in caplog.text
     file = CorrectionsFile(folder)
     assert path.read_bytes() == whole
     file.add("ben", line.key, "state", None, "accepted")
@@ -197,19 +197,19 @@ def test_a_cut_last_line_is_left_out_and_mended_and_another_is_refused(tmp_path,
     CorrectionsFile(folder).close()
     assert path.read_bytes() == whole
     path.write_bytes(whole[:40] + b"\n" + whole)
-    with pytest.raises(CephaloError, match="line 1 is no decision"):
+    with pytest.raises(CephaloError, match="line 1 is not a decision"):
         rows_of(folder)
 
 
 @pytest.mark.parametrize(
     ("what", "after", "words"),
     [
-        ("state", "maybe", "it is accepted, rejected or null"),
+        ("state", "maybe", "give accepted, rejected or null"),
         ("bbox", [1, 2, 3], "bbox is not four numbers"),
         ("bbox", [1, 2, float("nan"), 4], "bbox is not four numbers"),
         ("bbox", [1, 2, 10**400, 4], "bbox is not four numbers"),
         ("bbox", [5, 2, 3, 4], "bbox has no area"),
-        ("caption", 7, "caption is not a text"),
+        ("caption", 7, "caption is not a string"),
         ("caption", "x" * 20_001, "of at most 20,000 characters"),
         ("kind", " ", "kind is empty"),
     ],
@@ -270,12 +270,12 @@ SMALL = Image.new("RGB", (50, 40))
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"junk", "is no PNG image"),
+        (b"junk", "is not a PNG image"),
         (png(Image.effect_noise((50, 40), 64))[:1000], "is damaged"),
         (png(SMALL.convert("P")), "mode P"),
         (png(Image.new("1", (20_000, 20_000))), "exceeds limit"),
-        (png(SMALL, '{"a": 1}'), "no list of texts"),
-        (png(SMALL, "[1]"), "no list of texts"),
+        (png(SMALL, '{"a": 1}'), "not a list of strings"),
+        (png(SMALL, "[1]"), "not a list of strings"),
         (png(SMALL, "[" * 100_000), "recursion"),
     ],
     ids=["junk", "cut", "palette", "bomb", "object", "numbers", "deep"],

@@ -1,10 +1,12 @@
 """The page to look at."""
 
 import io
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from figure_samples import write_figures
 from PIL import Image
 
 from cephalo.dataset_scripts.common.gallery import thumbnail, write_gallery
@@ -57,3 +59,36 @@ def test_thumbnails_are_bounded(size, small):
 
     data = thumbnail(png(*size)).removeprefix("data:image/jpeg;base64,")
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == small
+
+
+def test_many_figures_make_small_linked_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("cephalo.dataset_scripts.common.gallery.MAX_FIGURES", 5)
+    write_figures(tmp_path, documents=4, figures=3)
+    page = tmp_path / "index.html"
+    assert write_gallery(tmp_path / "figures", page, {"x.pdf": "broken"}) == 12
+    pages = [page, *(tmp_path / f"index-{number}.html" for number in (2, 3, 4))]
+    texts = [one.read_text() for one in pages]
+    for number, text in enumerate(texts):
+        assert "data:image" not in text and f"Paper {number}" in text
+        assert text.count('class="figure"') == 3
+        assert (
+            re.findall(r'<a href="([^"]+)">', text)[:3]
+            == [one.name for one in pages if one is not pages[number]]
+            or number < 3
+        )
+        for source in re.findall(r'<img src="([^"]+)"', text):
+            assert (tmp_path / source).read_bytes().startswith(b"\xff\xd8")
+    assert "<dt>x.pdf</dt>" in texts[3] and "<dt>" not in texts[0]
+    assert 'href="index-4.html#failures"' in texts[0]
+    pictures = set((tmp_path / "index_files").iterdir())
+    assert len(pictures) == 12
+    times = {path: path.stat().st_mtime_ns for path in pictures}
+    (tmp_path / "figures" / "paper-3.parquet").unlink()
+    write_gallery(tmp_path / "figures", page, {})
+    assert not (tmp_path / "index-4.html").exists()
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "index_files").iterdir()}
+    assert len(left) == 9 and left.items() <= times.items()  # not written again
+    monkeypatch.setattr("cephalo.dataset_scripts.common.gallery.MAX_FIGURES", 50)
+    write_gallery(tmp_path / "figures", page, {})
+    assert page.read_text().count("data:image/jpeg") == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html"]

@@ -175,7 +175,7 @@ def test_the_folder_of_another_version_asks_for_another_folder(tmp_path):
         (["EMPTY", "--out", "OUT"], "no PDF files in"),
         (["EMPTY/missing.pdf", "--out", "OUT"], "no such file or folder"),
         (["", "--out", "OUT"], "an empty path was given"),
-        (["PAPERS", "--out", "PAPERS"], "holds the folder .*; give another --out"),
+        (["PAPERS", "--out", "PAPERS"], "contains the folder .*; give another --out"),
         (["PAPERS", "--out", "OUT", "--kinds", "poem"], "choose from figure"),
         (["PAPERS", "--out", "PAPERS/notes.txt"], "cannot write to"),
         (["PAPERS/broken.pdf", "--out", "OUT"], "none of 1 documents could be read"),

@@ -11,6 +11,8 @@ from datasets import load_dataset
 from pdf_samples import COLUMN, HEIGHT, LEFT, SENTENCE, WIDTH, Sheet, one_figure
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
 from scan_samples import BOXES, CAPTIONS, Scan, paper, pictures, soil, turned
 
 from cephalo.cli.errors import CephaloError
@@ -23,6 +25,13 @@ from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.text import read_lines
 
+LAYER = {  # what OCR left of `paper`, by the starts of its baselines
+    (60.0, 268.0): "Figure 1. Hardness of the samples.",
+    (316.0, 578.0): "Figure 2. Voids.",
+    (60.0, 62.0): "On the Hardness of Annealed Samples",
+}
+LAYER |= {(60.0, 340 + 12.0 * k): SENTENCE[:50] for k in range(30)}
+LAYER |= {(316.0, 108 + 12.0 * k): SENTENCE[50:100] for k in range(21)}
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")
 
 
@@ -161,20 +170,69 @@ def dark_box(grey: np.ndarray) -> np.ndarray:
 
 def test_a_layer_that_ocr_left_is_used(tmp_path, monkeypatch, picture):
     monkeypatch.setattr(ocr, "is_available", lambda: False)
-    layer = {
-        (60.0, 268.0): "Figure 1. Hardness of the samples.",
-        (316.0, 578.0): "Figure 2. Voids.",
-        (60.0, 62.0): "On the Hardness of Annealed Samples",
-    }
-    layer |= {(60.0, 340 + 12.0 * k): SENTENCE[:50] for k in range(30)}
-    layer |= {(316.0, 108 + 12.0 * k): SENTENCE[50:100] for k in range(21)}
     sheet = Scan(tmp_path / "layer.pdf")
-    sheet.page(soil(picture), layer=layer)
+    sheet.page(soil(picture), layer=LAYER)
     rows = {row["label"]: row for row in extract_document(sheet.save()).rows}
     assert rows["Figure 1"]["caption"] == "Hardness of the samples."
     assert rows["Figure 2"]["caption"] == "Voids."
     for label, box in BOXES.items():
         assert iou(rows[label]["bbox"], box) > 0.7
+
+
+def layered(tmp_path: Path, picture: np.ndarray, share: float = 1.0) -> Path:
+    """A scan with a text layer under its picture, which takes `share` of each side of the sheet."""
+    canvas = Canvas(str(tmp_path / "layer.pdf"), pagesize=(WIDTH, HEIGHT), invariant=1)
+    canvas.translate((1 - share) / 2 * WIDTH, (1 - share) / 2 * HEIGHT)
+    canvas.scale(share, share)
+    text = canvas.beginText()
+    text.setTextRenderMode(3)
+    text.setFont("Times-Roman", 10)
+    for (x, y), line in LAYER.items():
+        text.setTextOrigin(x, HEIGHT - y)
+        text.textOut(line)
+    canvas.drawText(text)
+    canvas.drawImage(ImageReader(Image.fromarray(picture)), 0, 0, WIDTH, HEIGHT)
+    canvas.save()
+    return tmp_path / "layer.pdf"
+
+
+def test_a_layer_under_the_picture_of_a_scan_on_a_larger_sheet(tmp_path, monkeypatch, picture):
+    """Archives of journals set scans of small pages on Letter or A4."""
+    monkeypatch.setattr(ocr, "is_available", lambda: False)
+    rows = extract_document(layered(tmp_path, picture, 0.75)).rows
+    assert [row["caption"] for row in rows] == ["Hardness of the samples.", "Voids."]
+    for row in rows:
+        box = np.array(BOXES[row["label"]]) * 0.75
+        box += np.tile([0.125 * WIDTH, 0.125 * HEIGHT], 2)
+        assert iou(row["bbox"], box.tolist()) > 0.7
+
+
+def test_text_without_ink_under_a_small_picture_is_no_text_of_the_page(tmp_path):
+    sheet = Sheet(tmp_path / "plate.pdf")
+    text = sheet.canvas.beginText(LEFT + 10, HEIGHT - 150)
+    text.setTextRenderMode(3)
+    text.setFont("Times-Roman", 9)
+    text.textLine("Figure 7. What OCR made of a picture with a figure in it.")
+    sheet.canvas.saveState()
+    sheet.canvas.drawText(text)
+    sheet.canvas.restoreState()
+    sheet.image([LEFT, 72.0, LEFT + COLUMN, 222.0])
+    sheet.caption(LEFT, 230, "Figure 1.", "A picture.")
+    sheet.body(LEFT, 290, 700)
+    (row,) = extract_document(sheet.save()).rows
+    assert (row["label"], row["caption"]) == ("Figure 1", "A picture.")
+
+
+def test_a_scan_read_by_its_layer_alone_is_told(tmp_path, monkeypatch, picture):
+    path = layered(tmp_path, picture)
+    with monkeypatch.context() as patch:
+        patch.setattr(ocr, "is_available", lambda: False)
+        found = extract_document(path)
+    assert len(found.rows) == 2
+    assert found.unread == (
+        "1 of 1 pages are scans, read from the text that another program left in them, which may "
+        f"lack captions; OCR reads the scans: {ocr.INSTALL}"
+    )
 
 
 def hide_extra(tmp_path: Path, monkeypatch) -> None:

@@ -28,7 +28,7 @@ def read(tmp_path, font: SignFont, *lines: list[str], turned: bool = False) -> l
         return [found.text for found in sorted(read_lines(page), key=lambda found: found.span)]
 
 
-@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≈·•→∞αβγμσΩ()[]"))
+@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≪≫≈·•→∞αβγμσΩ()[]"))
 def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
     font = SignFont("AAAAAA+Signs", sign, [""])
     assert read(tmp_path, font, ["at 500 mA g", sign, "1 and"]) == [f"at 500 mA g{sign}1 and"]
@@ -49,9 +49,12 @@ def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
         ("AdvPS3F4C13", "μ", "m"),
         ("AdvPS3F4C13", "β", "b"),
         ("TeX_CM_Maths_Symbols", "×", UNREAD),
+        ("TeX_CM_Bold_Maths_Symbols", "\u2212", "¡"),
+        ("TeX_CM_Bold_Maths_Symbols", "×", "£"),
         ("Unheard-Of", "=", "¼"),  # a font that no list has is found by the extent of its glyph
         ("Unheard-Of", "·", "$"),
         ("Unheard-Of", "\u2212", "2"),
+        ("Unheard-Of", "\u2212", "¡"),
         ("Unheard-Of", "μ", "l"),
     ],
 )

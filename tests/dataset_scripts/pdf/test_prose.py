@@ -296,5 +296,10 @@ def test_a_folder_without_text_is_not_mixed_with_one_that_has_it(sheet, tmp_path
     path = sheet.save()
     run(path, "--out", tmp_path / "out")
     assert not Path(tmp_path / "out" / "text").exists()
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(CephaloError, match="was made without --text; give the same"):
         run(path, "--out", tmp_path / "out", "--text")
+    assert sorted(tmp_path.rglob("*")) == before
+    run(path, "--out", tmp_path / "text", "--text")
+    with pytest.raises(CephaloError, match="was made with --text; give the same"):
+        run(path, "--out", tmp_path / "text")

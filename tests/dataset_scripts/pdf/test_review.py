@@ -1,6 +1,5 @@
 """The review page shows every page, boxes where the figures are, and what decided."""
 
-import base64
 import io
 import re
 import shutil
@@ -62,7 +61,7 @@ def test_boxes_are_where_the_table_says(reviewed):
 
 def test_a_picture_is_the_page():
     [first, *_] = draw_pages(sorted(PAPERS.glob("*.pdf"))[0])
-    data = base64.b64decode(first.uri.partition(",")[2])
+    data = first.jpeg
     width, height = Image.open(io.BytesIO(data)).size
     assert (width, height) == (round(first.width * 50 / 72), round(first.height * 50 / 72))
 
@@ -197,3 +196,16 @@ def test_rows_without_reasons_are_shown(tmp_path):
     texts = entries(review(tmp_path))
     assert texts[1] == "Figure &lt;9&gt; Another."
     assert "no row: " in texts[0]
+
+
+def test_many_documents_make_linked_pages_with_pictures_beside(reviewed, tmp_path, monkeypatch):
+    monkeypatch.setattr("cephalo.dataset_scripts.review.MAX_DOCUMENTS", 2)
+    out = tmp_path / "out"
+    shutil.copytree(reviewed / "figures", out / "figures")
+    write_review(out, sorted(PAPERS.glob("*.pdf")), 1, 60)
+    texts = [(out / name).read_text() for name in ("review.html", "review-2.html")]
+    assert [text.count("<section>") for text in texts] == [2, 1]
+    assert [text.count('href="review') for text in texts] == [1, 1]  # to the other page
+    sources = re.findall(r'src="([^"]+)"', "".join(texts))
+    assert {path.relative_to(out).as_posix() for path in out.glob("review_files/*")} == set(sources)
+    assert not list(out.glob("review-3*"))

@@ -267,9 +267,9 @@ def test_made_again_after_a_loss_the_bytes_are_the_same(folder, tmp_path):
 def test_the_share_counts_the_conversations_beside(tmp_path, folder):
     assert rows_for(0.1, [folder]) == 5  # 5 of 52
     assert rows_for(0.5, [folder]) == 47
-    with pytest.raises(CephaloError, match="no conversations in it; run `cephalo refine`"):
+    with pytest.raises(CephaloError, match="contains no conversations; run `cephalo refine`"):
         rows_for(0.1, [write_figures(tmp_path / "made")])
-    with pytest.raises(CephaloError, match="--share 1 is not above 0 and below 1"):
+    with pytest.raises(CephaloError, match="--share 1 is not between 0 and 1"):
         rows_for(1.0, [folder])
     with pytest.raises(SystemExit, match="give --rows, or --share together with --beside"):
         main(["plots", str(tmp_path / "out"), "--share", "0.1"])

@@ -134,7 +134,7 @@ def test_figures_of_one_layout_are_not_near():
 def test_bytes_that_are_no_image_name_their_place():
     whole = encode(plot(0))
     for broken in (b"", b"<svg/>", whole[:200], whole[: len(whole) // 2]):
-        with pytest.raises(CephaloError, match=r"^figure 3 holds an image that cannot be read"):
+        with pytest.raises(CephaloError, match=r"^figure 3 contains an image that cannot be read"):
             open_grey(broken, "figure 3")
 
 
@@ -339,7 +339,7 @@ def test_figures_that_show_what_is_kept_out_are_in_no_split(tmp_path):
     ("spec", "message"),
     [
         ("{folder}/none", r"none cannot be loaded: .*"),
-        ("{folder}", r"no images in it; check its name and config"),
+        ("{folder}", r"contains no images; check its name and config"),
         ("a/b@", r"give a folder or NAMESPACE/NAME\[:CONFIG\]"),
     ],
 )

@@ -296,7 +296,7 @@ def test_a_disk_that_is_full_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(selection, "scratch_database", small_disk)
     with pytest.raises(
-        CephaloError, match=r"dataset.compared: database or disk is full; make room"
+        CephaloError, match=r"dataset.compared: database or disk is full; free disk space"
     ):
         build_dataset([tmp_path / "made"], "a/b")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["text"]

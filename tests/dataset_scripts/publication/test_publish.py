@@ -131,11 +131,11 @@ def test_building_again_gives_the_same_bytes(tmp_path):
 
 
 def test_folder_without_figures_or_with_a_broken_shard_is_refused(tmp_path):
-    with pytest.raises(CephaloError, match="no figures in it; run `cephalo extract`"):
+    with pytest.raises(CephaloError, match="contains no figures; run `cephalo extract`"):
         build_dataset([tmp_path], "a/b")
     folder = write_figures(tmp_path / "made")
     (folder / "figures" / "paper-1.parquet").write_bytes(b"PAR1 not")
-    with pytest.raises(CephaloError, match=r"paper-1.parquet is no whole Parquet file"):
+    with pytest.raises(CephaloError, match=r"paper-1.parquet is not a complete Parquet file"):
         build_dataset([folder], "a/b")
     assert not (folder / "dataset").exists()
 

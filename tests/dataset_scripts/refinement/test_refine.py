@@ -218,7 +218,7 @@ def test_budgets_stop_a_run_that_goes_on_later(figures, server, tmp_path, capsys
     report = refine(figures, out, server, *tasks, "--max-requests", "8")
     assert len(server.requests) == 8
     assert "8 requests were sent" in report["run"]["stopped"]
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
     assert len(rows_of(out)) == 8  # what was answered is there
     report = refine(figures, out, server, *tasks, "--max-total-tokens", "10000")
     assert len(server.requests) == 12 and report["run"]["stopped"] is None
@@ -320,7 +320,7 @@ BAD = [
     (["--model", "x", "--tasks", "describe,sing"], "choose from describe, explain"),
     (["--teacher", "caption", "--judge-threshold", "9"], "--judge-threshold"),
     (["--teacher", "/no/such/checkpoint"], "cannot load /no/such/checkpoint"),
-    (["--model", "x", "--judge", "y", "--no-verify"], "--judge asks for a second look"),
+    (["--model", "x", "--judge", "y", "--no-verify"], "--judge requires verification"),
     (["--teacher", "caption", "--prompts", "/no/such/folder"], "no such folder"),
     (["--teacher", "caption", "--checks", "nowhere:check"], "no module named 'nowhere'"),
     (["--teacher", "caption", "--decisions", "/no/file.jsonl"], "cannot read decisions from"),
@@ -341,12 +341,12 @@ def test_bad_inputs_are_one_line(figures, tmp_path):
         with pytest.raises(SystemExit, match=message):
             main(["refine", str(folder), "--teacher", "caption", "--out", str(out)])
 
-    fails(tmp_path / "nothing", tmp_path / "out", "holds no figures; run `cephalo extract`")
+    fails(tmp_path / "nothing", tmp_path / "out", "contains no figures; run `cephalo extract`")
     (tmp_path / "file").write_text("")
     fails(figures, tmp_path / "file" / "out", "cannot write to .*choose another folder")
     shard = figures / "figures" / "paper-1.parquet"
     shard.write_bytes(shard.read_bytes()[:1000])
-    fails(figures, tmp_path / "out", "paper-1.parquet .*remove it")
+    fails(figures, tmp_path / "out", "paper-1.parquet .*delete it")
     pq.write_table(pq.read_table(figures / "figures" / "paper-0.parquet", columns=["page"]), shard)
     fails(figures, tmp_path / "out", "paper-1.parquet .*has no column")
 

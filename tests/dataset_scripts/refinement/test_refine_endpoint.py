@@ -139,6 +139,9 @@ def other(text: str) -> Question:
         (error(429, "no credit", code="insufficient_quota"), "no credit.*when there is credit"),
         (error(429, "come tomorrow", **{"Retry-After": "86400"}), "asks to wait 86,400 seconds"),
         (error(500, "Image input is not supported"), "sees no images.*--text-only"),
+        (error(400, "image_url is only supported by certain models"), "sees no images"),
+        (error(400, "At most 0 image(s) may be provided in one prompt."), "sees no images"),
+        (error(422, "unknown variant `image_url`, expected `text`"), "sees no images"),
         ((308, {"Location": "https://x.example/v1"}, b""), "redirects to https://x.example/v1"),
     ],
 )
@@ -168,6 +171,13 @@ def test_a_403_costs_its_question_and_many_without_a_reply_end_the_run(server):
     *refused, last = ask(server, questions=questions, max_concurrency=1)
     assert all(isinstance(one, NoAnswerError) for one in refused)
     assert isinstance(last, CephaloError) and "answers 403 to model fake: not yours" in str(last)
+
+
+def test_an_image_that_a_server_does_not_take_costs_its_question(server):
+    server.faults = [error(400, "Image format image/png is not supported, or its size")]
+    failed, answer = ask(server, questions=[QUESTION, other("Then?")], max_concurrency=1)
+    assert isinstance(failed, NoAnswerError) and "not supported, or its size" in str(failed)
+    assert answer.value and len(server.requests) == 2
 
 
 def test_a_server_that_is_not_there_ends_the_run():

@@ -294,8 +294,8 @@ def test_a_check_of_ones_own_rejects_and_stands_in_the_report(
     assert "Silk, which this group does not want." in (tmp_path / "out/report.html").read_text()
     asked = len(server.requests)
     for name, message in [
-        ("breaks", "breaks fails on 'The picture tells about"),
-        ("numbers", "numbers gives 5; return a string or None"),
+        ("breaks", "breaks raised on 'The picture tells about"),
+        ("numbers", "numbers returned 5; return a string or None"),
     ]:
         with pytest.raises(SystemExit, match=message) as stop:
             refine(figures, tmp_path / "out", server, *PLAIN, "--checks", f"group_checks:{name}")
@@ -305,14 +305,14 @@ def test_a_check_of_ones_own_rejects_and_stands_in_the_report(
         "group_checks:none": "group_checks.py defines no function none(talk, context)",
         "no_such_module:check": "no module named 'no_such_module' in the current folder",
         "group_checks": "give MODULE:FUNCTION",
-        "group_checks:number": "there is a check number already",
+        "group_checks:number": "a check number exists already",
         "group_checks:one": "one takes (talk); a check takes (talk, context)",
         "group_checks:__name__": "defines no function __name__",
-        "os:system": "os is a module of Python's own library; give one of your own",
-        "subprocess.run:x": "subprocess is a module of Python's own library",
+        "os:system": "os is a module of Python's standard library; give another one",
+        "subprocess.run:x": "subprocess is a module of Python's standard library",
         "../group_checks:one": "give MODULE:FUNCTION",
         "PIL.Image:open": "open takes (fp, mode, formats); a check takes (talk, context)",
-        "PIL._imaging:draw": "PIL._imaging is no file of Python",
+        "PIL._imaging:draw": "PIL._imaging is not a Python file",
     }
     for name, message in bad.items():
         with pytest.raises(CephaloError) as stop:
@@ -350,7 +350,7 @@ def test_own_checks_that_end_the_process_or_are_async_are_refused(figures, tmp_p
     )
     with pytest.raises(CephaloError, match="waits is async; give a plain function"):
         load_checks(("odd_checks:waits",))
-    with pytest.raises(CephaloError, match=r"leaves fails on .*SystemExit: 3"):
+    with pytest.raises(CephaloError, match=r"leaves raised on .*SystemExit: 3"):
         run_checks(load_checks(("odd_checks:leaves",)), Talk((Turn("a?", "b"),)), None)
 
 

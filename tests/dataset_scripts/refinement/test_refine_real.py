@@ -96,7 +96,7 @@ def test_a_served_cephalo_answers_the_endpoint_and_is_judged_by_the_checks(taugh
         arguments = [str(figures), "--out", str(tmp_path / "out"), "--tasks", "describe,compare"]
         arguments += ["--base-url", url, "--model", str(taught)]
         arguments += ["--max-retries", "1", "--max-tokens", "16", "--max-concurrency", "2"]
-        with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in"):
+        with pytest.raises(SystemExit, match=r"no reply could be parsed: .*; see all in"):
             main(["refine", *arguments])
     finally:
         process.send_signal(signal.SIGINT)
@@ -114,7 +114,7 @@ def test_a_cephalo_in_this_process_refines(taught, tmp_path):
     figures = write_figures(tmp_path / "figures", documents=1, figures=2)
     arguments = [str(figures), "--out", str(tmp_path / "out"), "--teacher", str(taught)]
     arguments += ["--tasks", "describe", "--max-tokens", "16", "--max-retries", "0"]
-    with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in"):
+    with pytest.raises(SystemExit, match=r"no reply could be parsed: .*; see all in"):
         main(["refine", *arguments])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["teacher"] == str(taught)

@@ -87,7 +87,7 @@ def test_a_judge_answers_without_seeing_the_answer_and_then_compares(
     assert report["second_look"] == {"agrees": 2, "disagrees": 1}
     assert report["params"]["judges"] == ["fake"]
     told = capsys.readouterr().err
-    assert "to be asked: 3 questions to fake, and about 6 requests for a second look by" in told
+    assert "up to 3 questions to fake, and about 6 requests for verification by" in told
     assert [row["orig_caption"].split()[2] for row in rows_of(tmp_path / "out")] == [
         "nacre",
         "silk",
@@ -257,8 +257,8 @@ def test_the_next_run_applies_what_people_decided(figures, server, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2 is no decision: the line: Invalid JSON"),
-        ('{"id": "1", "decision": "accept"}', "line 2 is no decision: shard: Field required"),
+        ("{", "line 2 is not a decision: the line: Invalid JSON"),
+        ('{"id": "1", "decision": "accept"}', "line 2 is not a decision: shard: Field required"),
         ('{"id": "1", "shard": "a", "decision": "maybe"}', "decision: Input should be 'accept'"),
         ('{"id": "1", "shard": "a", "decision": "edit"}', '"edit" needs "turns"'),
     ],
@@ -354,14 +354,16 @@ def test_decisions_about_nothing_are_told(figures, server, tmp_path, capsys):
     refine(figures, out, server, *DESCRIBE, "--decisions", str(more))
     assert "1 decisions match no conversation" in capsys.readouterr().err
     more.write_text(json.dumps(line | {"shard": "another"}))
-    with pytest.raises(SystemExit, match="is about 'another', which is no shard of these figures"):
+    with pytest.raises(
+        SystemExit, match="is about 'another', which is not a shard of these figures"
+    ):
         refine(figures, out, server, *DESCRIBE, "--decisions", str(more))
     assert len(read_decisions(out / "decisions.jsonl")) == 1
 
 
 def test_replies_that_nobody_can_read_end_in_an_error(figures, server, tmp_path):
     server.model = lambda body: "no form at all"
-    with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in .*report.html"):
+    with pytest.raises(SystemExit, match=r"no reply could be parsed: .*; see all in .*report.html"):
         refine(figures, tmp_path / "out", server, *DESCRIBE, "--max-retries", "0")
     lines = set_aside(tmp_path / "out")
     assert lines and all("schema" in line["failed"] for line in lines)

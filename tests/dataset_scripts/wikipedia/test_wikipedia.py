@@ -79,7 +79,7 @@ def test_a_page_by_its_title(wiki, tmp_path, capsys):
     assert Image.open(io.BytesIO(drawing["image"]["bytes"])).format == "PNG"
     assert failures(tmp_path) == {
         "Nacre: Gone.png": "the wiki has no picture of that name",
-        "Nacre: Icon.png": "32 x 32 pixels are an icon's",
+        "Nacre: Icon.png": "32 x 32 pixels: an icon",
     }
     page = (tmp_path / "index.html").read_text()
     assert "Layers of nacre" in page and "Jane Doe" in page and "CC-BY-SA-3.0" in page
@@ -258,9 +258,9 @@ def test_dumps_are_streamed_and_may_break_off(wiki, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--wikipedia", "Nacre", "--out", "OUT"], "give --contact"),
-        (["--titles", "OUT/none.txt", "--out", "OUT"], "one title a line"),
+        (["--titles", "OUT/none.txt", "--out", "OUT"], "one title per line"),
         (["--out", "OUT"], "nothing to read; give PDF files"),
-        (["--wikipedia", "A", "--out", "OUT", "--wiki", "x", "--contact", "a@b.c"], "no web addr"),
+        (["--wikipedia", "A", "--out", "OUT", "--wiki", "x", "--contact", "a@b.c"], "not a web"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, message):

@@ -209,11 +209,11 @@ def test_a_picture_that_fits_is_kept_and_a_wide_one_shrunk():
 def test_pictures_that_are_none_have_a_reason():
     from mediawiki_server import picture
 
-    with pytest.raises(ImageError, match="no picture that can be read"):
+    with pytest.raises(ImageError, match="not a readable image"):
         image_columns(b"<svg onload='x()'/>", 300)
-    with pytest.raises(ImageError, match="no picture that can be read"):
+    with pytest.raises(ImageError, match="not a readable image"):
         image_columns(picture(300, 300)[:200], 300)
-    with pytest.raises(ImageError, match="an icon's"):
+    with pytest.raises(ImageError, match="an icon"):
         image_columns(picture(30, 63), 300)
     # A header alone: 30000 by 30000 pixels are refused before any is decoded.
     bomb = bytearray(picture(64, 64))

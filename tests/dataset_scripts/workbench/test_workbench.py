@@ -19,8 +19,10 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.common.corrected import corrected_rows
-from cephalo.dataset_scripts.common.corrections import NAME, What, read_corrections
+from cephalo.dataset_scripts.common.correction_values import What
+from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
 from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
 
@@ -81,13 +83,102 @@ def test_filters(review):
     assert len(found(state="undecided", kind="figure", license="CC-BY-4.0")) == FIGURE_COUNT - 1
 
 
+def refined_line(image: str, failed: dict[str, str], scores: dict) -> str:
+    """An answer set aside, about a figure with these pixels."""
+    key = {"label": "Figure 1", "page": 1, "image_sha256": image}
+    line = {"id": "b" * 16, "figures": [key], "failed": failed, "task": "describe", "text": "x"}
+    return json.dumps(line | {"turns": [], "scores": scores, "key": None, "round": 0}) + "\n"
+
+
+def test_filters_by_conversations_checks_and_scores(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=2, figures=2)
+    refined = tmp_path / "refined"
+    main(["refine", str(folder), "--teacher", "caption", "--out", str(refined)])
+    (refined / "conversations" / "paper-1.parquet").unlink()
+    images = [figure_row(1, number)["image_sha256"] for number in (1, 2)]
+    (refined / "rejected").mkdir(exist_ok=True)
+    votes = [{"scores": {"clarity": 4}}, {"scores": {"clarity": 2}}]
+    scores = {"likeness": 0.25, "second_look": {"votes": votes}, "person": "edited"}
+    file = refined / "rejected" / "paper-1.jsonl"
+    file.write_text(
+        refined_line(images[0], {"number": "7 is not in the source"}, scores)
+        + refined_line(images[0], {"form": "too short"}, {"likeness": 0.75})
+    )
+    bench = Catalogue(folder, "ann", refined)
+    bench.scan()
+
+    def found(**wanted: str) -> list[str]:
+        rows = [bench.entry(number).row for number in filters.find(bench, wanted)]
+        return [f"{row['document']} {row['label']}" for row in rows]
+
+    assert found(talks="accepted") == ["paper-0.pdf Figure 1", "paper-0.pdf Figure 2"]
+    assert found(talks="none") == ["paper-1.pdf Figure 2"]
+    rejected = ["paper-1.pdf Figure 1"]
+    assert found(talks="rejected") == found(check="number") == found(check="form") == rejected
+    assert found(score="judge: clarity") == found(score="judge: clarity", most="2") == rejected
+    assert found(score="judge: clarity", most="1.9") == found(check="topic") == []
+    assert found(score="likeness", most="0.3") == rejected
+    counted = filters.counts(bench)
+    assert counted["talks"] == {"accepted": 2, "none": 1, "rejected": 1}
+    assert counted["check"] == {"form": 1, "number": 1}
+    assert counted["scores"]["judge: clarity"] == [2, 2]
+    assert counted["scores"]["likeness"][0] == 0.25  # the lowest about the figure
+    with pytest.raises(CephaloError, match="'low' is not a number"):
+        found(score="likeness", most="low")
+    # What refinement writes meanwhile counts; a damaged file is named and takes nothing else away.
+    version = bench.version
+    file.write_text(refined_line(images[1], {"form": "too short"}, {"likeness": 10**400}))
+    (refined / "undecided").mkdir()
+    (refined / "undecided" / "paper-0.jsonl").write_text("{}\n")
+    bench.scan()
+    assert bench.version > version
+    assert found(check="form") == ["paper-1.pdf Figure 2"] and found(check="number") == []
+    assert "paper-0.jsonl is damaged" in bench.refined.damaged["paper-0.jsonl"]
+    assert len(found(talks="accepted")) == 2
+    bench.close()
+
+
+def test_panels_are_corrected(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=1)
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    before = figure_row(0, 1)["panels"]
+    panels = [
+        {"letter": "a", "bbox": [72, 72, 110.004, 100], "caption": "left"},
+        {"letter": "b", "bbox": [110, 72, 160, 100], "caption": "right"},
+        {"letter": "c", "bbox": None, "caption": ""},
+    ]
+    bench.decide(0, "panels", before)  # nothing new
+    after = bench.decide(0, "panels", panels).now["panels"]
+    assert after == [panels[0] | {"bbox": [72, 72, 110, 100]}, *panels[1:]]
+    [shard] = (folder / "figures").glob("*")
+    assert next(corrected_rows(shard, FIGURES))["panels"] == after
+    assert bench.undo().now["panels"] == before
+    bench.decide(0, "panels", [])
+    assert next(corrected_rows(shard, FIGURES))["panels"] == []
+    bench.decide(0, "panels", None)  # as extracted
+    assert bench.entry(0).verdict.person is None
+    for bad, words in [
+        ([{"letter": "a"}], "panel 1 has not letter, bbox and caption"),
+        ([panels[0] | {"bbox": [5, 5, 5, 9]}], "bbox of panel 1 has no area"),
+        ([panels[0] | {"letter": "x" * 21}], "letter of panel 1 is not a text of at most 20"),
+        ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a text"),
+        ([panels[0] | {"caption": "x" * 10_001}] * 2, "more than 20,000 characters of captions"),
+        ([panels[0]] * 201, "a list of at most 200"),
+    ]:
+        with pytest.raises(CephaloError, match=words):
+            bench.decide(0, "panels", bad)
+    assert [what for _, what, _ in lines(folder)] == ["panels"] * 4
+    bench.close()
+
+
 def test_bad_requests_are_told_and_nothing_is_recorded(review, folder):
     before = (folder / NAME).read_bytes()
     for body, words in [
         ({"id": 0, "what": "image", "after": "x"}, "no decision about a figure"),
         ({"id": "0", "what": "state", "after": "accepted"}, "no decision about a figure"),
-        ({"id": 0, "what": "state", "after": "perhaps"}, "it is accepted, rejected or null"),
-        ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a text"),
+        ({"id": 0, "what": "state", "after": "perhaps"}, "give accepted, rejected or null"),
+        ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a string"),
         ({"id": 99, "what": "state", "after": "accepted"}, "no longer there; reload the page"),
         ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "is not where it was read"),
         ([], "not a JSON object"),
@@ -134,7 +225,7 @@ def test_undo_brings_back_what_no_person_could_give(tmp_path):
         assert bench.decide(0, what, "given").now[what] == "given"
         undone = bench.undo()
         assert undone and undone.now[what] == value and undone.verdict.person is None
-    with pytest.raises(CephaloError, match="caption has half a character"):
+    with pytest.raises(CephaloError, match="caption contains half a character"):
         bench.decide(0, "caption", "x\ud800")
     assert bench.decide(0, "caption", "\1" * 20_000).now["caption"] == "\1" * 20_000
     bench.close()
@@ -159,9 +250,11 @@ def test_shards_that_are_no_figures_are_told_and_the_others_shown(tmp_path):
     bench = Catalogue(folder, "ann")
     bench.scan()
     assert "'panels' is string" in bench.damaged["foreign.parquet"]
-    assert "no whole Parquet file" in bench.damaged["latin.parquet"]
-    assert len(bench.find({"document": ""})) == 3
-    assert bench.find({"document": "paper-0"}) and bench.counts()["document"][""] == 1
+    assert "not a complete Parquet file" in bench.damaged["latin.parquet"]
+    assert len(filters.find(bench, {"document": ""})) == 3
+    assert (
+        filters.find(bench, {"document": "paper-0"}) and filters.counts(bench)["document"][""] == 1
+    )
     bench.close()
 
 
@@ -186,7 +279,7 @@ def test_a_decision_counts_beside_a_clock_that_is_ahead(tmp_path):
 def test_a_file_that_is_no_decisions_is_not_cut_off(tmp_path, content):
     folder = write_figures(tmp_path / "made", documents=1, figures=1)
     (folder / NAME).write_bytes(content)
-    with pytest.raises(CephaloError, match="line 1 is no decision"):
+    with pytest.raises(CephaloError, match="line 1 is not a decision"):
         Catalogue(folder, "ann")
     assert (folder / NAME).read_bytes() == content
 
@@ -248,7 +341,7 @@ def test_bad_arguments(tmp_path):
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", "\udcff")
     (tmp_path / "made" / NAME).write_text("nonsense\n")
-    assert "line 1 is no decision" in refused(str(tmp_path / "made"))
+    assert "line 1 is not a decision" in refused(str(tmp_path / "made"))
 
 
 def test_what_extraction_adds_and_takes_away_comes_and_goes(tmp_path):

@@ -200,6 +200,68 @@ def test_a_box_is_moved_by_keys_and_by_the_pointer(page, folder, review):
     assert review.list(document=PAPER)[0]["extracted"] == {}
 
 
+def test_panels_are_moved_lettered_merged_split_and_drawn(page, folder, review):
+    from playwright.sync_api import expect
+
+    page.keyboard.press("ArrowRight")  # 90 by 60 points, with one panel of 28 by 28
+    before = len(recorded(folder))
+    page.keyboard.press("Enter")
+    page.keyboard.press("d")
+    expect(page.locator("#panel-help")).to_be_visible()
+    for key in ("c", "c", "c", "Shift+ArrowRight", "Shift+ArrowRight", "v", "h"):
+        page.keyboard.press(key)  # its lower right corner, then in halves, and one in halves again
+    expect(page.locator("#figure-panels .box.part > span")).to_have_text(["a", "c", "b"])
+    page.keyboard.press("r")
+    page.keyboard.press("Tab")
+    page.keyboard.press("l")
+    page.keyboard.type("iii")
+    page.keyboard.press("Enter")
+    page.keyboard.press("e")
+    page.keyboard.type("the right, of nacre")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    settle(page)
+    [(*_, what, panels)] = recorded(folder, before)
+    assert what == "panels"
+    assert [(one["letter"], one["bbox"], one["caption"]) for one in panels] == [
+        ("a", [72, 72, 96, 86], "left"),
+        ("iii", [96, 72, 120, 100], "the right, of nacre"),
+        ("c", [72, 86, 96, 100], ""),
+    ]
+    expect(page.locator("#panels b")).to_have_text(["a", "iii", "c"])
+    expect(page.locator("#extracted")).to_have_text("panels: a")
+    page.keyboard.press("d")
+    page.keyboard.press("m")
+    page.keyboard.press("Tab")
+    page.keyboard.press("x")
+    layer = page.locator("#figure-panels").bounding_box()
+    points = layer["width"] / 90
+    x, y = layer["x"] + 60 * points, layer["y"] + 35 * points
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 20 * points, y + 10 * points, steps=3)
+    page.mouse.up()
+    page.keyboard.press("Enter")
+    settle(page)
+    first, drawn = recorded(folder)[-1][-1]
+    assert first == {
+        "letter": "a",
+        "bbox": [72, 72, 120, 100],
+        "caption": "left the right, of nacre",
+    }
+    assert drawn["letter"] == "b" and drawn["bbox"] == pytest.approx([132, 107, 156, 121], abs=1)
+    page.keyboard.press("d")
+    page.keyboard.press("0")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert recorded(folder)[-1][-1] == figure_row(0, 1)["panels"]
+    page.keyboard.press("d")
+    page.keyboard.press("n")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    assert len(recorded(folder)) == before + 3
+
+
 def test_filters_and_search(page):
     from playwright.sync_api import expect
 
@@ -211,6 +273,11 @@ def test_filters_and_search(page):
     page.keyboard.press("f")
     page.select_option("#filter-state", "accepted")
     page.keyboard.press("Escape")
+    expect(page.locator(".card")).to_have_count(1)
+    page.fill("#filter-text", "")
+    page.select_option("#filter-state", "")
+    page.select_option("#filter-check", "number")
+    expect(page.locator(".card.current")).to_have_attribute("title", "paper-0.pdf, page 2")
     expect(page.locator(".card")).to_have_count(1)
     page.fill("#filter-text", "nothing at all")
     expect(page.locator("#nothing")).to_be_visible()

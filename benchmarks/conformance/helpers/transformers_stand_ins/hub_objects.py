@@ -11,13 +11,13 @@ WIDTH, HEIGHT = 320, 240  # pixels
 
 
 def url_to_local_path(url: str) -> str:
-    """The path of a picture in the place of one on the Hub; other addresses as they are."""
+    """Return the path of a local image instead of one on the Hub; other addresses are unchanged."""
     return picture(Path(url).suffix) if url.endswith((".jpg", ".png")) else url
 
 
 @cache
 def picture(suffix: str) -> str:
-    """A file with a smooth picture, as resizing methods agree on."""
+    """Write a smooth image, for which resizing methods agree."""
     across, down = np.meshgrid(np.linspace(0, 255, WIDTH), np.linspace(0, 255, HEIGHT))
     colours = np.stack([across, down, 255 - across], axis=-1).astype(np.uint8)
     path = Path(tempfile.mkdtemp()) / f"picture{suffix}"

@@ -1,0 +1,16 @@
+"""Addresses of servers, as users and pages give them."""
+
+from urllib.parse import urlsplit
+
+LONGEST = 2000  # characters
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address of the web: http or https, a host, and no impossible port."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port  # raises ValueError past 65535
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+    return known and len(text) < LONGEST

@@ -1,0 +1,1 @@
+"""Figures and conversations in the formats of other programs: `cephalo export`."""

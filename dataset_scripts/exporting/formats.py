@@ -1,0 +1,228 @@
+"""The formats: each writes what was selected to a folder, and returns how many rows it has."""
+
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cephalo.dataset_scripts.exporting.selected import (
+    Selected,
+    Talk,
+    picture_of,
+    write_picture,
+)
+
+TOKEN = "<image>"
+SHARD_BYTES = 500_000_000  # of images and texts in a tar file of WebDataset
+FACTS = ("document", "license", "author", "title", "doi", "source_url")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets take for code
+PANEL = 1  # the category of panels in COCO
+MOST_POINTS = 1e-6  # of a side, below which a box has none
+
+
+def write_list(path: Path, values: Iterable[Any]) -> int:
+    """Write a JSON list, one value a line; returns how many there are."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        for value in values:
+            file.write(",\n" if count else "\n")
+            file.write(json.dumps(value, ensure_ascii=False))
+            count += 1
+        file.write("\n]\n")
+    return count
+
+
+def facts_of(row: dict[str, Any]) -> dict[str, Any]:
+    """What the licence of a row asks to be named, as far as it is known."""
+    return {name: row[name] for name in FACTS if row.get(name)}
+
+
+def write_llava(chosen: Selected, out: Path) -> int:
+    """llava.json, as LLaVA's training reads it; several images make a list."""
+
+    def entries() -> Iterator[dict[str, Any]]:
+        for number, talk in enumerate(chosen.talks()):
+            names = [write_picture(picture, out) for picture in talk.pictures]
+            image = {"image": names[0] if len(names) == 1 else names} if names else {}
+            yield {
+                "id": f"{number:08d}",
+                **image,
+                "conversations": said(talk, ("from", "value"), ("human", "gpt")),
+                **facts_of(talk.row),
+            }
+
+    return write_list(out / "llava.json", entries())
+
+
+def write_sharegpt(chosen: Selected, out: Path) -> int:
+    """sharegpt.json, with dataset_info.json, by which LLaMA-Factory finds it."""
+
+    def entries() -> Iterator[dict[str, Any]]:
+        for talk in chosen.talks():
+            names = [write_picture(picture, out) for picture in talk.pictures]
+            messages = said(talk, ("role", "content"), ("user", "assistant"))
+            yield {"messages": messages, "images": names, **facts_of(talk.row)}
+
+    tags = {"role_tag": "role", "content_tag": "content"}
+    tags |= {"user_tag": "user", "assistant_tag": "assistant"}
+    columns = {"messages": "messages", "images": "images"}
+    about = {"file_name": "sharegpt.json", "formatting": "sharegpt", "columns": columns}
+    (out / "dataset_info.json").write_text(
+        json.dumps({"cephalo": about | {"tags": tags}}, indent=2)
+    )
+    return write_list(out / "sharegpt.json", entries())
+
+
+def said(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dict[str, str]]:
+    """The messages of a conversation, the first after a place for each image.
+
+    A text that has such a place itself would be taken for an image, so it is written apart.
+    """
+    (role, content), (asker, answerer) = names, roles
+    messages = []
+    for number, (question, answer) in enumerate(talk.turns):
+        places = f"{TOKEN}\n" * len(talk.pictures) if number == 0 else ""
+        messages.append({role: asker, content: places + plain(question)})
+        messages.append({role: answerer, content: plain(answer)})
+    return messages
+
+
+def plain(text: str) -> str:
+    """A text without what readers take for the place of an image."""
+    return text.replace(TOKEN, "< image >")
+
+
+def write_coco(chosen: Selected, out: Path) -> int:
+    """captions.json, and instances.json with the panels as boxes in pixels."""
+    images, captions, panels = [], [], []
+    for number, row in enumerate(chosen.figures(), 1):
+        name = write_picture(picture_of(row["image"], row["document"]), out)
+        size = {"width": row["width"], "height": row["height"]}
+        images.append({"id": number, "file_name": name, **size, **facts_of(row)})
+        if row["caption"]:
+            captions.append(
+                {"id": len(captions) + 1, "image_id": number, "caption": row["caption"]}
+            )
+        for panel in row["panels"] or []:
+            box = in_pixels(panel["bbox"], row)
+            if box is None:
+                continue
+            panels.append(
+                {
+                    "id": len(panels) + 1,
+                    "image_id": number,
+                    "category_id": PANEL,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": 0,
+                    "segmentation": [],
+                    "letter": panel["letter"],
+                    "caption": panel["caption"],
+                }
+            )
+    whole = {"info": {"description": "Figures, by Cephalo"}, "licenses": [], "images": images}
+    category = {"id": PANEL, "name": "panel", "supercategory": "figure"}
+    files = {
+        "captions.json": whole | {"annotations": captions},
+        "instances.json": whole | {"annotations": panels, "categories": [category]},
+    }
+    for name, content in files.items():
+        (out / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return len(images)
+
+
+def in_pixels(box: list[float] | None, row: dict[str, Any]) -> list[float] | None:
+    """A box in points as [x, y, width, height] in pixels of the figure's image, as far as it lies
+    in it; None where it does not."""
+    if not box or not row["bbox"]:
+        return None
+    left, top, right, bottom = row["bbox"]
+    if right - left < MOST_POINTS or bottom - top < MOST_POINTS:
+        return None
+    across, down = row["width"] / (right - left), row["height"] / (bottom - top)
+    x0, x1 = (min(max((x - left) * across, 0.0), row["width"]) for x in (box[0], box[2]))
+    y0, y1 = (min(max((y - top) * down, 0.0), row["height"]) for y in (box[1], box[3]))
+    if x1 <= x0 or y1 <= y0:
+        return None
+    return [round(value, 2) for value in (x0, y0, x1 - x0, y1 - y0)]
+
+
+def write_webdataset(chosen: Selected, out: Path) -> int:
+    """cephalo-000000.tar, ...: of each conversation its images, its messages as .json, and the
+    captions as .txt."""
+    samples = enumerate(chosen.talks())
+    count = shards = 0
+    sample = next(samples, None)
+    while sample is not None:
+        path, size = out / f"cephalo-{shards:06d}.tar", 0
+        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+            while sample is not None and size < SHARD_BYTES:
+                number, talk = sample
+                for name, data in members(talk):
+                    entry = tarfile.TarInfo(f"{number:08d}.{name}")
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+                    size += len(data)
+                count += 1
+                sample = next(samples, None)
+        shards += 1
+    return count
+
+
+def members(talk: Talk) -> Iterator[tuple[str, bytes]]:
+    """The files of a sample, each by what its name ends in; images after the first are counted."""
+    for number, picture in enumerate(talk.pictures):
+        ending = picture.name.rpartition(".")[2]
+        yield (f"{number}.{ending}" if number else ending), picture.data
+    messages = said(talk, ("role", "content"), ("user", "assistant"))
+    facts = {"messages": messages, "task": talk.row["task"], **facts_of(talk.row)}
+    yield "json", json.dumps(facts, ensure_ascii=False).encode()
+    yield "txt", (talk.row["orig_caption"] or "").encode()
+
+
+def write_csv(chosen: Selected, out: Path) -> int:
+    """figures.csv, and questions.csv with a line for each question and its answer; those of one
+    conversation have one number, and several images stand with semicolons between them.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    columns = ("image", "caption", "label", "kind", "page", "panels", *FACTS)
+    with (out / "figures.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for row in chosen.figures():
+            name = write_picture(picture_of(row["image"], row["document"]), out)
+            panels = json.dumps(row["panels"] or [], ensure_ascii=False)
+            values = row | {"image": name, "panels": panels}
+            writer.writerow([cell(values[column]) for column in columns])
+    count = 0
+    with (out / "questions.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("number", "image", "question", "answer", "task", *FACTS))
+        for number, talk in enumerate(chosen.talks()):
+            names = ";".join(write_picture(picture, out) for picture in talk.pictures)
+            for turn in talk.turns:
+                facts = [talk.row["task"], *(talk.row[name] for name in FACTS)]
+                writer.writerow(map(cell, [number, names, *turn, *facts]))
+                count += 1
+    return count
+
+
+def cell(value: Any) -> Any:
+    """A value as a cell that no spreadsheet runs."""
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return f"'{value}"
+    return value
+
+
+FORMATS: dict[str, Callable[[Selected, Path], int]] = {
+    "llava": write_llava,
+    "sharegpt": write_sharegpt,
+    "coco": write_coco,
+    "webdataset": write_webdataset,
+    "csv": write_csv,
+}

@@ -1,0 +1,1 @@
+"""Images and texts of one's own, as the tables of extraction: `cephalo import`."""

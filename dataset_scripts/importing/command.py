@@ -1,0 +1,58 @@
+"""`cephalo import`: images and texts of one's own become figures and conversations."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cephalo.cli.files import check_outside
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A table (CSV, TSV, XLSX, JSON, JSONL) of image files with captions or questions "
+            "and answers, or a folder of images.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Output folder for the shards.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the image files; by default that of the table."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=NAME",
+            help="The column that holds the image, caption, question, answer, turns, label, kind, "
+            "document, title, doi, license, author, source_url or teacher; by default guessed "
+            "from the names. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Make figures and conversations of your own images and texts.
+
+    Writes OUT/figures and OUT/conversations, which review, refine, publish, train and export read
+    like those of papers. Reads tables with a header, the JSON of LLaVA and ShareGPT, captions of
+    COCO, folders with metadata.csv or metadata.jsonl as `datasets` has them, and folders of images
+    with a .txt of the same name beside each. Rows that cannot be taken are named, and listed in
+    OUT/failures.jsonl.
+
+    \b
+    Example:
+      cephalo import questions.xlsx --images micrographs/ --out runs/own
+      cephalo import table.csv --column question="Prompt (EN)" --out runs/own
+    """
+    from cephalo.dataset_scripts.importing.columns import parse_given
+    from cephalo.dataset_scripts.importing.run import import_source
+
+    if source.is_dir():
+        check_outside(out, [source])
+    import_source(source, out, images, parse_given(column or []))

@@ -1,0 +1,267 @@
+"""An import: tables and folders are read, images are decoded, shards are written.
+
+A shard holds CHUNK images, and the conversations about them; its metadata says what it was made
+from, so that a run which was killed goes on.
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked, replacing, write_whole
+from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.conversations import IMPORTED
+from cephalo.dataset_scripts.common.gallery import write_gallery
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
+from cephalo.dataset_scripts.importing.columns import find_columns
+from cephalo.dataset_scripts.importing.items import Item, RowError, item_of, items_in
+from cephalo.dataset_scripts.importing.rows import (
+    Picture,
+    captions_of,
+    figure_row,
+    pictures_of,
+    talks_of,
+)
+from cephalo.dataset_scripts.importing.sheets import READERS, Record, read_sheet
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 64  # images of a shard, which are in memory at a time
+VERSION = 1  # of what is made of an image and a row
+FINGERPRINT, FAILED = b"cephalo.import", b"cephalo.import.failed"  # in the metadata of a shard
+NAMED = 10  # rows left out that are told; all are in FAILURES
+FAILURES = "failures.jsonl"
+TABLES = ("metadata", "captions", "data")  # names, without the ending, of a table in a folder
+
+
+def import_source(source: Path, out: Path, images: Path | None, given: dict[str, str]) -> None:
+    """Write what a table or a folder of images holds to OUT/figures and OUT/conversations.
+
+    Args:
+        source: A table, or a folder with images and perhaps a table.
+        out: Folder for the shards.
+        images: Folder of the images that a table names; by default that of the table.
+        given: Columns of the table, by what they hold.
+
+    Raises:
+        CephaloError: If the source cannot be read, or no row of it can be taken.
+    """
+    failures: dict[str, str] = {}
+    folder, items = read_items(source, images, given, failures)
+    pictures = pictures_of(items, folder)
+    captions = any(item.turns for item in items) or any(len(captions_of(p)) > 1 for p in pictures)
+    with locked(out):
+        check_own(out)
+        done: Counter[str] = Counter()
+        names = []
+        chunks = [
+            pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)
+        ]  # of a document that is parted, the conversations know images of their own part alone
+        with tqdm(total=len(pictures), unit=" images", disable=no_bars()) as bar:
+            for number, chunk in enumerate(joined(chunks)):
+                name = f"import-{number:05d}"
+                names.append(name)
+                write_chunk(out, name, chunk, captions, failures, done)
+                bar.update(len(chunk))
+        remove_others(out, names)
+        write_failures(out, failures)
+        write_gallery(out / "figures", out / "index.html", failures)
+    conclude(out, done, failures)
+
+
+def read_items(
+    source: Path, images: Path | None, given: dict[str, str], failures: dict[str, str]
+) -> tuple[Path, list[Item]]:
+    """The folder of the images, and the items of a source; `failures` names the rows that are
+    none. Raises CephaloError."""
+    table = source if source.is_file() else find_table(source)
+    if table is None:
+        if given:
+            raise CephaloError(f"{source} has no table, which --column is about; give its file")
+        items = list(items_in(source))
+        if not items:
+            raise CephaloError(f"{source} holds no images; give a folder of images or a table")
+        return source, items
+    folder = images or table.parent
+    records = read_sheet(table)
+    if not records:
+        raise CephaloError(f"{table} has no rows")
+    names = dict.fromkeys(name for record in records for name in record.values)
+    columns = find_columns(names, given, str(table))
+    tell_columns(columns, names)
+    if "image" not in columns:
+        raise CephaloError(
+            f"{table} has no column of image files; say which with --column image=NAME; it has "
+            f"{', '.join(names) or 'none'}"
+        )
+    if not columns.keys() & {"caption", "question", "turns"}:
+        logger.warning("%s has neither captions nor questions; its images come alone", table)
+    return folder, list(take(records, columns, folder, failures))
+
+
+def take(
+    records: list[Record], columns: dict[str, str], folder: Path, failures: dict[str, str]
+) -> Iterator[Item]:
+    """The items of rows; the others are named in `failures`."""
+    for record in records:
+        try:
+            yield item_of(record, columns, folder)
+        except RowError as error:
+            failures[record.place] = str(error)
+
+
+def find_table(folder: Path) -> Path | None:
+    """The table of a folder: the only one, or the one that is named as such.
+
+    Raises CephaloError where there are several, or the folder is none.
+    """
+    if not folder.is_dir():
+        raise CephaloError(f"{folder}: no such file or folder; give a table or a folder of images")
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS)
+    named = [path for path in tables if path.stem.lower() in TABLES]
+    found = named or tables
+    if len(found) > 1:
+        raise CephaloError(
+            f"{folder} holds {', '.join(path.name for path in found)}; give the file that is meant"
+        )
+    return found[0] if found else None
+
+
+def tell_columns(columns: dict[str, str], names: dict[str, None]) -> None:
+    """Say which column was taken for what."""
+    told = ", ".join(f"{role} = {name!r}" for role, name in columns.items())
+    others = [name for name in names if name not in columns.values()]
+    rest = f"; not read: {', '.join(map(repr, others))}" if others else ""
+    logger.info("columns: %s%s", told or "none", rest)
+
+
+def check_own(out: Path) -> None:
+    """Raise CephaloError where a folder holds shards that another command wrote."""
+    for shard in sorted((out / "figures").glob("*.parquet")):
+        try:
+            own = FINGERPRINT in (pq.read_metadata(shard).metadata or {})
+        except (OSError, pa.ArrowException):
+            own = shard.name.startswith("import-")  # damaged; it is written again
+        if not own:
+            raise CephaloError(f"{out} holds figures of another command; give another --out")
+
+
+def joined(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:
+    """Chunks, of which those are one that hold images of one document."""
+    current: list[Picture] = []
+    last: dict[str, int] = {}
+    for number, chunk in enumerate(chunks):
+        for picture in chunk:
+            if picture.document:
+                last[picture.document] = number
+    reach = -1
+    for number, chunk in enumerate(chunks):
+        current += chunk
+        reach = max([reach, *(last[one.document] for one in chunk if one.document)])
+        if reach <= number:
+            yield current
+            current = []
+
+
+def write_chunk(
+    out: Path,
+    name: str,
+    chunk: list[Picture],
+    captions: bool,
+    failures: dict[str, str],
+    done: Counter[str],
+) -> None:
+    """Write the shards of some images, unless they are there; `done` counts what they hold."""
+    figures = out / "figures" / f"{name}.parquet"
+    talks = out / "conversations" / f"{name}{IMPORTED}.parquet"
+    wanted = fingerprint(chunk, captions)
+    if (found := finished(figures, talks, wanted)) is None:
+        rows, bad = {}, {}
+        for picture in chunk:
+            try:
+                rows[picture.path] = figure_row(picture)
+            except CephaloError as error:
+                for item in picture.items:
+                    bad[item.place] = f"its image: {error}"
+        said = [talk for one in chunk for talk in talks_of(one, rows, captions)]
+        facts = {FINGERPRINT: wanted.encode(), FAILED: json.dumps(bad).encode()}
+        write_table(talks, said, CONVERSATIONS, facts)
+        write_table(figures, list(rows.values()), FIGURES, facts)  # it is done when this is there
+        found = bad
+    failures |= found
+    done["figures"] += pq.read_metadata(figures).num_rows
+    if talks.exists():
+        done["conversations"] += pq.read_metadata(talks).num_rows
+
+
+def fingerprint(chunk: list[Picture], captions: bool) -> str:
+    """What the shards of some images are made from."""
+    facts: list[Any] = [VERSION, captions]
+    for picture in chunk:
+        state = picture.path.stat()
+        items = [[one.place, one.caption, one.turns, sorted(one.facts.items()),
+                  [str(path) for path in one.images]] for one in picture.items]  # fmt: skip
+        facts.append([picture.name, picture.document, picture.page, items])
+        facts.append([state.st_size, state.st_mtime_ns])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def finished(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
+    """The rows that were left out of shards that are there, whole; None where they are not."""
+    try:
+        found = pq.read_metadata(figures).metadata or {}
+        whole = found.get(FINGERPRINT) == wanted.encode() and talks.exists()
+        return json.loads(found[FAILED]) if whole else None
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+
+
+def write_table(path: Path, rows: list[dict[str, Any]], features: Features, facts: Any) -> None:
+    """Write rows whole, with facts in the metadata."""
+    schema = features.arrow_schema
+    schema = schema.with_metadata({**(schema.metadata or {}), **facts})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside, pq.ParquetWriter(aside, schema, compression="none") as writer:
+        if rows:  # `datasets` stumbles over a row group without rows
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+
+
+def remove_others(out: Path, names: list[str]) -> None:
+    """Remove the shards of an earlier import of more images."""
+    for folder, ending in (("figures", ""), ("conversations", IMPORTED)):
+        for shard in (out / folder).glob(f"import-*{ending}.parquet"):
+            if shard.stem.removesuffix(ending) not in names and shard.stem.endswith(ending):
+                shard.unlink()
+
+
+def write_failures(out: Path, failures: dict[str, str]) -> None:
+    """Write `failures.jsonl` whole: a line for each row that was left out, with the reason."""
+    lines = (
+        json.dumps({"file": place, "reason": reason}, ensure_ascii=False) + "\n"
+        for place, reason in failures.items()
+    )
+    write_whole(out / FAILURES, "".join(lines))
+
+
+def conclude(out: Path, done: Counter[str], failures: dict[str, str]) -> None:
+    """Say what was imported, and what not. Raises CephaloError if nothing was."""
+    for place, reason in list(failures.items())[:NAMED]:
+        logger.warning("%s is left out: %s", place, reason)
+    if len(failures) > NAMED:
+        logger.warning("and %d more; see %s", len(failures) - NAMED, out / FAILURES)
+    if not done["figures"]:
+        raise CephaloError(f"none of {len(failures)} rows could be taken; see {out / FAILURES}")
+    print(
+        f"{done['figures']} figures, {done['conversations']} conversations, "
+        f"{len(failures)} rows left out → {out / 'index.html'}"
+    )

@@ -1,0 +1,1 @@
+"""Finding figures by their words or by an image: `cephalo search`."""

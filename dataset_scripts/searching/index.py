@@ -1,0 +1,272 @@
+"""The index of a folder: an SQLite database with the texts of its figures (FTS5), kept in the
+folder and brought up to date before each search.
+
+It is made from the shards, and can be deleted. A shard is read again when it, the conversations
+about its figures, or the corrections of people have changed.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.conversations import IMPORTED
+from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
+from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
+from cephalo.dataset_scripts.common.corrections import facts_of
+from cephalo.dataset_scripts.common.shards import read_rows
+
+NAME = "search.sqlite"
+VERSION = 1  # of the tables below
+COLUMNS = (
+    *("caption", "label", "title", "panels", "mentions", "document", "document_sha256"),
+    *("page", "kind", "license", "image_sha256", "phash"),
+)
+TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
+WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
+"""Of `TEXTS` in the rank: what a figure is called counts for more than what is said of it."""
+# Words that nearly every caption has: they find nothing, and make a search read all of them.
+COMMON = frozenset(
+    [
+        *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on"),
+        *("or", "that", "the", "to", "was", "were", "with"),
+    ]
+)
+PATIENCE = 60.0  # seconds for another search that writes the index
+COMMIT = 500  # shards between commits: what a kill loses
+SCHEMA = """
+CREATE TABLE shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
+CREATE TABLE figures (
+    number INTEGER PRIMARY KEY, shard INTEGER, place INTEGER, document TEXT, page INTEGER,
+    label TEXT, kind TEXT, license TEXT, caption TEXT, phash INTEGER
+);
+CREATE INDEX figures_of_shards ON figures (shard);
+CREATE VIRTUAL TABLE texts USING fts5 (
+    caption, label, panels, title, mentions, answers,
+    tokenize='porter unicode61 remove_diacritics 2'
+);
+"""
+
+
+class Hit(NamedTuple):
+    """A figure that was found. `distance`: bits by which its perceptual hash differs from that of
+    the image that was asked for, None where words were."""
+
+    shard: str
+    place: int
+    document: str
+    page: int | None
+    label: str
+    kind: str
+    license: str | None
+    caption: str
+    distance: int | None = None
+
+
+class Index:
+    """The index of a folder, open."""
+
+    def __init__(self, folder: Path, refined: Path, database: sqlite3.Connection) -> None:
+        self.folder, self.refined, self.database = folder, refined, database
+
+    def update(self) -> int:
+        """Read the shards that are new or changed, and forget those that are gone; returns how many
+        figures there are. Raises CephaloError where a shard cannot be read."""
+        known = dict(self.database.execute("SELECT name, stamp FROM shards"))
+        there = {path.name: path for path in sorted((self.folder / "figures").glob("*.parquet"))}
+        stamps = self.stamps(there)
+        for name in known.keys() - there.keys():
+            self.forget(name)
+        changed = [name for name in there if known.get(name) != stamps[name]]
+        for number, name in enumerate(tqdm(changed, unit=" documents", disable=no_bars()), 1):
+            self.forget(name)
+            self.enter(there[name], stamps[name])
+            if number % COMMIT == 0:
+                self.database.commit()
+        self.database.commit()
+        [count] = self.database.execute("SELECT count(*) FROM figures").fetchone()
+        return count
+
+    def stamps(self, there: dict[str, Path]) -> dict[str, str]:
+        """What each shard's texts are made from: its file, its conversations, and what people
+        decided."""
+        corrected = (self.folder / CORRECTIONS).exists()
+        talks = {path.name: path for path in (self.refined / "conversations").glob("*.parquet")}
+        stamps = {}
+        for name, path in there.items():
+            files = [path, *(talks[one] for one in talk_names(path.stem) if one in talks)]
+            facts: list[Any] = [[one.name, *stamp_of(one)] for one in files]
+            if corrected and (verdicts := verdicts_of(path)):
+                facts.append(facts_of(verdicts))
+            stamps[name] = json.dumps(facts)
+        return stamps
+
+    def forget(self, name: str) -> None:
+        """Remove what a shard gave."""
+        found = self.database.execute(
+            "SELECT number FROM shards WHERE name = ?", (name,)
+        ).fetchone()
+        if found:
+            query = "DELETE FROM texts WHERE rowid IN (SELECT number FROM figures WHERE shard = ?)"
+            self.database.execute(query, found)
+            self.database.execute("DELETE FROM figures WHERE shard = ?", found)
+            self.database.execute("DELETE FROM shards WHERE number = ?", found)
+
+    def enter(self, path: Path, stamp: str) -> None:
+        """Add the figures of a shard, without those that a person rejected."""
+        insert = "INSERT INTO shards (name, stamp) VALUES (?, ?)"
+        shard = self.database.execute(insert, (path.name, stamp)).lastrowid
+        answers = self.answers(path.stem)
+        for place, row in enumerate(corrected_rows(path, COLUMNS, batch_rows=100)):
+            if left_out(row):
+                continue
+            texts = texts_of(row, answers.get(row["image_sha256"], []))
+            facts = [row["document"], row["page"], row["label"], row["kind"], row["license"]]
+            number = self.database.execute(
+                "INSERT INTO figures (shard, place, document, page, label, kind, license, caption, "
+                "phash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (shard, place, *facts, row["caption"], signed(row["phash"])),
+            ).lastrowid
+            columns = ", ".join(("rowid", *TEXTS))
+            marks = ", ".join("?" * (1 + len(TEXTS)))
+            self.database.execute(
+                f"INSERT INTO texts ({columns}) VALUES ({marks})", (number, *texts)
+            )
+
+    def answers(self, stem: str) -> dict[str, list[str]]:
+        """The questions and answers about the figures of a shard, by the figures' pixels."""
+        found: dict[str, list[str]] = {}
+        for name in talk_names(stem):
+            path = self.refined / "conversations" / name
+            rows = read_rows([path], ("query", "answer", "figures"), 100) if path.exists() else ()
+            for row in rows:
+                for figure in row["figures"]:
+                    said = found.setdefault(figure["image_sha256"], [])
+                    said += [row["query"] or "", row["answer"] or ""]
+        return found
+
+    def find(self, text: str, most: int) -> tuple[list[Hit], bool]:
+        """The figures whose texts have all words of `text`, or some where none has all, best
+        first; and whether all words stand in them. Words in double quotes stand together.
+
+        Raises CephaloError where there are no words.
+        """
+        words = words_of(text)
+        if not words:
+            raise CephaloError(f"there is no word in {text!r}; give some, such as 'nacre'")
+        for how in (" ", " OR "):
+            if found := self.match(how.join(words), most):
+                return found, how == " "
+        return [], True
+
+    def match(self, query: str, most: int) -> list[Hit]:
+        """The figures that a query of FTS5 matches, best first."""
+        ranked = (
+            f"SELECT rowid FROM texts WHERE texts MATCH ? "
+            f"ORDER BY bm25(texts, {', '.join(map(str, WEIGHTS))}), rowid LIMIT ?"
+        )
+        numbers = [number for (number,) in self.database.execute(ranked, (query, most))]
+        return [self.hit(number) for number in numbers]
+
+    def like(self, phash: str, bits: int, most: int) -> list[Hit]:
+        """The figures whose perceptual hash differs from one by at most so many bits, the nearest
+        first."""
+        wanted = signed(phash)
+        assert wanted is not None
+        rows = self.database.execute("SELECT number, phash FROM figures WHERE phash IS NOT NULL")
+        near = [
+            (distance, number)
+            for number, other in rows
+            if (distance := ((wanted ^ other) & (2**64 - 1)).bit_count()) <= bits
+        ]
+        return [self.hit(number, distance) for distance, number in sorted(near)[:most]]
+
+    def hit(self, number: int, distance: int | None = None) -> Hit:
+        """A figure by its number."""
+        row = self.database.execute(
+            "SELECT shards.name, place, document, page, coalesce(label, ''), coalesce(kind, ''), "
+            "license, coalesce(caption, '') FROM figures JOIN shards ON shards.number = shard "
+            "WHERE figures.number = ?",
+            (number,),
+        ).fetchone()
+        return Hit._make((*row, distance))
+
+
+@contextmanager
+def open_index(folder: Path, refined: Path) -> Iterator[Index]:
+    """The index of a folder, made where it is missing or of another version.
+
+    Raises CephaloError where it cannot be written, or the folder holds no figures.
+    """
+    if not any((folder / "figures").glob("*.parquet")):
+        raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+    path = folder / NAME
+    try:
+        database = connect(path)
+        try:
+            yield Index(folder, refined, database)
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise CephaloError(f"{path}: {error}; delete it, or make its folder writable") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The database, with its tables. Raises sqlite3.Error."""
+    database = sqlite3.connect(path, timeout=PATIENCE)
+    try:
+        [version] = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:  # another file
+        database.close()
+        path.unlink()
+        return connect(path)
+    if version == VERSION:
+        return database
+    if version:
+        database.close()
+        path.unlink()
+        return connect(path)
+    database.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return database
+
+
+def talk_names(stem: str) -> tuple[str, str]:
+    """The names of the shards of conversations about the figures of a shard."""
+    return f"{stem}.parquet", f"{stem}{IMPORTED}.parquet"
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """When a file was changed, and how long it is."""
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
+
+
+def texts_of(row: dict[str, Any], answers: list[str]) -> tuple[str, ...]:
+    """The texts of a figure that are searched, in the order of `TEXTS`."""
+    panels = " ".join(panel["caption"] or "" for panel in row["panels"] or [])
+    mentions = "\n".join(row["mentions"] or [])
+    found = (row["caption"], row["label"], panels, row["title"], mentions, "\n".join(answers))
+    return tuple(one or "" for one in found)
+
+
+def signed(phash: str | None) -> int | None:
+    """A perceptual hash of 16 hexadecimal digits as SQLite's whole numbers are; None for none."""
+    if not phash or not re.fullmatch("[0-9a-f]{16}", phash):
+        return None
+    return int.from_bytes(bytes.fromhex(phash), "big", signed=True)
+
+
+def words_of(text: str) -> list[str]:
+    """The words and the quoted phrases of a text, as a query of FTS5 has them."""
+    parts = re.findall(r'"([^"]*)"|([^\s"]+)', text)
+    found = [(phrase or word, bool(phrase)) for phrase, word in parts]
+    words = [(one, whole) for one, whole in found if re.search(r"\w", one)]
+    rare = [one for one, whole in words if whole or one.casefold() not in COMMON]
+    return [f'"{one}"' for one in rare or [one for one, _ in words]]

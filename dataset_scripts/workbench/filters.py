@@ -1,0 +1,116 @@
+"""The filters of the workbench: which figures the list has, and what there is to choose from."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, Entry
+from cephalo.dataset_scripts.workbench.checked import WITHOUT, Findings
+
+FACETS = ("document", "kind", "license")
+NO_LICENSE = "unknown"
+FAULT = "text: "  # before a fault of a figure's text, among the checks
+
+
+def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
+    """The numbers of the figures that all filters let through, in the order of the catalogue.
+
+    Args:
+        catalogue: The figures.
+        wanted: The filters, of which any may be missing or empty: "kind", "license" and "state" are
+            a value of `counts`; "document" is a part of the file name; "text" has words that all
+            stand in a figure's texts; "talks" is a state of conversations about it, "check" a check
+            that rejects one or a fault of its text; "score" and "most" are a score and what its
+            lowest value is at most.
+
+    Raises:
+        CephaloError: Where "most" is no number.
+    """
+    words = wanted.get("text", "").casefold().split()
+    facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
+    document = wanted.get("document", "").casefold()
+    state = wanted.get("state", "")
+    talks, check, score = (wanted.get(name, "") for name in ("talks", "check", "score"))
+    most = number_of(wanted.get("most", ""))
+    return [
+        entry.number
+        for entry in catalogue.all()
+        if (not state or entry.is_in(state))
+        and all(facet(entry, name) == value for name, value in facets.items())
+        and document in entry.row["document"].casefold()
+        and has_words(entry, words)
+        and (
+            not (talks or check or score)
+            or is_found(entry, catalogue.findings(entry), talks, check, score, most)
+        )
+    ]
+
+
+def number_of(text: str) -> float:
+    """The number that a filter has, infinite where it has none. Raises CephaloError."""
+    if not text.strip():
+        return math.inf
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CephaloError(f"{text[:100]!r} is not a number; give one for the score") from error
+
+
+def is_found(
+    entry: Entry, findings: Findings, talks: str, check: str, score: str, most: float
+) -> bool:
+    """Whether the filters of conversations, checks and scores let a figure through."""
+    if talks and talks not in states_of(findings):
+        return False
+    if check and check not in checks_of(entry, findings):
+        return False
+    return not score or (findings.lowest.get(score, math.inf) <= most and score in findings.lowest)
+
+
+def states_of(findings: Findings) -> list[str]:
+    """The states of the conversations about a figure."""
+    return list(findings.states) or [WITHOUT]
+
+
+def checks_of(entry: Entry, findings: Findings) -> list[str]:
+    """The checks that reject an answer about a figure, and the faults of its text."""
+    return [*findings.checks, *(f"{FAULT}{fault}" for fault in entry.row["text_faults"] or ())]
+
+
+def counts(catalogue: Catalogue) -> dict[str, Any]:
+    """How many figures there are of each value of a filter, by the filter, and under "scores" the
+    lowest and highest value of each."""
+    found: dict[str, Counter[str]] = {
+        name: Counter() for name in (*FACETS, "state", "talks", "check")
+    }
+    scores: dict[str, list[float]] = {}
+    for entry in catalogue.all():
+        for name in FACETS:
+            found[name][facet(entry, name)] += 1
+        found["state"].update(state for state in STATES if entry.is_in(state))
+        findings = catalogue.findings(entry)
+        found["talks"].update(states_of(findings))
+        found["check"].update(checks_of(entry, findings))
+        for name, value in findings.lowest.items():
+            low, high = scores.get(name, (value, value))
+            scores[name] = [min(low, value), max(high, value)]
+    sorted_counts = {name: dict(sorted(count.items())) for name, count in found.items()}
+    return sorted_counts | {"scores": dict(sorted(scores.items()))}
+
+
+def facet(entry: Entry, name: str) -> str:
+    """A column of a figure, as people left it, as the filters have it."""
+    value = entry.verdict.values.get(name, entry.row[name])
+    return value or (NO_LICENSE if name == "license" else "")
+
+
+def has_words(entry: Entry, words: Iterable[str]) -> bool:
+    """Whether all words stand in the caption, label, title or file name of a figure."""
+    if not words:
+        return True
+    now = entry.row | entry.verdict.values
+    texts = (now["caption"], now["label"], now["title"], now["document"])
+    text = "\n".join(filter(None, texts)).casefold()
+    return all(word in text for word in words)

@@ -1,0 +1,47 @@
+"""Corrections as truth of the extractor's fit."""
+
+import json
+import shutil
+
+from correction_samples import correct
+from figure_samples import figure_row
+from workbench_samples import PAPER, write_folder, write_shard
+
+from benchmarks.extraction.corrected import write_set
+from benchmarks.extraction.fit import read_set
+from cephalo.dataset_scripts.common.correction_values import REJECTED
+from cephalo.dataset_scripts.common.inputs import DIGITS
+from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.common.shards import read_rows
+
+
+def test_documents_that_are_judged_whole_are_truth(tmp_path):
+    folder = write_folder(tmp_path / "made", hostile=False)
+    [shard] = folder.glob(f"figures/a-paper-{'?' * DIGITS}.parquet")
+    paper = tmp_path / f"made-{PAPER}"
+    [row] = read_rows([shard], FIGURES)
+    other = figure_row(9, 2) | {"document": PAPER, "page": 0}
+    other["document_sha256"] = row["document_sha256"]
+    write_shard(shard, row, other)
+    box = [round(side + 1, 2) for side in row["bbox"]]
+    correct(folder, "caption", "A corrected caption.", PAPER)
+    assert write_set(folder, tmp_path / "set") == [f"{PAPER}: 1 of 2 figures judged; left out"]
+    correct(folder, "state", REJECTED, PAPER, "Figure 2", minutes=1)
+    correct(folder, "state", REJECTED, "paper-0.pdf", "Figure 1")
+    correct(folder, "bbox", box, PAPER, minutes=2)
+    told = write_set(folder, tmp_path / "set")
+    assert told[0].startswith(f"{PAPER}: 1 figures")
+    assert told[1] == "paper-0.pdf: 1 of 3 figures judged; left out"
+    [path] = (tmp_path / "set" / "truth").glob("*.json")
+    truth = json.loads(path.read_text())
+    assert truth["tables"] == [] and truth["publisher"] == "unknown"
+    [figure] = truth["figures"]
+    assert (figure["label"], figure["caption"]) == ("Figure 1", "A corrected caption.")
+    assert figure["bbox"] == box and figure["page"] == 0
+    [known] = read_set(tmp_path / "set")
+    [fitted] = known.truths
+    assert fitted.number == "1" and fitted.text.startswith("acorrectedcaption")
+    shutil.rmtree(tmp_path / "set")
+    paper.unlink()
+    told = write_set(folder, tmp_path / "set")
+    assert told[0] == f"{PAPER}: the PDF is not where it was read; left out"
