@@ -70,7 +70,6 @@ RULES: dict[str, tuple[ModuleType | type, str, object]] = {
     "overprinted run": (panels, "_overprinted_run", lambda *_: []),
     "drawn run": (panels, "_drawn_run", lambda *_: {}),
     "letters that a caption lacks": (panels, "_continued", lambda letters, _: letters),
-    "letters with a prime": (panel_letters, "_is_prime", lambda *_: False),
     "drawn letters": (panels, "_drawn", lambda *_: {}),
     "order down columns": (panels, "_down_columns", panels._reading_order),
     "unordered marks": (panel_captions, "_unordered", lambda *_: None),

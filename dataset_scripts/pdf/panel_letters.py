@@ -59,7 +59,6 @@ class LetterRules:
     rivals: int = 5  # likeliest glyphs for a letter that are tried together with the others'
     off_line: float = 0.5  # heights by which letters of one row or column are off it
     mostly: float = 0.6  # share of the letters in the text from which on others line up with them
-    prime: tuple[float, float] = (0.2, 0.6)  # heights of a letter that its prime is high
 
 
 RULES = LetterRules()
@@ -255,11 +254,9 @@ def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) ->
         near = np.flatnonzero((lefts[level] < x1 + room) & (rights[level] > x0 - room))
         for place in (near + first).tolist():  # few, mostly itself alone
             shared = min(bottoms[place], y1) - max(tops[place], y0)
-            if numbers[place] == number:
+            if shared <= 0.4 * height or numbers[place] == number:
                 continue
-            if shared > 0.4 * height and not _is_bracket(others[place], height):
-                break
-            if _is_prime(others[place], glyphs[index], rules):
+            if not _is_bracket(others[place], height):
                 break
         else:
             kept.append(index)
@@ -270,15 +267,6 @@ def _is_bracket(box: np.ndarray, height: int) -> bool:
     """Whether a component beside a letter of `height` may be a bracket: tall and narrow."""
     wide, high = box[3] - box[1], box[4] - box[2]
     return wide <= 0.45 * high and high >= 1.05 * height
-
-
-def _is_prime(box: np.ndarray, glyph: np.ndarray, rules: LetterRules) -> bool:
-    """Whether a component is a prime at the right shoulder of a glyph, which is no letter then."""
-    height = glyph[4] - glyph[2]
-    least, most = (share * height for share in rules.prime)
-    raised = abs(box[2] - glyph[2]) < rules.off_line * height and box[4] < (glyph[2] + glyph[4]) / 2
-    beside = glyph[3] - 1 <= box[1] < glyph[3] + rules.apart * height
-    return bool(raised and beside and least <= box[4] - box[2] <= most)
 
 
 def likeliest_set(

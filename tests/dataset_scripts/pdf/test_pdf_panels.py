@@ -332,17 +332,6 @@ def test_a_bar_is_the_letter_i_in_its_row():
     assert list(found["I"]) == [252, 106, 255, 123]
 
 
-def test_a_letter_with_a_prime_is_another_letter():
-    grey = lettered({"A": (10, 20), "B": (10, 160), "C": (210, 160)}).copy()
-    image = Image.fromarray(grey)
-    draw = ImageDraw.Draw(image)
-    draw.text((210, 20), "B", 0, ImageFont.load_default(24))  # the better glyph of the two
-    _, top, right, _ = draw.textbbox((210, 20), "B", ImageFont.load_default(24))
-    draw.line((right + 2, top, right + 1, top + 6), 0, 2)
-    found = find_letters(np.asarray(image), 0.36, list("ABC"))
-    assert found["B"][0] < 30 and found["B"][1] > 150
-
-
 def test_letters_are_sought_in_the_order_of_reading():
     grey = lettered({"A": (10, 10), "B": (10, 150), "C": (210, 150)}).copy()
     image = Image.fromarray(grey)
