@@ -49,6 +49,7 @@ COSTS = {
         *("off_regular", "implied_gain", "unseen_gain", "edge_gain"),
     ],
     "captions": ["switch", "skipped", "seen"],
+    "letters": ["aligned", "backwards"],
 }
 # Rule → where it is, and what stands in its place when it is left out.
 RULES: dict[str, tuple[ModuleType | type, str, object]] = {
@@ -68,6 +69,7 @@ RULES: dict[str, tuple[ModuleType | type, str, object]] = {
     "bracketed run": (panels, "_bracketed_run", lambda _: []),
     "overprinted run": (panels, "_overprinted_run", lambda *_: []),
     "drawn run": (panels, "_drawn_run", lambda *_: {}),
+    "letters that a caption lacks": (panels, "_continued", lambda letters, _: letters),
     "drawn letters": (panels, "_drawn", lambda *_: {}),
     "order down columns": (panels, "_down_columns", panels._reading_order),
     "unordered marks": (panel_captions, "_unordered", lambda *_: None),

@@ -5,10 +5,11 @@
 scores the extractor's panel stage on figures that the command draws. They sample what published
 figures vary in rather than imitate some of them: grids, with a short last row too, unequal rows,
 mosaics; pictures that touch, that a thin black or white line parts, or that stand apart, on white
-or black; letters in a corner, over, beside or under their panel; scale bars, insets, several
-pictures under one letter; plots, maps with a bar of levels, schemes, gels; legends, framed ones
-too, names of axes, rows and columns that several panels share; arrows from panel to panel. A figure
-is one picture, or a drawing whose text is text, or pictures with text over.
+or black; letters in a corner, over, beside or under their panel, and letters that the caption or
+the text lacks; scale bars, insets, several pictures or plots under one letter; plots, maps with a
+bar of levels, schemes, gels; legends, framed ones too, names of axes, rows and columns that several
+panels share; arrows from panel to panel. A figure is one picture, or a drawing whose text is text,
+or pictures with text over.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from benchmarks.panels.contents import (
     draw_scheme,
     draw_specimens,
     draw_stack,
+    draw_twins,
 )
 from benchmarks.panels.lettering import (
     Lettering,
@@ -54,6 +56,7 @@ from cephalo.dataset_scripts.pdf.text import Line
 MIN_CELL = 9  # type sizes of a panel's side
 LONGEST = 4.0  # ratio of a panel's sides
 WIDTHS = (240.0, 510.0)  # points: a column and a page
+UNTOLD, UNREAD = 0.12, 0.12  # share of drawings whose caption, whose text lacks letters
 DENSITIES = (150, 220, 300)  # pixels an inch
 SHARED = (
     "legend below",
@@ -64,7 +67,7 @@ SHARED = (
     "levels below",
 )
 NAMES = ("names of rows", "names of columns", "names of axes", "title")
-PLOTS = (draw_plot, draw_plot, draw_plot, draw_plot, draw_stack, draw_mapped, draw_scheme, draw_gel)
+PLOTS = (*[draw_plot] * 4, draw_stack, draw_twins, draw_mapped, draw_scheme, draw_gel)
 
 
 @dataclass(frozen=True)
@@ -344,12 +347,21 @@ def _finish(
     if plan.form == "overprinted":
         lines = [one for one in lines if len(one.text) < 4]
     whole = place(frame)
+    told, read = list(boxes), "letters read"
+    if plan.form != "picture" and len(told) > 3:
+        kind = random.random()
+        if kind < UNTOLD:  # the rest of the caption is on the next page
+            told, read = told[: int(random.integers(2, len(told)))], "letters untold"
+        elif kind < UNTOLD + UNREAD:  # one letter is a path
+            other = plan.lettering.text(int(random.integers(len(told))))
+            lines, read = [one for one in lines if one.text != other], "letter unread"
+    kinds = (*kinds, read) if plan.form != "picture" else kinds
     return Compound(
         grey,
         scale,
         images=[whole] if plan.form == "picture" else [place(rect) for rect in canvas.pictures],
         lines=[] if plan.form == "picture" else lines,
-        caption=_caption(random, list(boxes)),
+        caption=_caption(random, told),
         boxes={letter: place(rect) for letter, rect in boxes.items()},
         kinds=kinds,
     )

@@ -111,6 +111,17 @@ def draw_plot(canvas: Canvas, random: np.random.Generator, rect: Rect, style: Pl
     return canvas.inked(rect)
 
 
+def draw_twins(canvas: Canvas, random: np.random.Generator, rect: Rect, style: PlotStyle) -> Rect:
+    """Two plots side by side under one letter, as far apart as panels are."""
+    x0, y0, x1, y1 = rect
+    gap = round(canvas.unit * random.uniform(3, 14))
+    half = (x1 - x0 - gap) // 2
+    if half < 9 * canvas.size:
+        return draw_plot(canvas, random, rect, style)
+    left = draw_plot(canvas, random, (x0, y0, x0 + half, y1), style)
+    return join([left, draw_plot(canvas, random, (x1 - half, y0, x1, y1), style)])
+
+
 def draw_axes(
     canvas: Canvas, axes: Rect, style: PlotStyle, labels: tuple[bool, bool] = (True, True)
 ) -> None:

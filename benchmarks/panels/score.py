@@ -5,7 +5,8 @@
 For each publisher: F1 of panel boxes (IoU of 0.7 or more), the share of matched boxes with the
 right letter, and the share of caption parts that are right (similarity of 0.9 or more to one of
 the labelled readings). Boxes in figures labelled as plain count as wrong. Figures that the
-extractor did not find are counted in the column "lost" and nowhere else.
+extractor did not find are counted in the column "lost" and nowhere else. Intervals are bootstrapped
+over figures.
 
 APS, Nature and Veterinary World were held out until their figures were looked at to find what still
 went wrong; since then they count as development. The rest has not been looked at.
@@ -19,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from benchmarks.panels.truth import LabelledFigure, read_caption, read_truth
@@ -27,6 +29,7 @@ from cephalo.dataset_scripts.pdf.document import extract_document
 
 MIN_IOU = 0.7  # of a panel's box with the labelled one
 MIN_RATIO = 90.0  # per cent: similarity of caption parts, as in the benchmark's own scorer
+RESAMPLES = 2000  # of the figures, for an interval
 SAME_CAPTION = (
     50.0  # per cent: captions from JATS differ from the printed ones, other captions more
 )
@@ -76,15 +79,20 @@ def main() -> None:
     rows = read_rows(options.bench, truth.figures)
     norm = load_normalizer(options.bench)
     by_publisher: dict[str, Score] = defaultdict(Score)
+    single: dict[str, list[Score]] = defaultdict(list)
     for figure in truth.figures:
         caption = read_caption(options.bench, figure)
         row = find_row(rows[figure.set, figure.document], figure, caption)
         score, faults = score_figure(figure, caption, row, norm)
         by_publisher[figure.publisher].add(score)
+        aside = figure.publisher in truth.held_out
+        single["held out" if aside else "development"].append(score)
         if options.failures and figure.publisher not in truth.held_out:
             for fault in faults:
                 print(f"{figure.document} {figure.label}: {fault}")
     print(table(by_publisher, truth.held_out))
+    for name, scores in single.items():
+        print(f"box F1, {name}, 95 % interval over figures: {interval(scores)}")
 
 
 def read_rows(bench: Path, figures: Iterable[LabelledFigure]) -> dict[tuple[str, str], list[dict]]:
@@ -164,6 +172,16 @@ def table(by_publisher: dict[str, Score], held_out: frozenset[str]) -> str:
         sums["held out" if aside else "development"].add(score)
         sums["all"].add(score)
     return "\n".join(lines + [line(f"**{name}**", score) for name, score in sums.items()])
+
+
+def interval(scores: list[Score]) -> str:
+    """The central 95 % of box F1 over figures drawn with replacement."""
+    counts = np.array([(one.matched, one.boxes + one.predicted) for one in scores])
+    chosen = np.random.default_rng(0).integers(len(scores), size=(RESAMPLES, len(scores)))
+    matched, total = counts[chosen].sum(axis=1).T
+    shares = np.where(total > 0, 2 * matched / np.maximum(total, 1), 1.0)
+    low, high = np.percentile(shares, (2.5, 97.5))
+    return f"{low:.3f} to {high:.3f}"
 
 
 def line(name: str, score: Score) -> str:

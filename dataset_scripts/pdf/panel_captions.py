@@ -68,6 +68,7 @@ _OPENING = ".;:,([|\u2013\u2014\u3002\uff1b\uff1a\uff0c\u3001\uff08"  # also in 
 _CLOSING = ".,;:)]\u3002\uff1b\uff1a\uff0c\u3001\uff09"
 _CONJUNCTION = re.compile(r"\b(?:and|or|&)$")
 _EDGES = " \t\n,;:.|"
+_OWN_STOP = re.compile(r"[.:]\s+\S")  # "(e). Text": a mark's own, where a sentence ends before it
 _LEADING_JOIN = re.compile(r"^(?:(?:and|or|while|&)\b\s*)+", re.I)
 _TRAILING_JOIN = re.compile(r"[\s,;:.]+(?:and|or|while|&|panels?)$", re.I)
 
@@ -188,6 +189,7 @@ def _weigh(text: str, mark: Mark, style: str, seen: Collection[str]) -> tuple[fl
     after = text[mark.end :].lstrip()
     opens = not before or before[-1] in _OPENING
     closes = not after or after[0] in _CLOSING
+    closes = closes and not (opens and _OWN_STOP.match(after))
     closes = closes or (not opens and bool(re.match(r"(?:and|or|&|while)\b", after)))
     known = WEIGHTS.seen if mark.letters[0] in seen else 0.0
     goes_on = bool(_DANGLING.search(before[-12:]))

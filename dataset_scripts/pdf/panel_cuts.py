@@ -182,7 +182,7 @@ class Search(Gutters):
             middle = self.centred and axis == 0
             away = (head - foot) / 2 if middle else own - self.margin[axis]
             off += abs(away) / math.sqrt(self.mean)
-        return self.rules.off_corner * off
+        return self.rules.off_corner[self.anchored] * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
         """The same, cut at least once along the axis, into `most` panels at most."""

@@ -6,6 +6,8 @@ one size does.
 """
 
 import ctypes
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -37,7 +39,7 @@ class LetterRules:
     pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 60), (195, 256), (140, 256))
     paper: int = 225  # grey level from which on a pixel is paper
     picture: float = 0.1  # share of pixels darker than paper from which on letters may be white
-    least_height: float = 4.0  # points, of a small letter without ascender in 8-point type
+    least_height: float = 3.0  # points, of a small letter without ascender in 6-point type
     most_height: float = 22.0  # points
     least_pixels: int = 7  # height in pixels below which shapes cannot be told apart
     most_components: int = 20000  # of one range of grey; more are the grain of a micrograph
@@ -49,6 +51,14 @@ class LetterRules:
     rival: float = 0.06  # by how much another character's shape may be the likelier
     same_size: float = 0.13  # share by which the type sizes of a figure's letters differ
     least_found: float = 0.3  # share of the letters named in the caption
+    # In units of likeness: what a letter is worth that is read in the page's text, what stands in
+    # one row or column with the letter before, and the cost of one above it and left of it.
+    printed: float = 1.2
+    aligned: float = 0.15
+    backwards: float = 1.5
+    rivals: int = 5  # likeliest glyphs for a letter that are tried together with the others'
+    off_line: float = 0.5  # heights by which letters of one row or column are off it
+    mostly: float = 0.6  # share of the letters in the text from which on others line up with them
 
 
 RULES = LetterRules()
@@ -61,7 +71,7 @@ _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(frozen=True)
 class _Shapes:
-    """Shapes of characters, regular and bold. `vectors` (n, side²) have mean 0 and length 1.
+    """Shapes of characters, regular and bold, as `vectors` (n, side² + 1) of length 1.
 
     `heights`, in type sizes, and `ratios`, logarithms of width over height, are of drawn glyphs.
     """
@@ -106,7 +116,7 @@ def _draw_characters(font: str) -> np.ndarray:
 
 
 def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
-    """Glyphs, each stretched to a square, as vectors of mean 0 and length 1: (n, side²).
+    """Glyphs, each stretched to a square, as vectors of length 1: (n, side² + 1).
 
     Args:
         labels: numbers of connected components, (height, width).
@@ -118,23 +128,33 @@ def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
     shown = labels[ys[:, :, None], xs[:, None, :]] == glyphs[:, 0, None, None]
     values = shown.reshape(-1, _SIDE, 2, _SIDE, 2).mean(axis=(2, 4)).reshape(len(glyphs), -1)
     values -= values.mean(axis=1, keepdims=True)
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+    # A bar, as "I" is, has no other contrast than this constant, which counts little elsewhere.
+    values = np.hstack([values, np.ones((len(values), 1))])
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
 def find_letters(
-    grey: np.ndarray, scale: float, letters: list[str], rules: LetterRules = RULES
+    grey: np.ndarray,
+    scale: float,
+    letters: list[str],
+    printed: Mapping[str, Rect] | None = None,
+    rules: LetterRules = RULES,
 ) -> dict[str, Rect]:
     """Letter → the place of its glyph, for most of `letters`; empty where too few are found.
 
     Args:
         grey: uint8 (height, width).
         scale: points that a pixel measures.
-        letters: the letters that the caption names.
+        letters: the letters that the caption names, in order.
+        printed: places of some of them in the page's text.
+        rules: what passes for a letter.
     """
-    shapes = _shapes()
+    shapes, printed = _shapes(), printed or {}
     # Roman numbers have no shape of their own.
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
     wanted = {letter: places for letter, places in wanted.items() if len(places)}
+    for letter in printed:
+        wanted.pop(letter, None)
     ranges = [rules.drawn]
     if share(grey[::4, ::4] < rules.paper) > rules.picture:
         ranges += rules.pictured
@@ -142,7 +162,7 @@ def find_letters(
     places: dict[str, Rect] = {}
     for low, high in ranges:
         found += _likely(grey, low, high, scale, wanted, rules)
-        places = _of_one_size(found, len(letters), rules)
+        places = likeliest_set(found, letters, printed, rules)
         if len(places) == len(letters):
             break
     return places
@@ -249,21 +269,79 @@ def _is_bracket(box: np.ndarray, height: int) -> bool:
     return wide <= 0.45 * high and high >= 1.05 * height
 
 
-def _of_one_size(found: list[Found], count: int, rules: LetterRules) -> dict[str, Rect]:
-    """The likeliest set of different letters of one type size, each a glyph of its own."""
-    best: tuple[float, dict[str, Rect]] = 0.0, {}
-    found = sorted(found, key=lambda one: -one.likeness)
-    for size in {one.size for one in found}:
-        places: dict[str, Rect] = {}
-        total = 0.0
-        for one in found:
-            close = abs(one.size - size) <= rules.same_size * size
-            if not close or one.letter in places:
-                continue
-            # "E" and "F" may look like one glyph, which another range of grey shows again.
-            if not any(holds(place, centre(one.place)) for place in places.values()):
-                places[one.letter] = one.place
-                total += one.likeness
-        if total > best[0]:
-            best = total, places
-    return best[1] if len(best[1]) >= max(2, rules.least_found * count) else {}
+def likeliest_set(
+    found: list[Found], letters: list[str], printed: Mapping[str, Rect], rules: LetterRules = RULES
+) -> dict[str, Rect]:
+    """The likeliest set of different letters of one type size, in the places that letters take.
+
+    One letter follows another to the right or further down, mostly in its row or column.
+    """
+    best, chosen = 0.0, {}
+    # What looks like one of the few letters that are no text may be a tick label.
+    if len(printed) >= rules.mostly * len(letters):
+        places = printed.values()
+        found = [
+            one for one in found if any(any(_line_up(place, one.place, rules)) for place in places)
+        ]
+    known = {letter: Found(letter, rules.printed, 0.0, place) for letter, place in printed.items()}
+    steps = {round(math.log(max(one.size, 1.0)) / rules.same_size) for one in found}
+    for size in [math.exp(step * rules.same_size) for step in sorted(steps)] or [0.0]:
+        close = [one for one in found if abs(one.size - size) <= rules.same_size * size]
+        close.sort(key=lambda one: -one.likeness)
+        columns = [
+            [known[letter]]
+            if letter in known
+            else [one for one in close if one.letter == letter][: rules.rivals]
+            for letter in letters
+        ]
+        most = sum(column[0].likeness + rules.aligned for column in columns if column)
+        if most > best:
+            total, row = _best_chain(columns, rules)
+            if total > best:
+                best, chosen = total, row
+    return chosen if len(chosen) >= max(2, rules.least_found * len(letters)) else {}
+
+
+def _best_chain(columns: list[list[Found]], rules: LetterRules) -> tuple[float, dict[str, Rect]]:
+    """The best choice of at most one glyph of each column: its worth, and letter → place."""
+    states: list[tuple[float, Found, int]] = []  # worth up to a glyph, and the state before
+    for column in columns:
+        earlier = len(states)
+        for one in column:
+            total, before = one.likeness, -1
+            for index in range(earlier):
+                known = states[index][0] + one.likeness + _follows(states[index][1], one, rules)
+                if known > total:
+                    total, before = known, index
+            states.append((total, one, before))
+    if not states:
+        return 0.0, {}
+    at = max(range(len(states)), key=lambda index: states[index][0])
+    worth, chain = states[at][0], []
+    while at >= 0:
+        chain.append(states[at][1])
+        at = states[at][2]
+    places: dict[str, Rect] = {}
+    for one in sorted(chain, key=lambda one: -one.likeness):
+        # "E" and "F" may look like one glyph, which another range of grey shows again.
+        if not any(holds(place, centre(one.place)) for place in places.values()):
+            places[one.letter] = one.place
+    return worth, places
+
+
+def _follows(before: Found, one: Found, rules: LetterRules) -> float:
+    """What the place of a letter is worth after that of another, in units of likeness."""
+    height = max(before.place[3] - before.place[1], one.place[3] - one.place[1])
+    lined_up = _line_up(before.place, one.place, rules)
+    to_left = one.place[2] <= before.place[2] - height
+    above = one.place[3] <= before.place[3] - height
+    if all(lined_up) or (to_left and above):  # the same glyph, or against the order of reading
+        return -rules.backwards
+    return rules.aligned if any(lined_up) else 0.0
+
+
+def _line_up(one: Rect, other: Rect, rules: LetterRules) -> tuple[bool, bool]:
+    """Whether two letters stand in one row, and whether in one column."""
+    near = rules.off_line * max(one[3] - one[1], other[3] - other[1])
+    same_row = abs(one[3] - other[3]) < near or abs(one[1] - other[1]) < near
+    return same_row, abs(one[0] - other[0]) < near

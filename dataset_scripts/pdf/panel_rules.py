@@ -42,7 +42,9 @@ class CutRules:
     left_out: float = 0.6  # cost of a legend or of labels of rows that are no part of a panel
     left_out_size: float = 2.0  # the same for each mean panel's area
     centred: float = 0.2  # mean panel's sides from the left on which letters are no corner's
-    off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
+    # Cost of a letter a mean panel's side off its place in the corner, where some letters are found
+    # and where each panel has its own.
+    off_corner: tuple[float, float] = (2.0, 3.0)
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.1  # share of the picture's side: smaller parts are labels
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row

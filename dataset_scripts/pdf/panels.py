@@ -1,9 +1,11 @@
 """Panels of a compound figure: their letters, boxes and shares of the caption."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
+from statistics import median
+from types import MappingProxyType
 
 from cephalo.dataset_scripts.common.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
@@ -26,6 +28,7 @@ class PanelRules:
     untold: int = (
         1  # letters after the last one that a caption mentions, which the picture may have
     )
+    same_size: float = 0.15  # share by which the type sizes of a figure's letters differ
     least_leading: float = 0.6  # type sizes; a larger gap ends a panel's own caption
 
 
@@ -52,7 +55,8 @@ def find_panels(
     """
     printed = _printed_letters(lines)
     parts = caption_parts(caption, set(printed))
-    letters = list(parts) or _bracketed_run(printed) or _overprinted_run(printed, images)
+    letters = _continued(list(parts), printed)
+    letters = letters or _bracketed_run(printed) or _overprinted_run(printed, images)
     mentioned = _MENTIONED.findall(caption) if images and not letters else []
     drawn = _drawn_run(draw(RULES.fine), mentioned) if mentioned else {}
     letters = letters or list(drawn)
@@ -63,9 +67,9 @@ def find_panels(
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
     # Letters of a drawing are text; pictures hold theirs as ink, as do drawings that print none.
-    if len(anchors) < RULES.least_printed * len(letters) and (images or not anchors):
-        drawn = drawn or _drawn(draw(RULES.fine), letters)
-        anchors = drawn | anchors
+    if len(anchors) < len(letters) and (images or not anchors):
+        drawn = drawn or _drawn(draw(RULES.fine), letters, anchors)
+        anchors = drawn or anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(RULES.coarse), len(letters), list(anchors.values()), below)
     if not cells and drawn and not mentioned:  # a letter within a picture may be misread
@@ -101,6 +105,29 @@ def _printed_letters(lines: list[Line]) -> dict[str, list[Line]]:
         if match:
             found.setdefault(match.group(1), []).append(line)
     return found
+
+
+def _continued(letters: list[str], printed: dict[str, list[Line]]) -> list[str]:
+    """A caption's letters and those that go on from the last one, printed in the same type.
+
+    A caption may go on on another page.
+    """
+    marks = [printed.get(letter, []) for letter in letters]
+    types = {_type_of(lines[0]) for lines in marks if len(lines) == 1}
+    if len(types) != 1 or any(len(lines) > 1 for lines in marks) or not all(marks):
+        return letters
+    letters = list(letters)
+    while len(letters) < MAX_PANELS and len(letters[-1]) == 1:
+        following = chr(ord(letters[-1]) + 1)
+        if [_type_of(line) for line in printed.get(following, [])] != list(types):
+            break
+        letters.append(following)
+    return letters
+
+
+def _type_of(line: Line) -> tuple[str, float, int]:
+    """Font, size and characters of a mark: "A" is none of the kind of "(A)"."""
+    return line.font, round(line.size, 1), len(line.text)
 
 
 def _bracketed_run(printed: dict[str, list[Line]]) -> list[str]:
@@ -147,24 +174,36 @@ def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
 def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Box]:
     """Letter → the box of its mark in the figure, where one line alone can be that mark.
 
-    Of several, the largest in type counts: tick labels and chemical symbols are set smaller.
+    Marks have one type size in a figure: tick labels and chemical symbols are set smaller.
     """
-    anchors = {}
+    marks: dict[str, list[Line]] = {}
     for letter in letters:
         lines = printed.get(letter, [])
         lines = [line for line in lines if len(line.text) > 1] or lines
-        largest = max((line.size for line in lines), default=0.0)
-        lines = [line for line in lines if line.size > 0.95 * largest]
+        if lines:
+            marks[letter] = lines
+    if not marks:
+        return {}
+    common = median(max(line.size for line in lines) for lines in marks.values())
+    anchors = {}
+    for letter, lines in marks.items():
+        lines = [line for line in lines if abs(line.size - common) <= RULES.same_size * common]
         if len(lines) == 1:
             anchors[letter] = lines[0].box
     return anchors
 
 
-def _drawn(picture: Picture, letters: list[str]) -> dict[str, Box]:
-    """Letter → the box of its glyph, where letters are part of the picture."""
+def _drawn(
+    picture: Picture, letters: list[str], printed: Mapping[str, Box] = MappingProxyType({})
+) -> dict[str, Box]:
+    """Letter → the box of its glyph, where letters are part of the picture.
+
+    `printed` are those of the page's text; one that agrees with no other is left out.
+    """
     scale = (picture.box[2] - picture.box[0]) / picture.grey.shape[1]
-    found = find_letters(picture.grey, scale, letters)
-    return {letter: picture.to_box(rect) for letter, rect in found.items()}
+    known = {letter: picture.to_rect(box) for letter, box in printed.items()}
+    found = find_letters(picture.grey, scale, letters, known)
+    return {letter: printed.get(letter) or picture.to_box(rect) for letter, rect in found.items()}
 
 
 def _lettered(

@@ -13,7 +13,7 @@ from benchmarks.panels.compound import draw_compound, score_compound
 from benchmarks.panels.contents import draw_boxed_legend
 from benchmarks.panels.inputs import PanelInput, PanelSource
 from benchmarks.panels.label import shrink
-from benchmarks.panels.score import Score, find_row, score_figure, table
+from benchmarks.panels.score import Score, find_row, interval, score_figure, table
 from benchmarks.panels.truth import (
     LabelledFigure,
     LabelledPanel,
@@ -130,6 +130,16 @@ def test_drawn_figures_have_the_boxes_of_what_is_drawn(index):
         assert (abs(figure.grey[y0:y1, x0:x1].astype(int) - ground) > 40).any()
     score = score_compound(figure)
     assert (score.boxes, score.matched) == (len(figure.boxes), len(figure.boxes))
+
+
+def test_an_interval_is_as_wide_as_few_figures_make_it():
+    right = Score(figures=1, boxes=2, predicted=2, matched=2)
+    wrong = Score(figures=1, boxes=2, predicted=2, matched=0)
+    assert interval([right] * 20) == "1.000 to 1.000"
+    low, high = map(float, interval([right, right, right, wrong] * 5).split(" to "))
+    assert 0.5 <= low <= 0.6 and 0.9 <= high <= 0.95
+    plain = Score(figures=1)
+    assert interval([right, plain]) == "1.000 to 1.000"
 
 
 def test_a_short_grid_has_cells_of_one_size_and_an_empty_end():

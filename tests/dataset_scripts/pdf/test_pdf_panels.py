@@ -43,6 +43,10 @@ LEADING = [
         "Panel A shows the furnace. Panel B shows the press.",
         {"A": "shows the furnace", "B": "shows the press"},
     ),
+    (
+        "(a) A rod. (b). A wire. (c): A tube.",
+        {"a": "A rod", "b": "A wire", "c": "A tube"},
+    ),
     ("(i) The furnace, (ii) the press.", {"i": "The furnace", "ii": "the press"}),
     (
         "(i) One, (ii) two, (iii) three, (iv) four, (v) five.",
@@ -311,6 +315,74 @@ def test_letters_partly_read_tell_the_order_of_the_rest():
     panels = find_panels([picture.box], [], "(A) 1, (B) 2, (C) 3, (D) 4.", lambda most: picture)
     corners = [(round(panel.box[0], -1), round(panel.box[1], -1)) for panel in panels]
     assert corners == [(0, 0), (0, 150), (150, 0), (150, 150)]
+
+
+def lettered(texts: dict[str, tuple[int, int]], size: int = 24) -> np.ndarray:
+    """A page of 400 x 300 pixels with texts at their places."""
+    image = Image.new("L", (400, 300), 255)
+    for text, place in texts.items():
+        ImageDraw.Draw(image).text(place, text, 0, ImageFont.load_default(size))
+    return np.asarray(image)
+
+
+def test_a_bar_is_the_letter_i_in_its_row():
+    grey = lettered({"G": (10, 100), "H": (130, 100), "J": (370, 100)}).copy()
+    grey[106:123, 252:255] = 0  # a sans-serif "I"
+    found = find_letters(grey, 0.36, list("GHIJ"))
+    assert list(found["I"]) == [252, 106, 255, 123]
+
+
+def test_letters_are_sought_in_the_order_of_reading():
+    grey = lettered({"A": (10, 10), "B": (10, 150), "C": (210, 150)}).copy()
+    image = Image.fromarray(grey)
+    ImageDraw.Draw(image).text((300, 240), "A", 0, ImageFont.load_default(24))  # in a sequence
+    found = find_letters(np.asarray(image), 0.36, list("ABC"))
+    assert {letter: (x // 100, y // 100) for letter, (x, y, _, _) in found.items()} == {
+        "A": (0, 0),
+        "B": (0, 1),
+        "C": (2, 1),
+    }
+
+
+def test_a_letter_that_is_no_text_lines_up_with_those_that_are():
+    printed = {"A": (10, 14, 26, 31), "C": (10, 164, 26, 181), "D": (210, 164, 226, 181)}
+    found = find_letters(lettered({"B": (120, 80)}), 0.36, list("ABCD"), printed)
+    assert found == printed
+    found = find_letters(lettered({"B": (210, 10)}), 0.36, list("ABCD"), printed)
+    assert found.pop("B")[0] in range(208, 216) and found == printed
+
+
+def test_letters_of_another_size_are_no_marks():
+    grey, boxes = plots(2, 2)
+    marks = [
+        Line(letter, (box[0], box[1], box[0] + 8, box[1] + 12), 10.0, "Sans", "Sans")
+        for letter, box in zip("bcd", boxes[1:], strict=True)
+    ]
+    x, y = boxes[3][0] + 60, boxes[3][1] + 60
+    base = Line("a", (x, y, x + 5, y + 7), 6.0, "Sans", "Sans")  # of a sequence within (d)
+    panels = find_panels([], [*marks, base], "(a) 1, (b) 2, (c) 3, (d) 4.", lambda _: shown(grey))
+    corner = next(panel.box for panel in panels if panel.letter == "a")
+    assert corner[0] == pytest.approx(boxes[0][0], abs=3)
+    assert corner[1] == pytest.approx(boxes[0][1], abs=6)
+
+
+def test_letters_go_on_after_those_of_the_caption():
+    grey, boxes = plots(2, 2)
+    marks = [
+        Line(letter, (box[0], box[1], box[0] + 8, box[1] + 12), 10.0, "Sans", "Sans")
+        for letter, box in zip("abcd", boxes, strict=True)
+    ]
+    caption = "(a) One, (b) two. Continued on next page"
+    panels = find_panels([], marks, caption, lambda _: shown(grey))
+    assert [panel.letter for panel in panels] == ["a", "b", "c", "d"]
+    assert all(panel.box for panel in panels) and panels[3].caption == ""
+    panels = find_panels([], [*marks[:2], *atoms(marks[2:])], caption, lambda _: shown(grey))
+    assert [panel.letter for panel in panels] == ["a", "b"]
+
+
+def atoms(lines: list[Line]) -> list[Line]:
+    """The same lines in another type."""
+    return [Line(line.text, line.box, 7.0, "Serif", "Serif") for line in lines]
 
 
 def test_tick_labels_are_no_letters():
