@@ -64,12 +64,6 @@ OPEN_FAULTS = {
             "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
         ],
     },
-    "test_pdf_text_figures.py": {
-        "figure of text beside running text lost": [
-            "test_a_program_wrapped_by_the_text_of_one_column[left]",
-            "test_a_program_wrapped_by_the_text_of_one_column[right]",
-        ],
-    },
 }
 
 
