@@ -38,9 +38,6 @@ def taught_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # File → why → the tests that fail for it. Take a line out with its fault.
 OPEN_FAULTS = {
     "test_pdf_box_kinds.py": {
-        "photograph taken": [
-            "test_an_author_with_a_photograph_is_not_of_a_figure[over]",
-        ],
         "legend lost": [
             "test_a_legend_that_stands_off_is_of_the_figure[right]",
         ],

@@ -28,9 +28,6 @@ class SightParameters:
     height_inside: float = 0.35  # of a graphic's height that may reach past the caption's edge
     inside: float = 4.0  # but no more than this
     past_side: float = 2.0  # how far beyond a figure's foot or head a caption beside it may lie
-    logo_gap: float = (
-        12.0  # farther from the nearest graphic, only what is under the caption counts
-    )
     row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
     row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
     stack_gap: float = 1.2  # between panels of one column; figures with captions are further apart
@@ -212,24 +209,19 @@ def _are_in_line(
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
     """The atoms that a caption sees on a side and may have, with their distances in points."""
-    scene, cap = problem.scene, problem.captions[index].box
-    seen = problem.seen[index][side]
+    scene, seen = problem.scene, problem.seen[index][side]
     others = np.array([c.box for k, c in enumerate(problem.captions) if k != index]).reshape(-1, 4)
-    first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
+    _, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
     for atom, gap in seen.items():
         box = scene.atoms[atom].box
         if side in (ABOVE, BELOW) and _captioned_between(problem, index, box, nearest):
             continue
-        # The legend beside another figure may be seen past that figure's caption.
+        # The legend beside another figure may be seen past that figure's caption, and a logo or
+        # an author's photograph past the text beside it.
         hull = inset(union([nearest, box]))
-        between = hits(others, hull) & ~hits(others, nearest) & ~hits(others, box)
-        if between.any():
+        walls = np.concatenate([others, scene.barriers]) if side in (ABOVE, BELOW) else others
+        if (hits(walls, hull) & ~hits(walls, nearest) & ~hits(walls, box)).any():
             continue
-        # A logo above the title may be seen past the title's end.
-        if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
-            past = overlap_x(cap, box) < 0.5 * (box[2] - box[0])
-            if past and hits(scene.barriers, hull).any():
-                continue
         yield atom, gap
 
 
