@@ -37,11 +37,6 @@ def taught_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # File → why → the tests that fail for it. Take a line out with its fault.
 OPEN_FAULTS = {
-    "test_pdf_box_kinds.py": {
-        "legend lost": [
-            "test_a_legend_that_stands_off_is_of_the_figure[right]",
-        ],
-    },
     "test_pdf_caption_extent.py": {
         "the second column is lost": [
             "test_a_caption_in_two_columns_under_a_wide_figure[sentence-times-10.0-False]",
