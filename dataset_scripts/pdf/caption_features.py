@@ -28,8 +28,18 @@ _DANGLING = re.compile(
 )
 _END = 20  # characters that hold what these two find; a text is long
 _SIGN = re.compile(r"[^\W_]")
-_RULE = 2.5  # points; a graphic that is less high is a rule
-_SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What features of rows and of their surroundings are measured by."""
+
+    rule: float = 2.5  # points; a graphic that is less high is a rule
+    nearer: float = 1.2  # times; steps that differ by less are one leading with an index in it
+    same_size: float = 0.04  # of the size; what differs by less is one size, rounded differently
+
+
+P = Parameters()
 
 
 @dataclass
@@ -57,7 +67,7 @@ class PageText:
     def rules(self) -> np.ndarray:
         """Boxes (n, 4) of horizontal rules."""
         boxes = self.page.boxes
-        flat = boxes[:, 3] - boxes[:, 1] < _RULE
+        flat = boxes[:, 3] - boxes[:, 1] < P.rule
         return boxes[flat & (boxes[:, 2] - boxes[:, 0] > 3 * self.profile.size)]
 
     @cached_property
@@ -66,7 +76,7 @@ class PageText:
         boxes = self.page.boxes
         high, wide = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
         large = (high > 0.93 * self.page.height) & (wide > 0.93 * self.page.width)
-        return boxes[(high >= _RULE) & ~large]
+        return boxes[(high >= P.rule) & ~large]
 
     def column_of(self, box: Box) -> tuple[float, float]:
         """The column in which a box begins; the page's width where it is in none."""
@@ -173,7 +183,7 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     wider = len(caption.own) == 1 and x1 > right + 1.2 * size and not middle
     several = len(caption.own) > 1
     centred = several and _is_centred(caption.own, size)
-    found = _distance_features(caption, base, size) | {
+    found = _distance_features(caption, (x0, x1), base, size) | {
         "ended": ended,
         "dangling": words["dangling"],
         "wordless": words["wordless"],
@@ -212,24 +222,42 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     }
     if alone:
         found["over_first"] = 0.0
+    if alone or not found["same_type"]:
+        found["nearer_first"] = 0.0
     if caption.kind == "table":
         found |= {"table_room": found["room"], "table_rule": crossed}
     return {name: float(value) for name, value in found.items()}
 
 
-def _distance_features(caption: Growing, base: float, size: float) -> dict[str, float]:
-    """How far a row is, measured by the caption's own step, or else by what is usual."""
+def _distance_features(
+    caption: Growing, span: tuple[float, float], base: float, size: float
+) -> dict[str, float]:
+    """How far a row with the x range `span` is, by the caption's own step, or else by what is
+    usual; and whether it is clearly farther from the caption than from the row below it, or nearer.
+    """
     step = base - max(line.box[3] for line in caption.rows[-1])
+    foot = _next_base(caption.text.rows, span, base + 0.4 * size, base + P.nearer * step)
+    found = {"nearer_below": step > P.nearer * (foot - base)}
     steps = caption.steps()
     if steps:
         own = median(steps)
-        return {"over_own": min(max(step / own - 1.08, 0.0), 1.0), "far_own": step > 1.3 * own}
+        over = min(max(step / own - 1.08, 0.0), 1.0)
+        return found | {"over_own": over, "far_own": step > 1.3 * own}
     profile = caption.text.profile
     leading = profile.leading / profile.size * size
-    return {
+    return found | {
+        "nearer_first": foot == np.inf,
         "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
         "far_first": step > 1.3 * max(leading, 1.2 * size),
     }
+
+
+def _next_base(rows: Rows, span: tuple[float, float], low: float, high: float) -> float:
+    """The baseline of the first line between two heights in an x range; infinite without one."""
+    for line in rows.between(low, high):
+        if line.box[0] < span[1] and line.box[2] > span[0]:
+            return line.box[3]
+    return np.inf
 
 
 def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
@@ -244,7 +272,7 @@ def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     body_caption = any(text.is_body(line) for line in lines)
     known = bool(caption.usual)
     return {
-        "size_differs": change > _SAME_SIZE,
+        "size_differs": change > P.same_size,
         "size_far": change > 0.12,
         "new_font": main.font not in fonts,
         "turns_bold": row[0].bold and not caption.last.bold,

@@ -16,7 +16,6 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
 SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
-FAR = 4.0  # font sizes of the body; a figure that is farther from its caption may be another's
 _TABLES = ("table", "algorithm")  # their captions stand above
 
 
@@ -24,6 +23,7 @@ _TABLES = ("table", "algorithm")  # their captions stand above
 class SightParameters:
     """Limits of what a caption sees. Lengths are in font sizes of the body, if not said else."""
 
+    far: float = 4.0  # a figure that is farther from its caption may be another's
     least_overlap: float = 0.15  # of the narrower width; less is beside, not above or below
     height_inside: float = 0.35  # of a graphic's height that may reach past the caption's edge
     inside: float = 4.0  # but no more than this
@@ -128,7 +128,7 @@ def choice_features(
     return {
         **({side: 1.0} if side != BELOW else {}),
         "usual_side": problem.prior.get(side, 0.0),
-        "far": float(near > FAR * size),
+        "far": float(near > P.far * size),
         "covered": share,
     }
 
