@@ -186,8 +186,6 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     found = _distance_features(caption, (x0, x1), base, size) | {
         "ended": ended,
         "dangling": words["dangling"],
-        "wordless": words["wordless"],
-        "in_graphic": _in_graphic(text.solid, row, last),
         "lower": words["lower"],
         "lower_unfinished": words["lower"] and not ended,
         "own_label": words["own_label"],
@@ -222,8 +220,6 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     }
     if alone:
         found["over_first"] = 0.0
-    if alone or not found["same_type"]:
-        found["nearer_first"] = 0.0
     if caption.kind == "table":
         found |= {"table_room": found["room"], "table_rule": crossed}
     return {name: float(value) for name, value in found.items()}
@@ -233,11 +229,10 @@ def _distance_features(
     caption: Growing, span: tuple[float, float], base: float, size: float
 ) -> dict[str, float]:
     """How far a row with the x range `span` is, by the caption's own step, or else by what is
-    usual; and whether it is clearly farther from the caption than from the row below it, or nearer.
-    """
+    usual; and whether it is clearly farther from the caption than from the row below it."""
     step = base - max(line.box[3] for line in caption.rows[-1])
-    foot = _next_base(caption.text.rows, span, base + 0.4 * size, base + P.nearer * step)
-    found = {"nearer_below": step > P.nearer * (foot - base)}
+    nearer = _any_line(caption.text.rows, span, base + 0.4 * size, base + step / P.nearer)
+    found = {"nearer_below": nearer}
     steps = caption.steps()
     if steps:
         own = median(steps)
@@ -246,18 +241,14 @@ def _distance_features(
     profile = caption.text.profile
     leading = profile.leading / profile.size * size
     return found | {
-        "nearer_first": foot == np.inf,
         "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
         "far_first": step > 1.3 * max(leading, 1.2 * size),
     }
 
 
-def _next_base(rows: Rows, span: tuple[float, float], low: float, high: float) -> float:
-    """The baseline of the first line between two heights in an x range; infinite without one."""
-    for line in rows.between(low, high):
-        if line.box[0] < span[1] and line.box[2] > span[0]:
-            return line.box[3]
-    return np.inf
+def _any_line(rows: Rows, span: tuple[float, float], low: float, high: float) -> bool:
+    """Whether a line in an x range has its baseline between two heights."""
+    return any(line.box[0] < span[1] and line.box[2] > span[0] for line in rows.between(low, high))
 
 
 def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
@@ -292,7 +283,6 @@ def text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     return {
         "ended": bool(_SENTENCE_END.search(end)),
         "dangling": bool(_DANGLING.search(end)),
-        "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
         "own_label": _has_other_label(caption, row[0]),
     }
@@ -324,13 +314,6 @@ def _apart(level: list[Line], row: list[Line], right: float) -> bool:
     """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
-
-
-def _in_graphic(boxes: np.ndarray, row: list[Line], last: Line) -> bool:
-    """Whether a row begins within a graphic that the caption is not in: it is of a picture."""
-    x, y = row[0].box[0] + 1, (row[0].box[1] + row[0].box[3]) / 2
-    around = (boxes[:, 0] < x) & (boxes[:, 2] > x) & (boxes[:, 1] < y) & (boxes[:, 3] > y)
-    return bool((around & (boxes[:, 1] > last.box[1])).any())
 
 
 def _between(

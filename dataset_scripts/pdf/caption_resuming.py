@@ -28,16 +28,10 @@ _RESUMING = {
     "column": (
         "dangling",
         "ends_beside",
-        "full",
-        "full_unfinished",
         "in_order",
-        "new_font",
-        "own_label",
         "same_face",
         "spanned",
-        "stays_body",
         "unusual_face",
-        "usual_face",
     ),
     "page": (
         "body_follows",
@@ -54,16 +48,12 @@ _RESUMING = {
         "turns_body",
     ),
     "under": (
-        "all_bold",
         "body_follows",
         "capital",
         "centred",
         "flush",
-        "in_order",
-        "same_lead",
         "size_differs",
         "size_far",
-        "turns_body",
         "usual_face",
     ),
 }
@@ -88,12 +78,9 @@ def resume_features(
     ended = found["ended"]
     found |= {
         "full": full,
-        "full_unfinished": full and not ended,
         "lower_unfinished": found["lower"] and not ended,
         "in_order": head.continues(caption.last),
         "same_face": face_of(head) in {face_of(line) for line in caption.lines},
-        "same_lead": head.lead == caption.lines[0].lead,
-        "all_bold": all(line.bold for line in row) and not caption.last.bold,
         "flush": abs(head.box[0] - left) < P.flush * size,
         "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,

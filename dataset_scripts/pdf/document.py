@@ -43,7 +43,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 15  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 16  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
