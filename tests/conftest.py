@@ -36,41 +36,7 @@ def taught_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # File → why → the tests that fail for it. Take a line out with its fault.
-OPEN_FAULTS = {
-    "test_pdf_box_kinds.py": {
-        "photograph taken": [
-            "test_an_author_with_a_photograph_is_not_of_a_figure[over]",
-        ],
-        "legend lost": [
-            "test_a_legend_that_stands_off_is_of_the_figure[right]",
-        ],
-    },
-    "test_pdf_caption_extent.py": {
-        "the second column is lost": [
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-times-10.0-False]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-times-10.0-True]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-times-24.0-False]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-times-24.0-True]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-10.0-False]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-10.0-True]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-24.0-False]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-24.0-True]",
-            "test_a_caption_in_two_columns_under_a_wide_figure[word-times-24.0-True]",
-        ],
-        "cut after its first row": [
-            "test_a_caption_with_a_larger_leading_than_the_body[vs.-16.0]",
-            "test_a_caption_with_a_larger_leading_than_the_body[vs.-20.0]",
-            "test_a_caption_with_a_larger_leading_than_the_body[air.-16.0]",
-            "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
-        ],
-    },
-    "test_pdf_text_figures.py": {
-        "figure of text beside running text lost": [
-            "test_a_program_wrapped_by_the_text_of_one_column[left]",
-            "test_a_program_wrapped_by_the_text_of_one_column[right]",
-        ],
-    },
-}
+OPEN_FAULTS: dict[str, dict[str, list[str]]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ on every set, with intervals over documents. Boxes are those of the pairs, befor
 `--documents` of each set are looked at, chosen by a hash of the name, none of a frozen publisher;
 `--papers` should be generated papers that were not fitted on. What is read and measured is kept in
 `--out`, so that a run that was interrupted goes on; remove the folder when the code has changed.
+`--only` tries some parameters, by their names or those of their modules, in a folder of its own.
 """
 
 import argparse
@@ -87,20 +88,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", type=Path, help="the benchmark: score.py, wide, real, typeset/dev")
     parser.add_argument("--papers", type=Path, required=True, help="generated papers to score on")
-    parser.add_argument("--fit", type=Path, nargs="+", required=True, help="papers to fit on")
+    parser.add_argument("--fit", type=Path, nargs="*", default=[], help="papers to fit on")
+    parser.add_argument("--only", nargs="+", help="names of parameters or of modules, to try alone")
     parser.add_argument("--documents", type=int, default=12, help="of each set (default: 12)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    if options.only:
+        options.out /= "-".join(sorted(options.only))
+    elif not options.fit:
+        parser.error("without --only, --fit is needed: what features are worth is fitted anew")
     options.out.mkdir(parents=True, exist_ok=True)
     weights = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     documents = choose(read_documents(options.bench), frozen=False)
     documents += read_folder(options.papers, "generated")
     documents = sample(documents, options.documents)
-    worths = measure_worths(options.fit, options.out)
-    ablations = [*all_features(weights), *all_changes()]
+    parts = []
+    if options.only:
+        ablations = [c for c in all_changes() if {c.module, c.field} & set(options.only)]
+    else:
+        parts.append(worth_table(measure_worths(options.fit, options.out)))
+        ablations = [*all_features(weights), *all_changes()]
     effects = measure_effects(documents, ablations, weights, options)
-    text = f"{worth_table(worths)}\n\n{table(effects, sorted({d.set for d in documents}))}"
+    text = "\n\n".join([*parts, table(effects, sorted({d.set for d in documents}))])
     print(text)
     (options.out / "ablation.md").write_text(text + "\n", encoding="utf-8")
 

@@ -40,13 +40,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path, nargs="+", help="folders with pdf/ and truth/")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
+    models = (*EXTENT, *STARTS, "pairs")
+    parser.add_argument(
+        "--only", nargs="+", choices=models, default=models, help="write these; leave the others"
+    )
     options = parser.parse_args()
     papers = [paper for folder in options.sets for paper in read_set(folder)]
     with remembering():
         weights = fit(papers)
-    with decisions.use(weights | {"pairs": decisions.load_models()["pairs"].weights}):
-        weights["pairs"] = fit_pairs(papers)
-    write_weights(options.out, weights)
+    if "pairs" in options.only:
+        with decisions.use(weights | {"pairs": decisions.load_models()["pairs"].weights}):
+            weights["pairs"] = fit_pairs(papers)
+    write_weights(options.out, {name: weights[name] for name in options.only})
     print(f"{len(papers)} papers → {options.out}")
 
 

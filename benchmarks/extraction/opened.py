@@ -24,8 +24,17 @@ from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.settings import Settings
 
 # Modules by the step from which on their parameters matter.
-READING = ("gutters",)
+READING = ("gutters", "text")
 LAYOUT = ("furniture", "layout", "profile")
+CAPTIONS = (
+    "caption_extent",
+    "caption_features",
+    "caption_places",
+    "caption_resuming",
+    "caption_starts",
+    "captions",
+    "rows",
+)
 PICTURES = ("document", "embedded")
 DPI = 72  # of the pictures
 _NAMES = {"document": "", "document_sha256": ""}  # of the rows of text
@@ -139,6 +148,8 @@ class Opened:
             pages = read(self.pdf) if module in READING else pickle.loads(self._read)
             laid_out = pages, *set_layout(pages)
             return self._rows(laid_out), [make(laid_out) for make in makers.values()]
+        if module in CAPTIONS:
+            return self.rows(), None
         with self._known_captions() as laid_out:
             return self._rows(laid_out), None
 

@@ -1,5 +1,6 @@
 """Captions as Typst source: label, separator and text in the styles of a layout."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 
@@ -100,18 +101,39 @@ class Captioner:
         """
         stand = self.look.stand if not caption.table or not self.apart else "inline"
         separator = to_typst(self.look.separator)
-        label, text = self.label_code(caption) + separator, self._text(caption)
-        if stand == "apart":
-            return self._piece(caption, width, text, gutter)
-        if stand == "bar":
-            return f"{self._bar(caption, width)}\n{self._piece(caption, width, text, gutter)}"
+        if stand in ("apart", "bar"):
+            piece = self._piece(caption, width, self._columns(caption, "", gutter))
+            return f"{self._bar(caption, width)}\n{piece}" if stand == "bar" else piece
         joint = "#linebreak();" if stand == "own_line" else ""
-        return self._piece(caption, width, label + joint + text, gutter)
+        head = self.label_code(caption) + separator + joint
+        return self._piece(caption, width, self._columns(caption, head, gutter))
+
+    def _columns(self, caption: Caption, head: str, gutter: float | None) -> str:
+        """The caption's words behind its `head`, in two columns where there is a gutter."""
+        title, note = caption.text.title, caption.text.note
+        if gutter is None:
+            return head + self._text(title, note)
+        if self.look.turn == "title" and note:
+            over = f"#block(spacing: style.caption-leading)[{head}{self._text(title, '')}]"
+            return f"{over}#balanced({gutter}pt)[{self._note(note)}]"
+        if self.look.turn == "sentence" and (turn := self._turn(title, note)):
+            left, right = head + self._text(title, note[:turn]), self._note(note[turn:])
+            return f"#halves({gutter}pt)[{left}][{right}]"
+        return f"#balanced({gutter}pt)[{head}{self._text(title, note)}]"
+
+    def _turn(self, title: str, note: str) -> int | None:
+        """Where a caption turns to its second column between two sentences: near its middle."""
+        ends = [match.end() for match in re.finditer(re.escape(self._words.stop), note)]
+        whole = [
+            k for k in ends if k < len(note) and "<" not in re.sub(r"<(\w+)>.*?</\1>", "", note[:k])
+        ]
+        middle = (len(note) - len(title)) / 2
+        return min(whole, key=lambda k: abs(k - middle), default=None)
 
     def over(self, caption: Caption) -> str:
         """Return the separate label, above its figure."""
         label = self.label_code(caption, self.look.separator)
-        return self._piece(caption, "100%", label, None)
+        return self._piece(caption, "100%", label)
 
     def _bar(self, caption: Caption, width: str) -> str:
         """Return the label alone in a coloured bar."""
@@ -119,14 +141,14 @@ class Captioner:
         fill = self.colour if dark else (225, 232, 240)
         label = self.label_code(caption)
         label = f"#tint(white)[{label}]" if dark and self.look.mark != "coloured" else label
-        piece = self._piece(caption, "100%", label, None)
+        piece = self._piece(caption, "100%", label)
         paint = "rgb({}, {}, {})".format(*fill)
         if dark and self.look.mark == "coloured":
             paint = "rgb(225, 232, 240)"
         return f"#block(width: {width}, fill: {paint}, inset: 3pt, below: 3pt)[{piece}]"
 
-    def _text(self, caption: Caption) -> str:
-        title, note = to_typst(caption.text.title), to_typst(caption.text.note)
+    def _text(self, title: str, note: str) -> str:
+        title, note = to_typst(title), self._note(note) if note else ""
         space = to_typst(" ") if note and self._words.spaced else ""
         split = self.look.split
         if split == "none":
@@ -134,12 +156,14 @@ class Captioner:
         title = f"#strong[{title}]"
         if split == "bold_title" or not note:
             return title + space + note
-        if split == "note_sans":
-            note = f'#text(font: "{self.body.sans}", size: 0.9em)[{note}]'
         return f"{title}#parbreak();{note}"
 
-    def _piece(self, caption: Caption, width: str, body: str, gutter: float | None) -> str:
-        if gutter is not None:
-            body = f"#balanced({gutter}pt)[{body}]"
+    def _note(self, note: str) -> str:
+        code = to_typst(note)
+        if self.look.split == "note_sans":
+            return f'#text(font: "{self.body.sans}", size: 0.9em)[{code}]'
+        return code
+
+    def _piece(self, caption: Caption, width: str, body: str) -> str:
         role = "table-caption" if caption.table else "caption"
         return f'#piece("{role}", {caption.index}, {width})[{body}]'

@@ -19,7 +19,12 @@ COLOURS: list[RGB] = [
 
 
 def plot(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Draw curves or markers in axes, with tick labels, titles and sometimes a legend."""
+    """Draw curves or markers in axes, with tick labels, titles and sometimes a legend, inside the
+    axes or beside them."""
+    aside = rng.random() < 0.15 and box[2] - box[0] > 180
+    apart = rng.uniform(6, 20)
+    if aside:
+        box = box[0], box[1], box[2] - apart - 68, box[3]
     x0, y0, x1, y1 = _axes(drawing, box, rng)
     wide, high = x1 - x0, y1 - y0
     marked, count = rng.random() < 0.5, rng.randint(1, 5)
@@ -37,11 +42,12 @@ def plot(drawing: Drawing, box: Box, rng: Random) -> None:
         if marked and steps <= 40:
             for x, y in points:
                 drawing.disc(x, y, 1.4, fill=rng.choice([WHITE, colour]), stroke=colour)
-    if rng.random() < 0.5 and wide > 90 and high > 60:
+    if aside or (rng.random() < 0.5 and wide > 90 and high > 60):
+        left = box[2] + apart if aside else x0 + 6
         for series in range(count):
             y = y0 + 7 + 8 * series
-            drawing.line((x0 + 6, y), (x0 + 16, y), stroke=COLOURS[series], width=1)
-            drawing.text(x0 + 19, y, rng.choice(SHARED.leaves)[:14], 6)
+            drawing.line((left, y), (left + 10, y), stroke=COLOURS[series], width=1)
+            drawing.text(left + 13, y, rng.choice(SHARED.leaves)[:14], 6)
 
 
 def bars(drawing: Drawing, box: Box, rng: Random) -> None:

@@ -109,6 +109,7 @@ class Caption:
     gap: float  # between graphic and caption
     after: float  # between the figure with its caption and the text
     two_columns: bool  # captions of wide figures
+    turn: str  # of those, to the second column: amid a sentence (word), sentence, under its title
     spice: Spice
     lengths: tuple[int, int]  # sentences, least and most
 
@@ -281,7 +282,7 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
         width=_often(rng, column=65, figure=20, narrow=15),
         align=_often(rng, justified=40, left=28, centred=20, hanging=12),
         size=rng.choice([0.75, 0.8, 0.85, 0.9, 0.9, 0.95, 1.0, 1.0, 1.1]),
-        leading=rng.choice([0.85, 0.9, 1.0, 1.0, 1.0, 1.1]),
+        leading=rng.choice([0.85, 0.9, 1.0, 1.0, 1.0, 1.1, 1.3]),
         face=_often(rng, body=60, sans=20, italic=10, other=10),
         split=_often(rng, none=60, bold_title=20, note=10, note_sans=10),
         word=word,
@@ -294,7 +295,8 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
         separator=rng.choice(separators) if stand == "inline" else rng.choice(["", ".", ":"]),
         gap=rng.choice([2.0, 4.0, 6.0, 8.0, 10.0, 16.0]),
         after=rng.choice([3.0, 5.0, 8.0, 10.0, 12.0, 18.0, 24.0]),
-        two_columns=rng.random() < 0.15,
+        two_columns=rng.random() < 0.3,
+        turn=_often(rng, word=50, sentence=30, title=20),
         spice=Spice(*(rng.choice([0.0, 0.0, 0.1, 0.3]) for _ in range(3))),
         lengths=rng.choice(short),
     )

@@ -102,6 +102,7 @@ class _Text:
             (extras.rules, self.decoys.rule),
         ):
             inserts += [draw] * (2 if wanted else 0)
+        inserts += [self.decoys.photograph] * (extras.photographs // 2)
         rng.shuffle(inserts)
         # Never before the first heading; beside another insert as often as chance has it. Drawn
         # from the first on, so that labels count up.
@@ -153,7 +154,7 @@ class _Text:
         entries = [to_typst(writer.reference(k)) for k in range(1, extras.references + 1)]
         items = "\n".join(f"#block(above: 0.35em, below: 0.35em)[{entry}]" for entry in entries)
         style = f"#set text(size: {extras.reference_size}em)\n#set par(first-line-indent: 0pt)"
-        photographs = [self.decoys.photograph() for _ in range(extras.photographs)]
+        photographs = [self.decoys.photograph() for _ in range(-(-extras.photographs // 2))]
         return [
             self._title(writer.language.references),
             f'#inked("reference", 0)[{style}\n#set par(hanging-indent: 1.5em)\n{items}]',

@@ -7,7 +7,6 @@ fitted model weighs each (`caption_features`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -23,16 +22,25 @@ from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.rows import joined
 from cephalo.dataset_scripts.pdf.text import Line
 
-REACH = 3.4  # font sizes to the next row's baseline; double spacing with a paragraph's gap is less
-MAX_ROWS = 150  # more than a page holds
-ROWS_SEEN = 3  # rows below that are weighed; the nearest may be a stray mark
-LABEL_GAP = 5.0  # font sizes between a label and its text on one line
-BRIDGED = 40  # characters of the page's text that a fraction or a raised sign has at the most
-FRACTION_GAP = 5.0  # font sizes between the words around a fraction in a row
-COLUMN_GAP = 6.0  # font sizes; the most between two columns of one caption
-UNDER_REACH = 12.0  # font sizes below the graphics under a label, where its text may stand
-UNDER_SEEN = 6  # rows that are weighed there; the first are often tick labels and names of axes
-_FRAGMENT = 3  # characters; a smaller piece in smaller type is an index of the row beside it
+MAX_ROWS = 150  # of a caption, more than a page holds: bounds the time that a hostile page takes
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Where a caption may go on. Lengths are in font sizes of the caption, if not said else."""
+
+    reach: float = 3.4  # to the next baseline; double spacing with a paragraph's gap is less
+    rows_seen: int = 3  # rows below that are weighed; the nearest may be a stray mark
+    label_gap: float = 5.0  # between a label and its text on one line
+    bridged: int = 40  # characters of the page's text that a fraction or a raised sign has at most
+    fraction_gap: float = 5.0  # between the words around a fraction in a row
+    column_gap: float = 6.0  # between two columns of one caption, at the most
+    under_reach: float = 12.0  # below the graphics under a label, where its text may stand
+    under_seen: int = 6  # rows that are weighed there; the first are often tick labels
+    fragment: int = 3  # characters; a smaller piece in smaller type is an index of its row
+
+
+P = Parameters()
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def first_row(first: Line, text: PageText) -> list[Line]:
         for line in level:
             gap = (line.box[0] - row[-1].box[2]) / first.size
             tabbed = line.continues(row[-1]) and not match_label(line.text)
-            if 0 < gap < LABEL_GAP and tabbed and line not in row:
+            if 0 < gap < P.label_gap and tabbed and line not in row:
                 row += [
                     piece for piece in joined(line, level, text.page.columns) if piece not in row
                 ]
@@ -134,7 +142,7 @@ def steps_below(caption: Growing) -> list[Step]:
     base = max(line.box[3] for line in caption.rows[-1])
     taken = {id(line) for line in caption.lines}
     steps = []
-    for level in text.rows.below(base, REACH * last.size, span, last.size):
+    for level in text.rows.below(base, P.reach * last.size, span, last.size):
         fresh = [line for line in level if id(line) not in taken and not _is_index(line, last)]
         if not fresh:
             continue
@@ -146,7 +154,7 @@ def steps_below(caption: Growing) -> list[Step]:
             continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
         # Only what is too small for a row is passed over: parts of a fraction, stray marks.
-        if len(steps) == ROWS_SEEN or not _is_fragment(row, last):
+        if len(steps) == P.rows_seen or not _is_fragment(row, last):
             break
     return steps
 
@@ -161,14 +169,13 @@ def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Lin
     edges = caption.span[1], text.column_of(caption.last.box)[1]
     for piece in level:
         gap = piece.box[0] - row[-1].box[2]
-        alike = abs(piece.size - row[-1].size) < 0.04 * size and not match_label(piece.text)
-        if gap < 0 or not alike or piece in row:
+        if gap < 0 or abs(piece.size - row[-1].size) >= 0.04 * size or piece in row:
             continue
         justified = any(abs(piece.box[2] - edge) < 0.3 * size for edge in edges)
-        in_order = 0 < piece.span[0] - row[-1].span[1] < BRIDGED
+        in_order = 0 < piece.span[0] - row[-1].span[1] < P.bridged
         bridged = (
             in_order
-            and gap < FRACTION_GAP * size
+            and gap < P.fraction_gap * size
             and any(
                 line.size < 0.85 * size
                 and row[-1].box[2] - size < line.box[0]
@@ -176,7 +183,8 @@ def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Lin
                 for line in text.rows.between(piece.box[3] - 1.2 * size, piece.box[3] + size)
             )
         )
-        if bridged or (justified and piece.continues(row[-1])):
+        goes_on = bridged or (justified and piece.continues(row[-1]))
+        if goes_on and not match_label(piece.text):
             row = [*row, piece]
     return row
 
@@ -185,7 +193,7 @@ def _is_stray(row: list[Line], left: float, last: Line) -> bool:
     """Whether a row is a page number or the name of an axis, off the caption's left edge."""
     text = row[0].text
     off = row[0].box[0] > left + 2 * last.size
-    return len(row) == 1 and off and len(text) < _FRAGMENT and text.isalnum()
+    return len(row) == 1 and off and len(text) < P.fragment and text.isalnum()
 
 
 def _has_letters(row: list[Line]) -> bool:
@@ -196,11 +204,11 @@ def _has_letters(row: list[Line]) -> bool:
 def _is_fragment(row: list[Line], last: Line) -> bool:
     """Whether a row is a piece of a formula or a stray mark, and no row of text."""
     small = all(line.size < 0.85 * last.size for line in row)
-    return small or sum(len(line.text) for line in row) <= _FRAGMENT
+    return small or sum(len(line.text) for line in row) <= P.fragment
 
 
 def _is_index(line: Line, last: Line) -> bool:
-    return line.size < 0.8 * last.size and len(line.text) <= _FRAGMENT
+    return line.size < 0.8 * last.size and len(line.text) <= P.fragment
 
 
 def steps_aside(caption: Growing) -> list[Step]:
@@ -211,15 +219,16 @@ def steps_aside(caption: Growing) -> list[Step]:
 def _in_next_column(caption: Growing) -> list[Step]:
     """The row beside the first of the present column, within a column's gap to the right."""
     rows, text = caption.own, caption.text
-    right = caption.span[1]
     taken = {id(line) for line in caption.lines}
-    for row in islice(rows, 2):  # the second where the first is a title over both columns
+    # The second row where the first is a title over both columns.
+    for number, row in enumerate(rows[:2]):
+        right = max(line.box[2] for own in rows[number:] for line in own)
         level = text.rows.level(row[-1])
         beyond = [
             line
             for line in level
             if id(line) not in taken
-            and 0.3 * line.size < line.box[0] - right < COLUMN_GAP * line.size
+            and 0.3 * line.size < line.box[0] - right < P.column_gap * line.size
         ]
         if beyond:
             found = joined(beyond[0], level, text.page.columns)
@@ -240,9 +249,9 @@ def _under_figure(caption: Growing) -> list[Step]:
     foot = _foot_of_graphics(text.solid, first, window)
     if foot is None:
         return []
-    rows = text.rows.below(foot - first.size, UNDER_REACH * first.size, window, first.size)
+    rows = text.rows.below(foot - first.size, P.under_reach * first.size, window, first.size)
     heads = [row[0] for row in rows if row[0].box[1] > foot - 0.5 * first.size]
-    starts = (joined(h, text.rows.level(h), text.page.columns) for h in heads[:UNDER_SEEN])
+    starts = (joined(h, text.rows.level(h), text.page.columns) for h in heads[: P.under_seen])
     return [_resume(caption, row, text, "under") for row in starts]
 
 

@@ -28,8 +28,18 @@ _DANGLING = re.compile(
 )
 _END = 20  # characters that hold what these two find; a text is long
 _SIGN = re.compile(r"[^\W_]")
-_RULE = 2.5  # points; a graphic that is less high is a rule
-_SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What features of rows and of their surroundings are measured by."""
+
+    rule: float = 2.5  # points; a graphic that is less high is a rule
+    nearer: float = 1.2  # times; steps that differ by less are one leading with an index in it
+    same_size: float = 0.04  # of the size; what differs by less is one size, rounded differently
+
+
+P = Parameters()
 
 
 @dataclass
@@ -57,7 +67,7 @@ class PageText:
     def rules(self) -> np.ndarray:
         """Boxes (n, 4) of horizontal rules."""
         boxes = self.page.boxes
-        flat = boxes[:, 3] - boxes[:, 1] < _RULE
+        flat = boxes[:, 3] - boxes[:, 1] < P.rule
         return boxes[flat & (boxes[:, 2] - boxes[:, 0] > 3 * self.profile.size)]
 
     @cached_property
@@ -66,7 +76,7 @@ class PageText:
         boxes = self.page.boxes
         high, wide = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
         large = (high > 0.93 * self.page.height) & (wide > 0.93 * self.page.width)
-        return boxes[(high >= _RULE) & ~large]
+        return boxes[(high >= P.rule) & ~large]
 
     def column_of(self, box: Box) -> tuple[float, float]:
         """The column in which a box begins; the page's width where it is in none."""
@@ -173,11 +183,9 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     wider = len(caption.own) == 1 and x1 > right + 1.2 * size and not middle
     several = len(caption.own) > 1
     centred = several and _is_centred(caption.own, size)
-    found = _distance_features(caption, base, size) | {
+    found = _distance_features(caption, (x0, x1), base, size) | {
         "ended": ended,
         "dangling": words["dangling"],
-        "wordless": words["wordless"],
-        "in_graphic": _in_graphic(text.solid, row, last),
         "lower": words["lower"],
         "lower_unfinished": words["lower"] and not ended,
         "own_label": words["own_label"],
@@ -217,19 +225,30 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     return {name: float(value) for name, value in found.items()}
 
 
-def _distance_features(caption: Growing, base: float, size: float) -> dict[str, float]:
-    """How far a row is, measured by the caption's own step, or else by what is usual."""
+def _distance_features(
+    caption: Growing, span: tuple[float, float], base: float, size: float
+) -> dict[str, float]:
+    """How far a row with the x range `span` is, by the caption's own step, or else by what is
+    usual; and whether it is clearly farther from the caption than from the row below it."""
     step = base - max(line.box[3] for line in caption.rows[-1])
+    nearer = _any_line(caption.text.rows, span, base + 0.4 * size, base + step / P.nearer)
+    found = {"nearer_below": nearer}
     steps = caption.steps()
     if steps:
         own = median(steps)
-        return {"over_own": min(max(step / own - 1.08, 0.0), 1.0), "far_own": step > 1.3 * own}
+        over = min(max(step / own - 1.08, 0.0), 1.0)
+        return found | {"over_own": over, "far_own": step > 1.3 * own}
     profile = caption.text.profile
     leading = profile.leading / profile.size * size
-    return {
+    return found | {
         "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
         "far_first": step > 1.3 * max(leading, 1.2 * size),
     }
+
+
+def _any_line(rows: Rows, span: tuple[float, float], low: float, high: float) -> bool:
+    """Whether a line in an x range has its baseline between two heights."""
+    return any(line.box[0] < span[1] and line.box[2] > span[0] for line in rows.between(low, high))
 
 
 def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
@@ -244,7 +263,7 @@ def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     body_caption = any(text.is_body(line) for line in lines)
     known = bool(caption.usual)
     return {
-        "size_differs": change > _SAME_SIZE,
+        "size_differs": change > P.same_size,
         "size_far": change > 0.12,
         "new_font": main.font not in fonts,
         "turns_bold": row[0].bold and not caption.last.bold,
@@ -264,7 +283,6 @@ def text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     return {
         "ended": bool(_SENTENCE_END.search(end)),
         "dangling": bool(_DANGLING.search(end)),
-        "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
         "own_label": _has_other_label(caption, row[0]),
     }
@@ -296,13 +314,6 @@ def _apart(level: list[Line], row: list[Line], right: float) -> bool:
     """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
-
-
-def _in_graphic(boxes: np.ndarray, row: list[Line], last: Line) -> bool:
-    """Whether a row begins within a graphic that the caption is not in: it is of a picture."""
-    x, y = row[0].box[0] + 1, (row[0].box[1] + row[0].box[3]) / 2
-    around = (boxes[:, 0] < x) & (boxes[:, 2] > x) & (boxes[:, 1] < y) & (boxes[:, 3] > y)
-    return bool((around & (boxes[:, 1] > last.box[1])).any())
 
 
 def _between(

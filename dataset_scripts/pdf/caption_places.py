@@ -1,12 +1,22 @@
 """Where a line that may begin a caption stands: what is above and below it, and which graphics."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cephalo.dataset_scripts.common.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText
 from cephalo.dataset_scripts.pdf.text import Line
 
-NEAR = 4.0  # font sizes from a caption to the graphics that count as near
+
+@dataclass(frozen=True)
+class Parameters:
+    """What features of a caption's place are measured by, in font sizes of the caption."""
+
+    near: float = 4.0  # from a caption to the graphics that count as near
+
+
+P = Parameters()
 
 
 def place_features(growing: Growing, line: Line) -> dict[str, float]:
@@ -47,7 +57,7 @@ def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str
     boxes = boxes[large]
     across = (boxes[:, 0] < x1) & (boxes[:, 2] > x0)
     down = (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
-    reach = NEAR * size
+    reach = P.near * size
     over = across & (boxes[:, 3] <= y0 + size) & (boxes[:, 3] > y0 - reach)
     under = across & (boxes[:, 1] >= y1 - size) & (boxes[:, 1] < y1 + reach)
     left, right = boxes[:, 0] - x1, x0 - boxes[:, 2]

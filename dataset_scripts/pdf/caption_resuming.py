@@ -1,6 +1,9 @@
 """Features of where a caption may go on in another place: the next column or page, or under its
 figure."""
 
+from dataclasses import dataclass
+from statistics import median
+
 from cephalo.dataset_scripts.pdf.caption_features import (
     Growing,
     face_of,
@@ -9,18 +12,26 @@ from cephalo.dataset_scripts.pdf.caption_features import (
 )
 from cephalo.dataset_scripts.pdf.text import Line
 
-_FLUSH = 0.7  # font sizes between left edges; a label in a bar is set off by as much
+
+@dataclass(frozen=True)
+class Parameters:
+    """What features of other places are measured by. Lengths are in font sizes of the caption."""
+
+    flush: float = 0.7  # between left edges; a label in a bar is set off by as much
+    spanned: float = 8.0  # from a caption in two columns to its figure: a title may stand between
+
+
+P = Parameters()
+
 # What is looked at where a caption may go on in another place, by the name of the model.
 _RESUMING = {
     "column": (
         "dangling",
-        "full",
-        "full_unfinished",
+        "ends_beside",
         "in_order",
-        "new_font",
-        "own_label",
+        "same_face",
+        "spanned",
         "unusual_face",
-        "usual_face",
     ),
     "page": (
         "body_follows",
@@ -37,16 +48,12 @@ _RESUMING = {
         "turns_body",
     ),
     "under": (
-        "all_bold",
         "body_follows",
         "capital",
         "centred",
         "flush",
-        "in_order",
-        "same_lead",
         "size_differs",
         "size_far",
-        "turns_body",
         "usual_face",
     ),
 }
@@ -71,16 +78,36 @@ def resume_features(
     ended = found["ended"]
     found |= {
         "full": full,
-        "full_unfinished": full and not ended,
         "lower_unfinished": found["lower"] and not ended,
         "in_order": head.continues(caption.last),
         "same_face": face_of(head) in {face_of(line) for line in caption.lines},
-        "same_lead": head.lead == caption.lines[0].lead,
-        "all_bold": all(line.bold for line in row) and not caption.last.bold,
-        "flush": abs(head.box[0] - left) < _FLUSH * size,
+        "flush": abs(head.box[0] - left) < P.flush * size,
         "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,
         "capital": head.text[:1].isupper(),
         "few_words": len(words) < 4,
     }
+    if model == "column":
+        found |= _beside_features(caption, row)
     return {name: float(found[name]) for name in _RESUMING[model]}
+
+
+def _beside_features(caption: Growing, row: list[Line]) -> dict[str, bool]:
+    """Whether the text that begins with a row beside the caption ends with the caption, and whether
+    a graphic above or below the caption lies over both."""
+    text, last, head = caption.text, caption.last, row[0]
+    size, right = last.size, caption.span[1]
+    step = median(caption.steps() or [text.profile.leading / text.profile.size * size])
+    foot = head.box[3]
+    for line in text.rows.between(foot, last.box[3] + 3 * step):
+        own = line.box[0] < row[-1].box[2] and line.box[2] > head.box[0]
+        if own and line.box[3] - foot < 1.5 * step:
+            foot = max(foot, line.box[3])
+    boxes, top = text.solid, caption.own[0][0].box[1]
+    over = (boxes[:, 0] < right - size) & (boxes[:, 2] > head.box[0] + size)
+    near = (boxes[:, 3] < top + size) & (boxes[:, 3] > top - P.spanned * size)
+    near |= (boxes[:, 1] > last.box[3] - size) & (boxes[:, 1] < last.box[3] + P.spanned * size)
+    return {
+        "ends_beside": foot < last.box[3] + 1.5 * step,
+        "spanned": bool((over & near).any()),
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from cephalo.dataset_scripts.common.geometry import Box, union
 from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
-from cephalo.dataset_scripts.pdf.caption_places import NEAR, lines_above, place_features
+from cephalo.dataset_scripts.pdf.caption_places import lines_above, place_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
@@ -50,15 +50,25 @@ _ELSEWHERE = re.compile(
 # The mark of a panel, or a condition in brackets, with which a caption may begin.
 _OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
 _SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
-_SMALLEST = 0.6  # of the body size; smaller text is part of a picture
-_CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
-_UNLIKELY = -3.0  # log-odds by itself; below it a caption needs others of its kind to be one
-_SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
 _BARS = ("|", "\u2502")
 _STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
 _AGREEING = ("mark", "weight", "size", "face")  # those that count by themselves
 # Features of a candidate by itself that count among the others too.
 _SEEN_AGAIN = ("above_in_order", "first_in_block", "graphics_above", "mark", "no_text", "one_row")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which lines are weighed as captions, and by what of the others."""
+
+    smallest: float = 0.6  # of the body size; smaller text is part of a picture
+    citation: float = -8.0  # log-odds of a first row, from which no further rows make a caption
+    unlikely: float = -3.0  # log-odds by itself; below it a caption needs others of its kind
+    shared_face: float = 0.3  # of a document's captions; a face that so many go on in is usual
+    apart: float = 12.0  # points from a label to its text, where its figure stands between them
+
+
+P = Parameters()
 
 
 @dataclass
@@ -113,7 +123,7 @@ def find_candidates(text: PageText) -> list[Candidate]:
     """The candidates of a page, from top to bottom, not yet weighed."""
     found = []
     for line in text.rows.lines:
-        if line.size < _SMALLEST * text.profile.size:
+        if line.size < P.smallest * text.profile.size:
             continue
         if match_label(line.text) or WORD_ALONE.fullmatch(line.text):
             candidate = _candidate(line, text)
@@ -142,7 +152,7 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     candidate = Candidate(kind, label_of(match), number, head, continued, style, growing)
     cjk = match.re is LABEL_CJK
     candidate.features = _start_features(candidate, rest, cjk)
-    if load_models()["starts_alone"].score(candidate.features) < _CITATION:
+    if load_models()["starts_alone"].score(candidate.features) < P.citation:
         return candidate
     candidate.growing = grow(line, kind, text)
     weight = line.bold and line.lead != candidate.growing.last.font
@@ -207,7 +217,7 @@ def usual_faces(candidates: list[Candidate]) -> dict[str, frozenset[tuple[str, f
             counts[candidate.kind].update({face_of(line) for row in rows for line in row})
     return {
         kind: frozenset(
-            face for face, n in counts[kind].items() if n >= max(2, _SHARED_FACE * totals[kind])
+            face for face, n in counts[kind].items() if n >= max(2, P.shared_face * totals[kind])
         )
         if totals[kind] > 2
         else frozenset()
@@ -225,7 +235,7 @@ def weigh_together(candidates: list[Candidate]) -> None:
         alone = candidate.score
         candidate.score = model.score(candidate.features)
         # Without other captions a document says nothing that could make up for an unlikely one.
-        if candidate.features.get("only_one") and alone < _UNLIKELY:
+        if candidate.features.get("only_one") and alone < P.unlikely:
             candidate.score = min(candidate.score, alone)
 
 
@@ -346,7 +356,7 @@ def box_of_caption(growing: Growing) -> Box:
     """
     rows = growing.rows
     far = growing.segment and (
-        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > NEAR * 3
+        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > P.apart
     )
     lines = [line for row in (growing.own if far else rows) for line in row]
     return union([line.box for line in lines])

@@ -21,8 +21,16 @@ from cephalo.dataset_scripts.pdf.mentions import citation_key, cited
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
-_LABEL_LENGTH = 40  # characters; longer lines on the page of a figure are running text
-_HOPELESS = -5.0  # log-odds by itself; what else is known of a document has not made up for less
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which candidates are looked at again, and where labels without a text may stand."""
+
+    label_length: int = 40  # characters; longer lines on the page of a figure are running text
+    hopeless: float = -5.0  # log-odds by itself; what else a document shows has not made up for it
+
+
+P = Parameters()
 
 
 @dataclass
@@ -82,7 +90,7 @@ def weigh_candidates(
     weigh_alone(every)
     usual = usual_faces(every)
     for candidate in every:
-        if usual[candidate.kind] and candidate.score > _HOPELESS:
+        if usual[candidate.kind] and candidate.score > P.hopeless:
             growing = candidate.growing
             faces = usual[candidate.kind]
             candidate.growing = grow(candidate.first, candidate.kind, growing.text, faces)
@@ -147,4 +155,4 @@ def _cited_figures(texts: list[PageText], candidates: list[Candidate]) -> set[tu
 
 def _sentences(text: PageText) -> int:
     """How many lines of a page are as long as those of running text."""
-    return sum(len(line.text) > _LABEL_LENGTH for line in text.page.lines)
+    return sum(len(line.text) > P.label_length for line in text.page.lines)

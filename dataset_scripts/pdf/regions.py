@@ -35,6 +35,9 @@ class Parameters:
     off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
     tiny: float = 0.4  # of the body's size; footnotes and indices are larger
     tiny_reach: float = 2.5  # added for such type
+    key_gap: float = 1.0  # from a sample of a line to its name in a legend
+    key_length: float = 3.0  # of such a sample
+    key_reach: float = 2.5  # added for such names: a legend may stand beside the axes
     panel_reach: float = 4.0  # from a panel to the line that says what it shows
     panel_width: float = 0.9  # of a panel's width, that it takes; an item of a list is wider
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
@@ -94,7 +97,9 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     barriers += [line.box for line in formulas]
     inside = {id(line) for line in formulas}
     free = [line for line in free if id(line) not in inside]
-    loose, far = _near_graphics(free, atoms, body, page.quarters)
+    more = _stand_off(free, page, body)
+    loose, far = _near_graphics(free, atoms, body, more)
+    more_of = {id(line): own for line, own in zip(free, more.tolist(), strict=True)}
     # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
     named = {id(line) for b in blocks if _names_panel(b, atoms, body) for line in b.lines}
     stops = [
@@ -104,7 +109,9 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     ]
     barriers += [line.box for line in stops]
     walls = np.array([*barriers, *captions, *channels]).reshape(-1, 4)
-    atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
+    atoms = _take_in_text(
+        atoms, loose, walls, body, np.array([more_of[id(line)] for line in loose])
+    )
     stopped = {id(line) for line in stops}
     loose += [line for line in far if id(line) not in stopped]
     return Scene(page, body, owned, atoms, loose, walls[: len(barriers)], blocks)
@@ -179,13 +186,15 @@ def _in_body_type(line: Line, body: TypeProfile) -> bool:
 
 
 def _take_in_text(
-    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: TypeProfile, quarters: int
+    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: TypeProfile, more: np.ndarray
 ) -> list[Atom]:
     """Give every loose line to the atom it stands at, and merge atoms that come to touch.
 
+    `more`: how much farther than others each line may be, in points.
+
     The gap between two plots is that between their axis labels, not between their frames.
     """
-    reach = P.text_reach * max(body.size, P.least_size) + _stand_off(loose, quarters, body)
+    reach = P.text_reach * max(body.size, P.least_size) + more
     reach[_headers(loose, atoms, body)] += P.header_reach * body.size
     add_text(atoms, loose, walls, reach)
     merged = merge_groups([atom.box for atom in atoms], 0.0, walls)
@@ -199,15 +208,35 @@ def _take_in_text(
     return result
 
 
-def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarray:
+def _stand_off(lines: list[Line], page: PageContent, body: TypeProfile) -> np.ndarray:
     """How much farther than others each line may be from its figure, in points.
 
-    The name of an upright axis stands off from the numbers at its ticks. Type that is too small to
-    be read as text names the parts of a large drawing, in columns of its own.
+    The name of an upright axis stands off from the numbers at its ticks, and a legend from the
+    axes. Type that is too small to be read as text names the parts of a large drawing, in columns
+    of its own.
     """
-    turned = np.array([float(line.quarters != quarters) for line in lines])
+    turned = np.array([float(line.quarters != page.quarters) for line in lines])
     tiny = np.array([float(line.size < P.tiny * body.size) for line in lines])
-    return (0.9 * turned + P.tiny_reach * tiny) * body.size
+    keys = _behind_samples(lines, page.boxes, body)
+    return (0.9 * turned + P.tiny_reach * tiny + P.key_reach * keys) * body.size
+
+
+def _behind_samples(lines: list[Line], boxes: np.ndarray, body: TypeProfile) -> np.ndarray:
+    """Which lines are names in a legend, each right behind a sample of its line: 0 or 1 (n,)."""
+    wide, high = (boxes[:, 2:] - boxes[:, :2]).T
+    length = P.key_length * body.size
+    samples = boxes[(high < body.size) & (wide > high) & (wide < length)]
+    samples = samples[np.argsort(samples[:, 2])]
+    ends, middles = samples[:, 2], (samples[:, 1] + samples[:, 3]) / 2
+    lefts = np.array([line.box[0] for line in lines])
+    starts = np.searchsorted(ends, lefts - P.key_gap * body.size)
+    stops = np.searchsorted(ends, lefts + 0.5)
+    found = np.zeros(len(lines))
+    for number in np.flatnonzero(stops > starts).tolist():
+        _, top, _, foot = lines[number].box
+        near = middles[starts[number] : stops[number]]
+        found[number] = ((near > top) & (near < foot)).any()
+    return found
 
 
 def _formulas(
@@ -293,15 +322,17 @@ def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _near_graphics(
-    lines: list[Line], atoms: list[Atom], body: TypeProfile, quarters: int
+    lines: list[Line], atoms: list[Atom], body: TypeProfile, more: np.ndarray
 ) -> tuple[list[Line], list[Line]]:
     """Split lines into those at graphics, or at lines that are, and the others.
+
+    `more`: how much farther than others each line may be, in points.
 
     At graphics is within two body sizes; from there on line to line, as tick labels, the name
     of the axis and the caption of a panel follow each other.
     """
     boxes = np.array([line.box for line in lines]).reshape(-1, 4)
-    boxes += np.outer(_stand_off(lines, quarters, body), (-1, -1, 1, 1))
+    boxes += np.outer(more, (-1, -1, 1, 1))
     near = np.zeros(len(lines), bool)
     for atom in atoms:
         near |= hits(boxes, grow(atom.box, 2 * body.size))

@@ -1,14 +1,23 @@
 """Rows: the lines of a page by their baselines, for all that walks down a page line by line."""
 
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 
 from cephalo.dataset_scripts.common.geometry import Box, overlap_y, union
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
-LEVEL = 0.4  # font sizes; baselines that differ by less stand in one row
-TAB_GAP = 3.0  # font sizes; what goes on in the page's content is of one row up to this gap
-WORD_GAP = 0.7  # font sizes; a wider gap parts cells or columns, unless the text goes on over it
+
+@dataclass(frozen=True)
+class Parameters:
+    """What stands in one row. Lengths are in font sizes of the line."""
+
+    level: float = 0.4  # baselines that differ by less stand in one row
+    tab_gap: float = 3.0  # what goes on in the page's content is of one row up to this gap
+    word_gap: float = 0.7  # a wider gap parts cells or columns, unless the text goes on over it
+
+
+P = Parameters()
 
 
 class Rows:
@@ -24,7 +33,7 @@ class Rows:
 
     def level(self, line: Line) -> list[Line]:
         """The other lines in the row of `line`, from left to right."""
-        reach = LEVEL * line.size
+        reach = P.level * line.size
         start = bisect_left(self._bases, line.box[3] - reach)
         stop = bisect_right(self._bases, line.box[3] + reach)
         found = [other for other in self.lines[start:stop] if other is not line]
@@ -38,10 +47,10 @@ class Rows:
         From the nearest down; each row from left to right.
         """
         rows: list[list[Line]] = []
-        for line in self.between(base + LEVEL * size, base + reach):
+        for line in self.between(base + P.level * size, base + reach):
             if min(line.box[2], span[1]) <= max(line.box[0], span[0]):
                 continue
-            if rows and line.box[3] - rows[-1][0].box[3] < LEVEL * size:
+            if rows and line.box[3] - rows[-1][0].box[3] < P.level * size:
                 rows[-1].append(line)
             else:
                 rows.append([line])
@@ -67,14 +76,16 @@ def _touch(left: Line, right: Line, columns: list[tuple[float, float]]) -> bool:
     size = max(left.size, right.size)
     gap = right.box[0] - left.box[2]
     level = overlap_y(left.box, right.box) > 0.5 * min(left.size, right.size)
-    if not level or gap < -size or match_label(right.text):
+    in_order = right.continues(left)
+    reach = P.tab_gap if in_order else P.word_gap
+    if not level or not -size <= gap < reach * size or match_label(right.text):
         return False
-    if right.continues(left):
-        return gap < TAB_GAP * size
+    if in_order:
+        return True
     # Else they may be line numbers, or lines of another column.
     numbers = min(left.size, right.size) < 0.85 * size or right.text.isdecimal()
     apart = any(right.box[0] > a - 2 > left.box[2] - 4 for a, _ in columns[1:])
-    return gap < WORD_GAP * size and not numbers and not apart
+    return not numbers and not apart
 
 
 def box_of(lines: list[Line]) -> Box:

@@ -16,7 +16,6 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
 SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
-FAR = 4.0  # font sizes of the body; a figure that is farther from its caption may be another's
 _TABLES = ("table", "algorithm")  # their captions stand above
 
 
@@ -24,13 +23,11 @@ _TABLES = ("table", "algorithm")  # their captions stand above
 class SightParameters:
     """Limits of what a caption sees. Lengths are in font sizes of the body, if not said else."""
 
+    far: float = 4.0  # a figure that is farther from its caption may be another's
     least_overlap: float = 0.15  # of the narrower width; less is beside, not above or below
     height_inside: float = 0.35  # of a graphic's height that may reach past the caption's edge
     inside: float = 4.0  # but no more than this
     past_side: float = 2.0  # how far beyond a figure's foot or head a caption beside it may lie
-    logo_gap: float = (
-        12.0  # farther from the nearest graphic, only what is under the caption counts
-    )
     row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
     row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
     stack_gap: float = 1.2  # between panels of one column; figures with captions are further apart
@@ -131,7 +128,7 @@ def choice_features(
     return {
         **({side: 1.0} if side != BELOW else {}),
         "usual_side": problem.prior.get(side, 0.0),
-        "far": float(near > FAR * size),
+        "far": float(near > P.far * size),
         "covered": share,
     }
 
@@ -212,24 +209,19 @@ def _are_in_line(
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
     """The atoms that a caption sees on a side and may have, with their distances in points."""
-    scene, cap = problem.scene, problem.captions[index].box
-    seen = problem.seen[index][side]
+    scene, seen = problem.scene, problem.seen[index][side]
     others = np.array([c.box for k, c in enumerate(problem.captions) if k != index]).reshape(-1, 4)
-    first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
+    _, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
     for atom, gap in seen.items():
         box = scene.atoms[atom].box
         if side in (ABOVE, BELOW) and _captioned_between(problem, index, box, nearest):
             continue
-        # The legend beside another figure may be seen past that figure's caption.
+        # The legend beside another figure may be seen past that figure's caption, and a logo or
+        # an author's photograph past the text beside it.
         hull = inset(union([nearest, box]))
-        between = hits(others, hull) & ~hits(others, nearest) & ~hits(others, box)
-        if between.any():
+        walls = np.concatenate([others, scene.barriers]) if side in (ABOVE, BELOW) else others
+        if (hits(walls, hull) & ~hits(walls, nearest) & ~hits(walls, box)).any():
             continue
-        # A logo above the title may be seen past the title's end.
-        if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
-            past = overlap_x(cap, box) < 0.5 * (box[2] - box[0])
-            if past and hits(scene.barriers, hull).any():
-                continue
         yield atom, gap
 
 

@@ -28,8 +28,17 @@ _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a li
 _EXPANSIONS = text_layer.EXPANSIONS | {ERASED: ""}
 # Surrogates and what is in `_EXPANSIONS`.
 _RARE = re.compile("[\ud800-\udfff\u200b\U0010f000-\U0010ffff]")
-_LONG_RUN = 20  # characters; a run with more is a part of a line of text, and no sign in it
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes runs of characters lines."""
+
+    long_run: int = 20  # characters; a run with more is a part of a line, and no sign in it
+
+
+P = Parameters()
 
 
 @dataclass(slots=True)
@@ -372,6 +381,6 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
 
 def _in_two_columns(left: Line, right: Line) -> bool:
     """Whether two runs are lines of columns that stand close: long, of two sizes, not in order."""
-    long = min(len(left.text), len(right.text)) > _LONG_RUN
+    long = min(len(left.text), len(right.text)) > P.long_run
     sizes = left.size, right.size
     return long and max(sizes) - min(sizes) > 0.05 * max(sizes) and not right.continues(left)

@@ -16,8 +16,9 @@ from benchmarks.papers.markup import to_plain, to_typst
 typst = pytest.importorskip("typst")
 from benchmarks.papers.__main__ import font_book, make_sound_paper  # noqa: E402
 
-# Seeds of papers: one column and two, with figures in the text, floated and beside captions.
-NAMES = ["s1-0003", "s1-0017", "s1-0026"]
+# Seeds of papers: one column and two, with figures in the text, floated and beside captions, and
+# captions in two columns.
+NAMES = ["s1-0085", "s1-0017", "s1-0026"]
 
 
 @pytest.fixture(scope="module")
