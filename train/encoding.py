@@ -220,8 +220,8 @@ def render(
 ) -> tuple[str, list[tuple[int, int]]]:
     """The text of a conversation, and where its answers are in it, as character ranges.
 
-    Raises ValueError for a conversation without an answer, with an image after the prompt, or
-    whose template does not write turn after turn.
+    Raises ValueError for a conversation without an answer or with an empty one, with an image
+    after the prompt, or whose template does not write turn after turn.
     """
     messages = [*prompt, *completion]
     if any(part["type"] == "image" for part in parts(completion)):
@@ -234,6 +234,8 @@ def render(
     for index in range(len(prompt), len(messages)):
         if messages[index]["role"] != "assistant":
             continue
+        if not "".join(part["text"] or "" for part in parts([messages[index]])).strip():
+            raise ValueError("an empty answer of the assistant")
         asked, answered = written(index, add_generation_prompt=True), written(index + 1)
         if not (text.startswith(answered) and answered.startswith(asked)):
             raise ValueError("the chat template rewrites earlier turns")
