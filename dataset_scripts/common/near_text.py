@@ -59,6 +59,12 @@ def bands_of(found: Iterable[str]) -> list[int]:
     return [int.from_bytes(digest, "little", signed=True) for digest in digests]
 
 
+@functools.lru_cache(maxsize=16)  # a text is looked for, and then added
+def bands_of_text(text: str) -> list[int]:
+    """Return the keys of the shingles of a text; see `bands_of`."""
+    return bands_of(shingles(text))
+
+
 class Bands:
     """An index of texts by the keys of their bands, in one table of an SQLite database."""
 
@@ -106,7 +112,7 @@ class TextIndex:
         """Add a text, under a number that `candidates` returns (default: the next one)."""
         row = self._database.execute("INSERT INTO texts VALUES (?, ?)", (number, text))
         assert row.lastrowid is not None
-        self._bands.add(row.lastrowid, bands_of(shingles(text)))
+        self._bands.add(row.lastrowid, bands_of_text(text))
 
     def candidates(self, text: str, most: int = -1) -> Iterator[tuple[int, str]]:
         """Yield the numbers and texts that may be near-copies of a text, in ascending order.
@@ -115,7 +121,7 @@ class TextIndex:
             text: The text.
             most: Number of candidates after which the search ends; by default it finds all.
         """
-        for number in self._bands.sharing(bands_of(shingles(text)), most):
+        for number in self._bands.sharing(bands_of_text(text), most):
             query = "SELECT text FROM texts WHERE number = ?"
             yield number, self._database.execute(query, (number,)).fetchone()[0]
 

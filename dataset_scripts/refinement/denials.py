@@ -7,6 +7,7 @@ into beta" and "turns beta into alpha" by what comes first.
 import re
 from functools import lru_cache
 
+from cephalo.dataset_scripts.refinement.cues import Cues
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     clauses,
@@ -19,12 +20,12 @@ from cephalo.dataset_scripts.refinement.words import (
 
 DENIED = 0.6  # share of a clause's words that the clause which it denies must have
 
-NOT = re.compile(
+NOT = Cues(
     r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['\u2019]t|fail(?:s|ed)? to"
     r"|nothing|none|unable|lack(?:s|ed|ing)?|absence of|absent|devoid of|free (?:of|from))\b",
     re.IGNORECASE,
 )
-_INTO = re.compile(
+_INTO = Cues(
     r"\b(?:turn|convert|transform|chang|transit|shift|switch|conver|reduc|oxidi[sz]|decompos)\w*\b",
     re.IGNORECASE,
 )

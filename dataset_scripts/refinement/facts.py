@@ -9,6 +9,7 @@ from functools import cache
 from math import exp, log, pi
 from pathlib import Path
 
+from cephalo.dataset_scripts.refinement.cues import Cues
 from cephalo.dataset_scripts.refinement.formulas import formulas
 from cephalo.dataset_scripts.refinement.molar_masses import mass_of
 from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable, parse, within
@@ -65,7 +66,7 @@ MASS_SLACK = 0.0005  # share of a molar mass by which rounded atomic masses make
 _MOLAR = "[mass] / [substance]"
 LEAST_DIGITS = 100  # times its last place that a number is, which is told by its digits alone
 # Words that tell a known value from one that was measured here.
-_REFERENCE = re.compile(
+_REFERENCE = Cues(
     r"\b(?:ideal|bulk|pure|perfect|pristine|theor\w+|literature|standard|typical\w*|usual\w*|known|general"
     r"\w*|normal\w*|expected|reference|nominal|equilibrium|tabulated|accepted|conventional|plain|itself)\b",
     re.IGNORECASE,

@@ -5,6 +5,7 @@ Each function takes a text and says what is wrong with it, or None.
 
 import re
 
+from cephalo.dataset_scripts.refinement.cues import Cues
 from cephalo.dataset_scripts.refinement.words import content, stem
 
 LONG = 9  # words; an answer with as many is a sentence and ends as one
@@ -14,7 +15,7 @@ LEADING_WORDS = 25  # an answer of more words may well take up its question
 ECHO = 4  # words after "yes" that only take up the question: "it is larger"
 CONTAINED = 0.9  # share of an answer's words that its question holds
 
-REFUSAL = re.compile(
+REFUSAL = Cues(
     r"\bI(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|\bI\s+(?:cannot"
     r"|can['\u2019]t|can not|won['\u2019]t)\b"
     r"|\bI\s+(?:would|['\u2019]d)\s+rather\s+not\b|\bI\s+apologi[sz]e|\bas an? (?:AI"
@@ -63,7 +64,7 @@ _WRITING = (
     r"|caption|legend|discussion|(?:experimental|method\w*|results?) section"
     r"|references?(?: given)?|abstract|passage|excerpt)"
 )
-META = re.compile(
+META = Cues(
     r"\b(?:the|this|its|figure) (?:figure )?(?:captions?|legends?(?: text)?\b(?! (?:at"
     r"|in the (?:upper|lower|top|bottom|corner)))|quotations?"
     r"|quoted \w+|excerpts?)\b(?! of)"
@@ -94,7 +95,7 @@ META = re.compile(
     r"|\b(?:JSON|(?:my|these|the) instructions|training example)\b",
     re.IGNORECASE,
 )
-OBEYS = re.compile(
+OBEYS = Cues(
     r"\bas (?:instructed|requested|asked|ordered|you (?:wish(?:ed)?|ask(?:ed)?"
     r"|request(?:ed)?|want(?:ed)?))\b"
     r"|\bas (?:the|this|that|your) (?:hidden )?(?:note|text|picture|image|message"
@@ -129,7 +130,7 @@ JSON = re.compile(
     r"|^\s*[\"']?(?:answer|question|description|reasoning|response)[\"']?\s*:\s|[\"'\]}]\s*\}\s*$",
     re.IGNORECASE,
 )
-_STRONG_HEDGE = re.compile(
+_STRONG_HEDGE = Cues(
     r"\b(?:hard|difficult|(?:not|un)\s?easy|not possible) to (?:say|tell|determine|know)\b"
     r"|\bI(?:['\u2019]m| am) not (?:sure|certain)\b|\bI (?:think|believe|guess|suppose)\b"
     r"|\bnot sure\b"
@@ -149,13 +150,13 @@ _STRONG_HEDGE = re.compile(
     r"|\bother factors\b",
     re.IGNORECASE,
 )
-_WEAK_HEDGE = re.compile(
+_WEAK_HEDGE = Cues(
     r"\b(?:may|might|could|perhaps|maybe|possibly|probably|presumably|potentially"
     r"|conceivabl[ey]|seemingly|supposedly|somewhat"
     r"|to some (?:extent|degree)|in some way|some role|(?:it )?seems?|or so)\b",
     re.IGNORECASE,
 )
-_PRAISE = re.compile(
+_PRAISE = Cues(
     r"\b(?:valuable|useful|important|deep(?:er)?|key) (?:insights?|resource)\b"
     r"|\bdeeper understanding\b"
     r"|\bcomprehensive (?:overview|understanding|look|picture|view)\b"
@@ -185,7 +186,7 @@ _NEVER_ALL = (
     r"(?:patient|situation|circumstance|application|person|disease|species|purpose|user|climate"
     r"|environment)s?"
 )
-_OVERCLAIM = re.compile(
+_OVERCLAIM = Cues(
     r"\bguarante(?:e[sd]?|ed|eing) (?:to|that|success|for|complete|absolute)\b"
     r"|\b(?:obsolete|superfluous forever|once and for all|for good(?=[.;!]|$)|revolutioni[sz]\w+)\b"
     r"|\bbeyond (?:any|all|every|a) (?:\w+ )?doubt\b"
@@ -224,6 +225,7 @@ _DENIED = re.compile(
     r"|rather than|far from|n['\u2019]t|does|do)\b[^.;]{0,40}$",
     re.IGNORECASE,
 )
+_LAST_WORD = 12  # characters; at least as many as the longest word that `_DANGLING` looks for
 _END = re.compile(r"[.!?…][\"'”\u2019)\]]*\s*$")
 _DANGLING = re.compile(
     r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$"
@@ -242,7 +244,8 @@ _NEUTRAL = frozenset(map(stem, ["called", "composed", "shown", "seen", "image", 
 
 def cut_off(text: str) -> str | None:
     """That a text breaks off within a sentence or a word."""
-    if _DANGLING.search(text) or (len(text.split()) >= LONG and not _END.search(text)):
+    tail = max(0, len(text.rstrip()) - _LAST_WORD)
+    if _DANGLING.search(text, tail) or (len(text.split()) >= LONG and not _END.search(text)):
         return f"ends with “{text[-60:].strip()}”"
     return None
 

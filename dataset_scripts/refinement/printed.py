@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import log10
 
 from cephalo.dataset_scripts.refinement.claims import Claim
+from cephalo.dataset_scripts.refinement.cues import Cues
 from cephalo.dataset_scripts.refinement.figure_words import read_words
 from cephalo.dataset_scripts.refinement.quantities import agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
@@ -14,7 +15,7 @@ from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
 # A turn about the axes of a plot may name their printed numbers.
-_AXES = re.compile(
+_AXES = Cues(
     r"\b(?:header|heading|legend|inscription|printed"
     r"|ax[ei]s|ordinates?|abscissas?|ticks?|scale|plotted|drawn against|labell?ed|graduat\w+"
     r"|(?:plot|diagram|curve|graph|panel|chart|spectr\w+)s?\b[^.?]{0,80}\b(?:ranges?|extends?|runs?|covers?"

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from cephalo.dataset_scripts.common.passages import sentences
+from cephalo.dataset_scripts.refinement.cues import Cues
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS, MAX_TEXTS = 6, 26, 500
@@ -24,7 +25,7 @@ OPENERS = re.compile(r"<(?=[\w/|<!])|(?<=>)>|\[(?=/?INST\])")
 
 # Sentences that address a language model. Found in a paper, they and what follows them in the
 # same passage are no source.
-INSTRUCTION = re.compile(
+INSTRUCTION = Cues(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,60}?"
     r"\b(?:above|previous|prior|earlier|instructions?|rules?|prompts?|everything)\b"
     r"|\b(?:system|developer|hidden)\s+(?:prompt|message|instructions?)\b"

@@ -9,6 +9,7 @@ brings together what must be kept apart (acid and bleach, alkali metal and water
 import re
 from itertools import zip_longest
 
+from cephalo.dataset_scripts.refinement.cues import Cues
 from cephalo.dataset_scripts.refinement.words import sentences
 
 _GEAR = (
@@ -61,9 +62,7 @@ _ALWAYS = [
     )
 ]
 # Any of them, each of which begins with a word: one search tells of most answers that none does.
-_ANY = re.compile(
-    rf"\b(?=\w)(?:{'|'.join(f'(?:{one.pattern})' for one in _ALWAYS)})", re.IGNORECASE
-)
+_ANY = Cues(rf"\b(?=\w)(?:{'|'.join(f'(?:{one.pattern})' for one in _ALWAYS)})", re.IGNORECASE)
 _ACID = (
     r"(?:(?:nitric|sulph?uric|hydrochloric|hydrofluoric|perchloric|acetic|concentrated)\s+acid"
     r"|HNO3|H2SO4|HCl|HF|HClO4|aqua regia|acids?)"
@@ -117,13 +116,13 @@ _APART = [
         ),
     )
 ]
-_WARNING = re.compile(
+_WARNING = Cues(
     r"\b(?:never|do not|don['\u2019]t|must not|should not|shall not|avoid|cannot|may not"
     r"|must neither"
     r"|only with|danger(?:ous)?|hazard\w*|risk|prevent\w*|protect\w* from|away from|rather than)\b",
     re.IGNORECASE,
 )
-_DOING = re.compile(
+_DOING = Cues(
     r"(?:^|[.;,:]\s*(?:and\s+|then\s+)?|\band\s+|\bthen\s+|\bto\s+|\bcan\s+(?:then\s+)?be\s+"
     r"|\bis\s+|\bare\s+)"
     r"(?:mix|pour|heat|warm|cut|rinse|drop|open|add|stir|throw|drink|connect|charge|release"

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import snowballstemmer
 
+from cephalo.dataset_scripts.refinement.cues import Cues
+
 STEM = 7  # letters that are compared: "crystalline" and "crystallises" are one
 _STEMMER = snowballstemmer.stemmer("english")
 _ONE_AT_A_TIME = Lock()  # a stemmer keeps the word in itself, and answers are checked in threads
@@ -270,7 +272,7 @@ def folded(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
+def found_in(pattern: re.Pattern[str] | Cues, texts: Iterable[str]) -> str | None:
     """The first match of `pattern`, or None."""
     return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
 
