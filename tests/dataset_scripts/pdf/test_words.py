@@ -151,7 +151,12 @@ def test_numbers_of_lines_go_and_numbers_of_the_text_stay():
 
 @pytest.mark.parametrize(
     ("text", "looked_at"),
-    [("equals aCY here", "aCY"), ("was \rame\r\nand", "\rame"), ("plain words here", "")],
+    [
+        ("equals aCY here", "aCY"),
+        ("was \rame\r\nand", "\rame"),
+        ("we expect \n \u223c 1\r\nor \t here", "we\n\u223c1or\t"),
+        ("plain words here", ""),
+    ],
 )
 def test_characters_of_words_that_are_looked_at(text, looked_at):
     codes = np.array([ord(char) for char in text], np.uint32)
