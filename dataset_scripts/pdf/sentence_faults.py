@@ -45,7 +45,8 @@ _DEGREE = re.compile(
 _FORMULA_LETTERS = re.compile(r"[\U0001d400-\U0001d7ff]+")
 _QUOTES = re.compile(r"\u2018\u2018|\u2019\u2019|``|''")  # as typewriters and TeX have them
 _QUOTE_OF = {"\u2018": "“", "\u2019": "”", "`": "“", "'": "”"}
-_NARROW = re.compile(r"(?<=\d °C)(?=\(|[a-z]⁻)")  # a space that is too narrow to be read as one
+# Spaces that are too narrow to be read: "32 °C(n = 10)", "0.5 °Cd⁻¹", "particles(<10 nm)".
+_NARROW = re.compile(r"(?<=\d °C)(?=\(|[a-z]⁻)|(?<=[a-z]{4})(?=\([<>]\s?\d)")
 _ROOT = re.compile(r"(?<=√) (?=\w)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
 _PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
@@ -66,7 +67,10 @@ _ADDRESS = re.compile(
 )
 # "Th" as one glyph, which a text layer names "+" or "3": "+e method".
 _TH = re.compile(
-    r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+    r"(?:^|(?<=\s))(?:[+3](?=(?:ymus|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore"
+    r"|ird|ough)\b)"
+    # But "Figure 3e", "Figs. 2d and 3e, f".
+    r"|(?<!Figure )(?<!Figures )(?<!Fig\. )(?<!Figs\. )(?<!and )(?<!, )[+3](?=e\b))"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")

@@ -168,7 +168,8 @@ class _Drawn:
 
     def _in_symbol(self, wrong: dict[int, int], memory: Memory) -> dict[int, int]:
         """The letters of fonts that have the codes of Symbol, as two of their letters show, on
-        this page or on those before it."""
+        this page or on those before it; of a font of signs, by its name, one that has another
+        place in the alphabet."""
         kinds = self.kinds
         letters = {k: code for k, code in wrong.items() if int(kinds.codes[k]) in IN_SYMBOL}
         seen = {
@@ -182,11 +183,14 @@ class _Drawn:
         for (name, code), put in seen.items():
             if put != IN_SYMBOL[code]:
                 votes[name] = 0
+        for name, code in seen:
+            own_place = len(set(GREEK_FOR[code])) > 1
+            votes[name] += votes[name] == 1 and own_place and bool(_SIGN_FONT.search(name))
         codes = kinds.codes.tolist()
         return {
             kind: IN_SYMBOL[codes[kind]]
             for kind, font in enumerate(kinds.fonts.tolist())
-            if votes[kinds.names[font]] > 1 and codes[kind] in IN_SYMBOL
+            if votes[kinds.names[font]] > 1 and codes[kind] in IN_SYMBOL and not kinds.words[font]
         }
 
     def _look(

@@ -110,7 +110,10 @@ def test_private_codes_that_tables_name(tmp_path, name, code, char):
 
 def test_letters_of_a_greek_font_are_known_by_those_of_the_pages_before():
     kinds = SimpleNamespace(
-        names=["AdvPS4721B4"], fonts=np.array([0]), codes=np.array([ord("l")], np.uint32)
+        names=["AdvPS4721B4"],
+        fonts=np.array([0]),
+        codes=np.array([ord("l")], np.uint32),
+        words=np.array([False]),
     )
     drawn = object.__new__(text_layer._Drawn)
     drawn.kinds = kinds
@@ -124,7 +127,8 @@ def test_letters_of_a_greek_font_are_known_by_those_of_the_pages_before():
 
     seen = of_pages_before({"k": "κ", "p": "π"})
     assert drawn._in_symbol({}, seen) == {0: ord("λ")}
-    assert drawn._in_symbol({}, of_pages_before({"k": "κ"})) == {}
+    assert drawn._in_symbol({}, of_pages_before({"m": "μ"})) == {0: ord("λ")}  # no alphabet's
+    assert drawn._in_symbol({}, of_pages_before({"b": "β"})) == {}  # the second in any order
     assert drawn._in_symbol({}, seen | of_pages_before({"z": "ψ"})) == {}  # another order
 
 

@@ -229,6 +229,7 @@ def test_long_hostile_sentences_take_a_moment():
         ("of AB₅ -type and the O₂ \u2013speed curve", "of AB₅-type and the O₂\u2013speed curve"),
         ("at 14°40′ 08″ S and 32 °C(n = 10)", "at 14°40′08″ S and 32 °C (n = 10)"),
         ("of 0.5 °Cd⁻¹ in ``dry'' \u2018\u2018air\u2019\u2019", "of 0.5 °C d⁻¹ in “dry” “air”"),
+        ("small particles(<10 nm) in Figure 3e, f", "small particles (<10 nm) in Figure 3e, f"),
         ("by Gru\u0308nberg with \U0001d465_\U0001d456 up", "by Grünberg with x_i up"),
     ],
 )
