@@ -65,6 +65,12 @@ def bands_of_text(text: str) -> list[int]:
     return bands_of(shingles(text))
 
 
+def key_of(found: Iterable[str]) -> int:
+    """Return one signed 64-bit key of a set of strings, which other sets almost surely have not."""
+    digest = hashlib.blake2b("\n".join(sorted(found)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
 class Bands:
     """An index of texts by the keys of their bands, in one table of an SQLite database."""
 
@@ -80,6 +86,12 @@ class Bands:
         self._database.executemany(
             f"INSERT INTO {self._table} VALUES (?, ?)", ((band, text) for band in bands)
         )
+
+    def matches(self, bands: list[int]) -> list[tuple[int, int]]:
+        """Return each key of a text that others have, with the number of each of them."""
+        marks = ",".join("?" * len(bands))
+        query = f"SELECT band, text FROM {self._table} WHERE band IN ({marks})"
+        return self._database.execute(query, bands).fetchall()
 
     def sharing(self, bands: list[int], most: int = -1) -> list[int]:
         """Return the numbers of the texts that share a key, in ascending order.
