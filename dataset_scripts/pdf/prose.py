@@ -51,10 +51,12 @@ from cephalo.dataset_scripts.pdf.words import (
     with_ligatures,
     with_spaces,
     without_lost_spaces,
+    without_parted_hyphens,
 )
 
 _NOTICE = re.compile(
-    r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
+    r"creative ?commons|(?:information|material) is available free of charge|"
+    r"correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
     r"all rights reserved|\blicensee\b|copyright \(?(?:c\)|©|\d{4})|© ?\d{4}|"
     r"(?:equally|jointly) to this work|declared? (?:that )?(?:there (?:are|were) |they have )?no "
     r"(?:potential |known )?(?:conflicts? of|competing)",
@@ -222,6 +224,7 @@ def prose(
             paragraph = without_round_citations(paragraph)
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
+            text = without_parted_hyphens(text, vocabulary)
             text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
             text = with_degrees(text, vocabulary)
             text = with_initial(without_number(text), vocabulary)

@@ -45,8 +45,12 @@ _DEGREE = re.compile(
 _FORMULA_LETTERS = re.compile(r"[\U0001d400-\U0001d7ff]+")
 _QUOTES = re.compile(r"\u2018\u2018|\u2019\u2019|``|''")  # as typewriters and TeX have them
 _QUOTE_OF = {"\u2018": "“", "\u2019": "”", "`": "“", "'": "”"}
-# Spaces that are too narrow to be read: "32 °C(n = 10)", "0.5 °Cd⁻¹", "particles(<10 nm)".
-_NARROW = re.compile(r"(?<=\d °C)(?=\(|[a-z]⁻)|(?<=[a-z]{4})(?=\([<>]\s?\d)")
+# Spaces that are too narrow to be read: "32 °C(n = 10)", "0.5 °Cd⁻¹", "particles(<10 nm)",
+# "400Myr", "2000μatm", "fluxes(Bhat et al., 2010".
+_NARROW = re.compile(
+    r"(?<=\d °C)(?=\(|[a-z]⁻)|(?<=[a-z]{4})(?=\([<>]\s?\d)|(?<=\d)(?=(?:Ma|Myr|Gyr|kyr|[μµ]atm)\b)"
+    r"|(?<=[a-z]{3})(?=\([A-Z][a-z]+(?: et al\.,? | & [A-Z][a-z]+, | and [A-Z][a-z]+, |, )\d{4})"
+)
 _ROOT = re.compile(r"(?<=√) (?=\w)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
 _PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
@@ -60,6 +64,7 @@ _ROW_END = re.compile(
     # "L10− 4R5", "B7– B9", "MNP- capture", "μC· cm⁻²"; but "inter- and intracellular"
     r"|(?<=\w\d[\u2212\u2013-]) (?=[A-Z\d])|(?<=[A-Z]{2}[\u2013-]) (?=[a-z]{2,})"
     r"(?!(?:and|or|to|nor|versus|vs|but)\b)|(?<=[A-Za-z]\u00b7) (?=[A-Za-z])"
+    r"|(?<=[a-z]{3}[\u2212\u2013]) (?=[a-z]{3,})(?!(?:and|nor|but)\b)"  # "electrode− electrolyte"
 )
 _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S{0,300}[/._=&?\u2013-]) (?=[\w?=&-]{1,300}[./_?=&-][\w/])"
@@ -105,6 +110,7 @@ _LOST_SYMBOL = re.compile(
     # The brackets of a function whose argument stands elsewhere, "the signal, ut()"; an index of
     # a sign, as of nested ones: "d_{x}²−_{y}²".
     r"|(?<![\w.])[A-Za-zα-ω]{1,2}\(\)|[\u2212+=]_\{?[a-z]"
+    r"|\bgiven \w+ by where\b|\b(?:equations?|expressions?|formulas?): (?:where|with)\b"
     r"|\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
     r"|\bFigs?\. (?:the|is|are|shows?)\b"
 )
@@ -159,7 +165,7 @@ _CUT = re.compile(
 _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(
-    r"^(?:(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
+    r"^(?:■\s(?:[A-Z\d][A-Z\d-]*\s)+(?=[A-Z][a-z])|(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
 )
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")

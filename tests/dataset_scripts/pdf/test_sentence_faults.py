@@ -230,6 +230,14 @@ def test_long_hostile_sentences_take_a_moment():
         ("at 14°40′ 08″ S and 32 °C(n = 10)", "at 14°40′08″ S and 32 °C (n = 10)"),
         ("of 0.5 °Cd⁻¹ in ``dry'' \u2018\u2018air\u2019\u2019", "of 0.5 °C d⁻¹ in “dry” “air”"),
         ("small particles(<10 nm) in Figure 3e, f", "small particles (<10 nm) in Figure 3e, f"),
+        (
+            "for 400Myr at 900μatm, fluxes(Bhat et al., 2010)",
+            "for 400 Myr at 900 μatm, fluxes (Bhat et al., 2010)",
+        ),
+        (
+            "the electrode\u2212 electrolyte of two\u2013 and",
+            "the electrode\u2013electrolyte of two\u2013 and",
+        ),
         ("by Gru\u0308nberg with \U0001d465_\U0001d456 up", "by Grünberg with x_i up"),
     ],
 )
@@ -283,6 +291,8 @@ def test_intervals_are_no_citations(text, read):
         "1. screening of the sample 2. sintering of the steel A total of 6 were read.",
         "The limit of an alloy of i components equals to where x_i is the number of atoms.",
         "The energy is expressed as with k the constant of Boltzmann.",
+        "We introduced the matrix of values, given respectively by where I is the identity.",
+        "The energy is calculated by the following equations: where E is the energy.",
         "The transform is applied to the signal, ut(), and its harmonics.",
         "The orbitals (d_{x}²\u2212_{y}²) of the metal are filled.",
     ],
