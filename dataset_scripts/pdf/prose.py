@@ -316,6 +316,8 @@ def _cited(match: re.Match[str]) -> str:
     before = match.group("before")
     index = len(before) == 1 and not match.group("space")  # of a symbol: t[1]
     value = _VALUE.search(match.string[max(0, match.start() - 12) : match.start("space")])
+    if value and value.group().strip().isalpha():  # "the interval [1, 2]", but "this range [28]"
+        value = "," in match.group()
     return match.group() if index or value or _GOVERNS.fullmatch(before) else before + _CLOSED
 
 

@@ -40,8 +40,10 @@ _EMPTY = re.compile(
     r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)|\s\[\]"
 )
 _DEGREE = re.compile(
-    r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u02da](?=\s)"
+    r"(?<=\d)\s?[\u25e6\u25cb\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u25cb\u02da](?=\s)"
 )
+# The foot of the first page of a paper of the APS: "0031-9007/21/127(17)/175502(6)".
+_ISSN = re.compile(r"\b\d{4}-\d{3}[\dX]/\d{2,4}/\d{1,4}\(\d{1,3}\)/[\dA-Z]{1,12}\(\d{1,4}\)\s?")
 _FORMULA_LETTERS = re.compile(r"[\U0001d400-\U0001d7ff]+")
 _QUOTES = re.compile(r"\u2018\u2018|\u2019\u2019|``|''")  # as typewriters and TeX have them
 _QUOTE_OF = {"\u2018": "“", "\u2019": "”", "`": "“", "'": "”"}
@@ -59,7 +61,7 @@ _PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  
 _ROW_END = re.compile(
     r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)|(?<=[a-z]\u2013) (?=[A-Z])"
     r"|(?<=\d[\u2032']) (?=-[A-Za-z])"  # "5' -ATG", and "sp² -hybridized", "O₂ –swimming":
-    r"|(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉]) (?=[-\u2013][a-z])"
+    r"|(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉]) (?=[-\u2013][a-z\d])"
     r"|(?<=\d°\d\d\u2032) (?=\d\d[\u2032\u2033.])"  # of coordinates
     # "L10− 4R5", "B7– B9", "MNP- capture", "μC· cm⁻²"; but "inter- and intracellular"
     r"|(?<=\w\d[\u2212\u2013-]) (?=[A-Z\d])|(?<=[A-Z]{2}[\u2013-]) (?=[a-z]{2,})"
@@ -192,7 +194,7 @@ FEWEST_TOKENS = 6  # of a sentence whose share of signs is judged
 
 def set_right(text: str) -> str:
     """A text with accents on their letters, ligatures joined, and no empty brackets."""
-    text = _QUOTES.sub(lambda match: _QUOTE_OF[match[0][0]], _plain_letters(text))
+    text = _QUOTES.sub(lambda match: _QUOTE_OF[match[0][0]], _plain_letters(_ISSN.sub("", text)))
     text = _BEFORE_LETTER.sub(_composed, text)
     text = _PARTED.sub("f", _LIGATURE.sub(r"\1", text))
     text = _EMPTY.sub("", text)

@@ -238,6 +238,11 @@ def test_long_hostile_sentences_take_a_moment():
             "the electrode\u2212 electrolyte of two\u2013 and",
             "the electrode\u2013electrolyte of two\u2013 and",
         ),
+        (
+            "of 10² \u201310⁶ cells at an angle of 87○, or so",
+            "of 10²\u201310⁶ cells at an angle of 87°, or so",
+        ),
+        ("despite 0031-9007/21/127(17)/175502(6) some", "despite some"),
         ("by Gru\u0308nberg with \U0001d465_\U0001d456 up", "by Grünberg with x_i up"),
     ],
 )
@@ -263,6 +268,7 @@ def test_a_minus_is_where_its_digits_are(text, right):
         ("of 0 .5 and .7 in all .", "of 0.5 and .7 in all."),
         ("in the interval [0, 1] of x [3, 5].", "in the interval [0, 1] of x."),
         ("with t \u2208 [1, 10] here [7].", "with t \u2208 [1, 10] here."),
+        ("within this range [28].", "within this range."),
         ("Figure 3 : la mesure [4] ; puis [5].", "Figure 3 : la mesure; puis."),
         ("in two reports ([3], with ten studies [4]).", "in two reports (with ten studies)."),
     ],
