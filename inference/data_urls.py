@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
 from PIL import Image
 
 from cephalo.inference.images import open_image, reads_alike
 
 DECODED = 2  # images at a time, to bound the memory: a scan can take 100 MB
-SHRINK = Image.Resampling.HAMMING  # as sharp as bicubic, in half the time
 QUALITY = 90  # of a JPEG file, of 100
 
 Result = TypeVar("Result")
@@ -36,11 +36,25 @@ def data_url(data: bytes, edge: int) -> bytes:
     if not _can_go(data, edge):
         image = open_image(io.BytesIO(data))
         if max(image.size) > edge:
-            image.thumbnail((edge, edge), SHRINK)
-            data, kind = jpeg(image), "jpeg"
+            data, kind = jpeg(shrunk(image, edge)), "jpeg"
         else:
             data, kind = png(image), "png"
     return b"data:image/%b;base64,%b" % (kind.encode(), base64.b64encode(data))
+
+
+def shrunk(image: Image.Image, edge: int) -> Image.Image:
+    """Shrink an RGB image to a longer edge of at most `edge` pixels, by area means.
+
+    OpenCV takes a third of Pillow's time.
+    """
+    if max(image.size) <= edge:
+        return image
+    import cv2
+
+    share = edge / max(image.size)
+    width, height = (max(1, round(size * share)) for size in image.size)
+    pixels = np.asarray(image)
+    return Image.fromarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def jpeg(image: Image.Image) -> bytes:

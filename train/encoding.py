@@ -224,8 +224,8 @@ def render(
 ) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a conversation, and the character ranges of its answers.
 
-    Raises ValueError for a conversation without an answer, with an image after the prompt, or whose
-    template does not render turn by turn.
+    Raises ValueError for a conversation without an answer or with an empty one, with an image
+    after the prompt, or whose template does not render turn by turn.
     """
     messages = [*prompt, *completion]
     if any(part["type"] == "image" for part in parts(completion)):
@@ -238,6 +238,8 @@ def render(
     for index in range(len(prompt), len(messages)):
         if messages[index]["role"] != "assistant":
             continue
+        if not "".join(part["text"] or "" for part in parts([messages[index]])).strip():
+            raise ValueError("an empty answer of the assistant")
         asked, answered = written(index, add_generation_prompt=True), written(index + 1)
         if not (text.startswith(answered) and answered.startswith(asked)):
             raise ValueError("the chat template rewrites earlier turns")

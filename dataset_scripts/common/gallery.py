@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from cephalo.dataset_scripts.common.static_pages import MAX_FIGURES, StaticPages, groups_of
-from cephalo.inference.data_urls import SHRINK
+from cephalo.inference.data_urls import shrunk
 from cephalo.inference.images import as_rgb
 
 THUMBNAIL = 560  # pixels, the longer side
@@ -91,9 +91,7 @@ def thumbnail(image: bytes) -> str:
 
 def small_jpeg(image: bytes) -> bytes:
     """Encode `image` as a small JPEG."""
-    small = as_rgb(Image.open(io.BytesIO(image)))
-    # Whole pixels are averaged first, which is faster than one exact filter.
-    small.thumbnail((THUMBNAIL, THUMBNAIL), SHRINK, reducing_gap=1.0)
+    small = shrunk(as_rgb(Image.open(io.BytesIO(image))), THUMBNAIL)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=82)
     return out.getvalue()

@@ -59,6 +59,18 @@ def bands_of(found: Iterable[str]) -> list[int]:
     return [int.from_bytes(digest, "little", signed=True) for digest in digests]
 
 
+@functools.lru_cache(maxsize=16)  # a text is looked for, and then added
+def bands_of_text(text: str) -> list[int]:
+    """Return the keys of the shingles of a text; see `bands_of`."""
+    return bands_of(shingles(text))
+
+
+def key_of(found: Iterable[str]) -> int:
+    """Return one signed 64-bit key of a set of strings, which other sets almost surely have not."""
+    digest = hashlib.blake2b("\n".join(sorted(found)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
 class Bands:
     """An index of texts by the keys of their bands, in one table of an SQLite database."""
 
@@ -74,6 +86,12 @@ class Bands:
         self._database.executemany(
             f"INSERT INTO {self._table} VALUES (?, ?)", ((band, text) for band in bands)
         )
+
+    def matches(self, bands: list[int]) -> list[tuple[int, int]]:
+        """Return each key of a text that others have, with the number of each of them."""
+        marks = ",".join("?" * len(bands))
+        query = f"SELECT band, text FROM {self._table} WHERE band IN ({marks})"
+        return self._database.execute(query, bands).fetchall()
 
     def sharing(self, bands: list[int], most: int = -1) -> list[int]:
         """Return the numbers of the texts that share a key, in ascending order.
@@ -106,7 +124,7 @@ class TextIndex:
         """Add a text under the number that `candidates` returns (default: the next one)."""
         row = self._database.execute("INSERT INTO texts VALUES (?, ?)", (number, text))
         assert row.lastrowid is not None
-        self._bands.add(row.lastrowid, bands_of(shingles(text)))
+        self._bands.add(row.lastrowid, bands_of_text(text))
 
     def candidates(self, text: str, most: int = -1) -> Iterator[tuple[int, str]]:
         """Yield the numbers and texts that may be near-copies of a text, in ascending order.
@@ -115,7 +133,7 @@ class TextIndex:
             text: The text.
             most: Maximum number of candidates; -1 yields all.
         """
-        for number in self._bands.sharing(bands_of(shingles(text)), most):
+        for number in self._bands.sharing(bands_of_text(text), most):
             query = "SELECT text FROM texts WHERE number = ?"
             yield number, self._database.execute(query, (number,)).fetchone()[0]
 

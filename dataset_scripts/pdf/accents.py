@@ -25,6 +25,8 @@ _COMBINING = {
         strict=True,
     )
 }
+# The dot of a time derivative, "Ṁ", which is read as that of a product by its shape.
+_COMBINING[ord("·")] = "\u0307"
 _LOWER = {ord("¸"), ord("˛")}  # cedilla and ogonek, drawn below
 _CODES = np.array(sorted(_COMBINING), np.uint32)
 _DOTLESS = {"ı": "i", "ȷ": "j"}

@@ -53,10 +53,12 @@ def unusual(codes: np.ndarray) -> np.ndarray:
     """The numbers of characters that are not of white space, nor of a long word of plain letters.
 
     A font of signs sets no such word, but may set its first letter, "lmol" for "μmol", or a capital
-    within it, "aCY" for "a+Y". In TeX's fonts the code of a return is that of the ligature "fl".
+    within it, "aCY" for "a+Y". In TeX's fonts the code of a return is that of the ligature "fl",
+    and those of a tab and of a line feed are Greek letters; pdfium ends lines with both returns.
     """
     classes = _CLASS_OF[np.minimum(codes, 256)]
     classes[(codes == 13) & (np.append(codes[1:], 0) != 10)] = _OTHER
+    classes[(codes == 10) & (np.append(0, codes[:-1]) != 13) | (codes == 9)] = _OTHER
     solid = classes != _SPACE
     edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
     if not len(edges):

@@ -27,6 +27,10 @@ from cephalo.dataset_scripts.pdf.main_matter import (
 from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.raised_citations import with_cited
+from cephalo.dataset_scripts.pdf.round_citations import (
+    cites_in_round_brackets,
+    without_round_citations,
+)
 from cephalo.dataset_scripts.pdf.run_in import without_run_in
 from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import (
@@ -47,10 +51,12 @@ from cephalo.dataset_scripts.pdf.words import (
     with_ligatures,
     with_spaces,
     without_lost_spaces,
+    without_parted_hyphens,
 )
 
 _NOTICE = re.compile(
-    r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
+    r"creative ?commons|(?:information|material) is available free of charge|"
+    r"correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
     r"all rights reserved|\blicensee\b|copyright \(?(?:c\)|©|\d{4})|© ?\d{4}|"
     r"(?:equally|jointly) to this work|declared? (?:that )?(?:there (?:are|were) |they have )?no "
     r"(?:potential |known )?(?:conflicts? of|competing)",
@@ -94,6 +100,8 @@ class Parameters:
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
     initials: float = 0.06  # of the words; references have more
+    end_lines: int = 3  # of a paragraph, at the head of a column
+    end_chars: int = 20  # of those; less is a label
     caption_size: float = 0.97  # of the body's size; bold labels and headings may be as large
 
 
@@ -116,9 +124,9 @@ def find_passages(
     "notices".
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
+    blocks = [with_ends(groups, body) for groups in without_captions(blocks, body)]
     blocks = [
-        _set_right(file, page, groups, body)
-        for page, groups in zip(pages, without_captions(blocks, body), strict=True)
+        _set_right(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)
     ]
     running = (block for groups in blocks for block in groups if is_running(block, body))
     cited = with_cited(line for block in running for line in block.lines)
@@ -172,6 +180,25 @@ def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[
     return [[block for block in groups if not is_rest(block)] for groups in blocks]
 
 
+def with_ends(blocks: list[Block], body: TypeProfile) -> list[Block]:
+    """The blocks of a page, with the ends of paragraphs as running text.
+
+    A few short lines at the head of a column are too little to be told from a label by their
+    place. They begin in lower case and in the body's type, and end as a sentence does.
+    """
+    return [
+        replace(block, paragraph=True)
+        if not block.paragraph
+        and len(block.lines) <= P.end_lines
+        and block.lines[0].lead in body.fonts
+        and block.lines[0].text[:1].islower()
+        and sum(len(line.text) for line in block.lines) > P.end_chars
+        and FINISHED.search(block.lines[-1].text)
+        else block
+        for block in blocks
+    ]
+
+
 def _type(line: Line) -> tuple[str, float]:
     """The font and the size of a line, in points."""
     return line.font, round(line.size, 1)
@@ -190,9 +217,14 @@ def prose(
     matter = main_matter(pages, without_cover(blocks, body), body, vocabulary.known)
     scans = {page.number for page in pages if any(map(scan.is_recognised, page.lines))}
     _settle(pages, matter, body, vocabulary)
-    for page, paragraph in paragraphs(pages, matter, body):
+    found = paragraphs(pages, matter, body)
+    round_brackets = cites_in_round_brackets(paragraph for _, paragraph in found)
+    for page, paragraph in found:
+        if round_brackets:
+            paragraph = without_round_citations(paragraph)
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
+            text = without_parted_hyphens(text, vocabulary)
             text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
             text = with_degrees(text, vocabulary)
             text = with_initial(without_number(text), vocabulary)
@@ -284,6 +316,8 @@ def _cited(match: re.Match[str]) -> str:
     before = match.group("before")
     index = len(before) == 1 and not match.group("space")  # of a symbol: t[1]
     value = _VALUE.search(match.string[max(0, match.start() - 12) : match.start("space")])
+    if value and value.group().strip().isalpha():  # "the interval [1, 2]", but "this range [28]"
+        value = "," in match.group()
     return match.group() if index or value or _GOVERNS.fullmatch(before) else before + _CLOSED
 
 

@@ -13,6 +13,7 @@ _ITALIC = re.compile(r"ital|obli|slant|cmti|cmsl|sfti|-it\b|-i$", re.I)
 _STOPPED = re.compile(r"[.:;!?,\u2013\u2014-]\s*$")
 _TITLE = re.compile(r"(?:\d[\d.]*\s+)?[A-Z][\w-]+")
 _LONGEST = 120  # characters of a heading
+_LINES = 3  # of a heading
 
 
 def without_run_in(textpage: ctypes.c_void_p, lines: list[Line]) -> list[Line]:
@@ -21,10 +22,32 @@ def without_run_in(textpage: ctypes.c_void_p, lines: list[Line]) -> list[Line]:
     "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" stays.
     `textpage`: see `pdfium.open_text`.
     """
+    lines = without_bold_lines(lines)
     return [
         replace(line, text=_without(textpage, line)) if _may_head(line, before) else line
         for before, line in zip([None, *lines], lines, strict=False)
     ]
+
+
+def without_bold_lines(lines: list[Line]) -> list[Line]:
+    """The lines of a block, without headings in bold that fill lines of their own.
+
+    A heading has `_LINES` at most, ends without a stop, and text that is not bold goes on below.
+    """
+    kept: list[Line] = []
+    place = 0
+    while place < len(lines):
+        end = place
+        while end < len(lines) and is_bold(lines[end].lead) and is_bold(lines[end].font):
+            end += 1
+        begins = not kept or bool(FINISHED.search(kept[-1].text))
+        heads = 0 < end - place <= _LINES and end < len(lines) and begins
+        heads = heads and lines[end].text[:1].isupper() and not _STOPPED.search(lines[end - 1].text)
+        if not heads:
+            end = max(end, place + 1)
+            kept += lines[place:end]
+        place = end
+    return kept
 
 
 def _may_head(line: Line, before: Line | None) -> bool:

@@ -40,7 +40,18 @@ _EMPTY = re.compile(
     r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)|\s\[\]"
 )
 _DEGREE = re.compile(
-    r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u02da](?=\s)"
+    r"(?<=\d)\s?[\u25e6\u25cb\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u25cb\u02da](?=\s)"
+)
+# The foot of the first page of a paper of the APS: "0031-9007/21/127(17)/175502(6)".
+_ISSN = re.compile(r"\b\d{4}-\d{3}[\dX]/\d{2,4}/\d{1,4}\(\d{1,3}\)/[\dA-Z]{1,12}\(\d{1,4}\)\s?")
+_FORMULA_LETTERS = re.compile(r"[\U0001d400-\U0001d7ff]+")
+_QUOTES = re.compile(r"\u2018\u2018|\u2019\u2019|``|''")  # as typewriters and TeX have them
+_QUOTE_OF = {"\u2018": "“", "\u2019": "”", "`": "“", "'": "”"}
+# Spaces that are too narrow to be read: "32 °C(n = 10)", "0.5 °Cd⁻¹", "particles(<10 nm)",
+# "400Myr", "2000μatm", "fluxes(Bhat et al., 2010".
+_NARROW = re.compile(
+    r"(?<=\d °C)(?=\(|[a-z]⁻)|(?<=[a-z]{4})(?=\([<>]\s?\d)|(?<=\d)(?=(?:Ma|Myr|Gyr|kyr|[μµ]atm)\b)"
+    r"|(?<=[a-z]{3})(?=\([A-Z][a-z]+(?: et al\.,? | & [A-Z][a-z]+, | and [A-Z][a-z]+, |, )\d{4})"
 )
 _ROOT = re.compile(r"(?<=√) (?=\w)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
@@ -49,7 +60,13 @@ _PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  
 # Where a row ended behind a sign: "10 mg/ ml", "interviews\u2014 which", "http:// www".
 _ROW_END = re.compile(
     r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)|(?<=[a-z]\u2013) (?=[A-Z])"
-    r"|(?<=\d[\u2032']) (?=-[A-Za-z])|(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=-[a-z])"  # "5' -ATG", "sp² -hybridized"
+    r"|(?<=\d[\u2032']) (?=-[A-Za-z])"  # "5' -ATG", and "sp² -hybridized", "O₂ –swimming":
+    r"|(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉]) (?=[-\u2013][a-z\d])"
+    r"|(?<=\d°\d\d\u2032) (?=\d\d[\u2032\u2033.])"  # of coordinates
+    # "L10− 4R5", "B7– B9", "MNP- capture", "μC· cm⁻²"; but "inter- and intracellular"
+    r"|(?<=\w\d[\u2212\u2013-]) (?=[A-Z\d])|(?<=[A-Z]{2}[\u2013-]) (?=[a-z]{2,})"
+    r"(?!(?:and|or|to|nor|versus|vs|but)\b)|(?<=[A-Za-z]\u00b7) (?=[A-Za-z])"
+    r"|(?<=[a-z]{3}[\u2212\u2013]) (?=[a-z]{3,})(?!(?:and|nor|but)\b)"  # "electrode− electrolyte"
 )
 _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S{0,300}[/._=&?\u2013-]) (?=[\w?=&-]{1,300}[./_?=&-][\w/])"
@@ -57,7 +74,10 @@ _ADDRESS = re.compile(
 )
 # "Th" as one glyph, which a text layer names "+" or "3": "+e method".
 _TH = re.compile(
-    r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+    r"(?:^|(?<=\s))(?:[+3](?=(?:ymus|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore"
+    r"|ird|ough)\b)"
+    # But "Figure 3e", "Figs. 2d and 3e, f".
+    r"|(?<!Figure )(?<!Figures )(?<!Fig\. )(?<!Figs\. )(?<!and )(?<!, )[+3](?=e\b))"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")
@@ -85,7 +105,15 @@ _ALONE = re.compile(
 # "Q>": the transposed Q, whose sign comes as the code that it has in its font.
 # Where a symbol or a display formula stood: "no pole in the.", "is given by where", "In Fig. the".
 _LOST_SYMBOL = re.compile(
-    r"\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
+    # A display formula that is not there: "equals to where x is", "is written as with k the".
+    r"\b(?:equals?(?: to)?|(?:is|are|be) (?:given|defined|expressed|written|calculated|described"
+    r"|determined|obtained|estimated) (?:by|as|from|through)) (?:where|with|in which) "
+    r"(?:\w|the|\w+[_^(]\S*)\s"
+    # The brackets of a function whose argument stands elsewhere, "the signal, ut()"; an index of
+    # a sign, as of nested ones: "d_{x}²−_{y}²".
+    r"|(?<![\w.])[A-Za-zα-ω]{1,2}\(\)|[\u2212+=]_\{?[a-z]"
+    r"|\bgiven \w+ by where\b|\b(?:equations?|expressions?|formulas?): (?:where|with)\b"
+    r"|\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
     r"|\bFigs?\. (?:the|is|are|shows?)\b"
 )
 # "hx_{t}i": angle brackets that came as letters; a mark of a footnote; the dots of a table of
@@ -139,7 +167,7 @@ _CUT = re.compile(
 _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(
-    r"^(?:(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
+    r"^(?:■\s(?:[A-Z\d][A-Z\d-]*\s)+(?=[A-Z][a-z])|(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
 )
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
@@ -166,17 +194,25 @@ FEWEST_TOKENS = 6  # of a sentence whose share of signs is judged
 
 def set_right(text: str) -> str:
     """A text with accents on their letters, ligatures joined, and no empty brackets."""
+    text = _QUOTES.sub(lambda match: _QUOTE_OF[match[0][0]], _plain_letters(_ISSN.sub("", text)))
     text = _BEFORE_LETTER.sub(_composed, text)
     text = _PARTED.sub("f", _LIGATURE.sub(r"\1", text))
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
-    text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
+    text = _NARROW.sub(" ", _MARKS.sub("", _UNEQUAL.sub("≠", text)))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", _NUCLEUS.sub(r"\1", text))
     text = _SCRIPT_WORD.sub(" ", _ACCENTED.sub("", _ARGUMENT.sub("", text)))
     text = _DASH.sub("\u2013", _with_minus(text))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
+
+
+def _plain_letters(text: str) -> str:
+    """A text with accents on their letters, and with plain letters for those of formulas, which
+    Unicode has in a block of their own."""
+    text = _FORMULA_LETTERS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return unicodedata.normalize("NFC", text)
 
 
 def _with_minus(text: str) -> str:

@@ -159,26 +159,38 @@ class _Drawn:
         others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
         others &= (kinds.codes < 256) & ~doubtful & ~unnamed
         wrong |= self._look(others, self._correct, memory)
-        return found | wrong | self._in_symbol(wrong)
+        return found | wrong | self._in_symbol(wrong, memory)
 
     def ligatures(self, memory: Memory) -> dict[int, int]:
         """The codes of the kinds without a font's name that are ligatures by their shape."""
         nameless = np.array([not name for name in self.kinds.names])[self.kinds.fonts]
         return self._look(nameless, self._ligature, memory)
 
-    def _in_symbol(self, wrong: dict[int, int]) -> dict[int, int]:
-        """The letters of fonts that have the codes of Symbol, as two of their letters show."""
+    def _in_symbol(self, wrong: dict[int, int], memory: Memory) -> dict[int, int]:
+        """The letters of fonts that have the codes of Symbol, as two of their letters show, on
+        this page or on those before it; of a font of signs, by its name, one that has another
+        place in the alphabet."""
         kinds = self.kinds
         letters = {k: code for k, code in wrong.items() if int(kinds.codes[k]) in IN_SYMBOL}
-        votes = Counter(int(kinds.fonts[k]) for k in letters)
-        for kind, code in letters.items():
-            if code != IN_SYMBOL[int(kinds.codes[kind])]:
-                votes[int(kinds.fonts[kind])] = 0
+        seen = {
+            (kinds.names[kinds.fonts[kind]], int(kinds.codes[kind])): code
+            for kind, code in letters.items()
+        }
+        for (judge, name, code, *_), put in memory.items():
+            if judge == self._correct.__name__ and put and code in IN_SYMBOL:
+                seen.setdefault((name, code), put)
+        votes = Counter(name for name, _ in seen)
+        for (name, code), put in seen.items():
+            if put != IN_SYMBOL[code]:
+                votes[name] = 0
+        for name, code in seen:
+            own_place = len(set(GREEK_FOR[code])) > 1
+            votes[name] += votes[name] == 1 and own_place and bool(_SIGN_FONT.search(name))
         codes = kinds.codes.tolist()
         return {
             kind: IN_SYMBOL[codes[kind]]
             for kind, font in enumerate(kinds.fonts.tolist())
-            if votes[font] > 1 and codes[kind] in IN_SYMBOL
+            if votes[kinds.names[font]] > 1 and codes[kind] in IN_SYMBOL and not kinds.words[font]
         }
 
     def _look(

@@ -30,6 +30,7 @@ _STOPPED = re.compile(
     r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
 )
 # Between two words of a sentence, and in no address or name of a file.
+_PARTED_HYPHEN = re.compile(r"\b(?P<head>[A-Za-z]{2,}) - (?P<tail>[a-z]{2,})\b")
 _CLOSED_UP = re.compile(
     r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30}|A)"
     r"(?=[\s,;:)-]|[.,]\s|\.$)"
@@ -126,6 +127,18 @@ def with_spaces(text: str, vocabulary: Vocabulary) -> str:
     text = _CLOSED_FACE.sub(r"\g<0> ", _CLOSED_QUOTE.sub(" ", text))
     text = _CLOSED_COMMA.sub(lambda match: _behind_name(match, vocabulary), text)
     return _CLOSED_NAME.sub(r"\g<0> ", text)
+
+
+def without_parted_hyphens(text: str, vocabulary: Vocabulary) -> str:
+    """An English text without the hyphens of a narrow column that stand between spaces within a
+    row: "demonstra - ted"."""
+
+    def joined(match: re.Match[str]) -> str:
+        word = match["head"] + match["tail"]
+        alone = vocabulary.knows(match["head"].lower()) and vocabulary.knows(match["tail"])
+        return word if vocabulary.knows(word.lower()) and not alone else match.group()
+
+    return _PARTED_HYPHEN.sub(joined, text) if vocabulary.known else text
 
 
 def _behind_name(match: re.Match[str], vocabulary: Vocabulary) -> str:

@@ -1,22 +1,35 @@
 """Find near-copies among the texts of a whole dataset, out of core."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from cephalo.dataset_scripts.common.near_text import Bands, bands_of, same, shingles, words
+from cephalo.dataset_scripts.common.near_text import (
+    Bands,
+    bands_of,
+    key_of,
+    same,
+    shingles,
+    words,
+)
 
 MIN_WORDS = 10  # shorter text recurs by chance ("Experimental setup.")
 # Originals whose shingles stay in memory, about 25 KB each for a passage of 200 words. Texts of one
 # pattern ("The slope is 3.1 GPa …") are all candidates for each other without being copies.
 MAX_IN_MEMORY = 2000
+# What bounds the time for texts of one pattern, in which bands recur by the thousand: originals
+# under one band, and originals with which a text is compared, those that share most bands first. A
+# near-copy shares about 8 of the 25 bands, strangers of one pattern one or two. Equal texts are
+# found whatever their number, by a key of their own.
+MAX_OF_BAND, MAX_COMPARED = 200, 30
 
 
 class TextCopies:
     """Texts of documents on disk, and which of them are near-copies of earlier ones.
 
-    A text takes its own length and 25 bands of about 20 bytes on disk. The shingles of at most
+    A text takes its own length and 26 keys of about 20 bytes on disk. The shingles of at most
     `MAX_IN_MEMORY` texts are in memory.
     """
 
@@ -43,13 +56,15 @@ class TextCopies:
             (document, row, text if compared else None),
         ).lastrowid
         if compared:
-            bands = ((band, number) for band in bands_of(shingles(text)))
+            found = shingles(text)
+            bands = ((band, number) for band in (*bands_of(found), key_of(found)))
             self._database.executemany(f"INSERT INTO {self._bands} VALUES (?, ?)", bands)
 
     def originals(self) -> Iterator[tuple[int | None, int, int]]:
         """Yield (row, document, document of the original) for every text that is a near-copy.
 
-        The original is the first earlier text that is not a near-copy itself.
+        The original is the first earlier text that is not a near-copy itself, among those that are
+        compared.
         """
         # Nearly all texts share no band with another; sorting on disk skips them.
         self._database.execute(
@@ -62,13 +77,17 @@ class TextCopies:
         for number, found in groupby(shared, itemgetter(0)):
             bands = [band for _, band in found]
             row, document, compared = self._text(number)
-            for earlier in self._kept.sharing(bands):
+            matches = self._kept.matches(bands)
+            shared = Counter(earlier for _, earlier in matches)
+            compared_with = sorted(shared, key=lambda one: (-shared[one], one))[:MAX_COMPARED]
+            for earlier in sorted(compared_with):
                 _, original, other = self._original(earlier)
                 if same(compared, other):
                     yield row, document, original
                     break
             else:
-                self._kept.add(number, bands)
+                counts = Counter(band for band, _ in matches)
+                self._kept.add(number, (band for band in bands if counts[band] < MAX_OF_BAND))
 
     def _original(self, number: int) -> tuple[int | None, int, set[str]]:
         """Return `_text`, from memory for the first originals that were candidates.

@@ -225,6 +225,7 @@ _DENIED = re.compile(
     r"|rather than|far from|n['\u2019]t|does|do)\b[^.;]{0,40}$",
     re.IGNORECASE,
 )
+_LAST_WORD = 12  # characters; at least as many as the longest word that `_DANGLING` looks for
 _END = re.compile(r"[.!?…][\"'”\u2019)\]]*\s*$")
 _DANGLING = re.compile(
     r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$"
@@ -243,7 +244,8 @@ _NEUTRAL = frozenset(map(stem, ["called", "composed", "shown", "seen", "image", 
 
 def cut_off(text: str) -> str | None:
     """Return the end of a text that stops within a sentence or a word, or None."""
-    if _DANGLING.search(text) or (len(text.split()) >= LONG and not _END.search(text)):
+    tail = max(0, len(text.rstrip()) - _LAST_WORD)
+    if _DANGLING.search(text, tail) or (len(text.split()) >= LONG and not _END.search(text)):
         return f"ends with “{text[-60:].strip()}”"
     return None
 

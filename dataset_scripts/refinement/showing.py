@@ -8,7 +8,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.forms import text_sha256
-from cephalo.inference.data_urls import SHRINK, jpeg
+from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
 from cephalo.inference.questions import Picture
 
@@ -79,8 +79,7 @@ def panel_crops(figure: Figure) -> list[tuple[str, Picture]]:
         box = pixel_box(panel["bbox"], figure["bbox"], image.size)
         if box is None:
             continue
-        crop = image.crop(box)
-        crop.thumbnail((CROP_EDGE, CROP_EDGE), SHRINK)
+        crop = shrunk(image.crop(box), CROP_EDGE)
         key = text_sha256(f"{figure['image_sha256']} {box} {CROP_EDGE}")
         crops.append((f"Panel ({panel_name(panel)}) of it:", Picture(key, jpeg(crop))))
     return crops

@@ -272,7 +272,7 @@ def folded(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
+def found_in(pattern: re.Pattern[str], texts: Iterable[str]) -> str | None:
     """Return the first match of `pattern`, at most 80 characters, or None."""
     return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
 

@@ -21,7 +21,7 @@ from cephalo.dataset_scripts.pdf.crops import (
 )
 from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry, has_page
-from cephalo.inference.data_urls import SHRINK, jpeg
+from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
 
 THUMBNAIL = 320  # pixels of the longer edge; shown at half that size on dense screens
@@ -62,9 +62,7 @@ class Pictures:
                 data = crop.read_bytes()
             else:
                 data = self.images.image(entry.shard, entry.place)
-            image = open_image(io.BytesIO(data))
-            image.thumbnail((edge, edge), SHRINK, reducing_gap=1.0)
-            return jpeg(image)
+            return jpeg(shrunk(open_image(io.BytesIO(data)), edge))
 
     def page(self, number: int) -> bytes:
         """The page of a figure as a JPEG, `PAGE_DPI` dots an inch.

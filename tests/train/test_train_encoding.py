@@ -164,6 +164,18 @@ def test_conversations_that_cannot_train_are_broken(processors, caplog):
     assert "train[3] (ValueError: 1 places for 0 images)" in said
 
 
+@pytest.mark.parametrize("answer", ["", " \n", None], ids=["empty", "blank", "null"])
+def test_empty_answers_are_broken_rows(answer, processors, caplog):
+    empty = talk(["Fine.", "More."])
+    empty["completion"][-1]["content"][0]["text"] = answer
+    rows = as_rows([talk(["Fine."]), empty])
+    with pytest.raises(CephaloError, match=r"train\[1\] \(ValueError: an empty answer .*0 now"):
+        encode_rows(rows, processors["idefics2"])
+    kept = encode_rows(rows, processors["idefics2"], max_broken_rows=1)
+    assert kept["row"] == ["lab/nacre train[0]"]
+    assert "train[1] (ValueError: an empty answer of the assistant)" in caplog.text
+
+
 def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, caplog):
     rows = broken(as_rows([*mixed_talks(), talk(["Nacre. " * 90])]), 1, b"no image")
     stream = rows.to_iterable_dataset()

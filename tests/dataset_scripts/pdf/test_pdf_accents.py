@@ -69,7 +69,19 @@ def test_an_accent_is_put_on_the_letter_under_it(tmp_path, parts, accents, text,
     assert lines_of(sheet.path) == [text]
 
 
-@pytest.mark.parametrize("text", ["at 100˚C in air", "the person´s hand", "a ¨ b"])
+def test_the_dot_of_a_derivative_is_put_on_its_letter(tmp_path):
+    sheet = Sheet(tmp_path / "page.pdf")
+    canvas, base = sheet.canvas, HEIGHT - 100.0
+    canvas.setFont("DejaVu", SIZE)
+    canvas.drawString(LEFT, base, "uptake (M")
+    middle = LEFT + canvas.stringWidth("uptake (", "DejaVu", SIZE) + 0.43 * SIZE
+    canvas.drawCentredString(middle, base + 0.48 * SIZE, "·")
+    canvas.drawString(LEFT + canvas.stringWidth("uptake (M", "DejaVu", SIZE) - 0.5, base, "O2) is")
+    canvas.save()
+    assert lines_of(sheet.path) == ["uptake (ṀO2) is"]
+
+
+@pytest.mark.parametrize("text", ["at 100˚C in air", "the person´s hand", "a ¨ b", "by M·a"])
 def test_a_sign_beside_letters_stays(tmp_path, text):
     sheet = Sheet(tmp_path / "page.pdf")
     draw(sheet, [text], [], False)

@@ -14,6 +14,7 @@ from cephalo.dataset_scripts.pdf.layout import Block
 from cephalo.dataset_scripts.pdf.main_matter import _heads_row, _is_aside
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import (
+    with_ends,
     without_captions,
     without_citations,
     without_remnants,
@@ -106,6 +107,24 @@ def block(font: str, size: float, *tags: str, rows: int = 4) -> Block:
     ]
     lines[0].tags.update(tags)
     return Block(lines, (0, 0, 100, 10 * rows), True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "font", "running"),
+    [
+        (["swimming speed (Smith et al., 1984;", "Roche, 2013)."], "Serif", True),
+        (["swimming speed (Smith et al., 1984;", "Roche, 2013)."], "Sans", False),
+        (["swimming speed (Smith et al., 1984)", "and depth"], "Serif", False),
+        (["Swimming speed of the larger ones.", "It rose."], "Serif", False),
+        (["of the cells."], "Serif", False),
+        (["rows of a list of the", "words that are", "in use here, and", "go on."], "Serif", False),
+    ],
+)
+def test_the_end_of_a_paragraph_at_the_head_of_a_column_is_text(texts, font, running):
+    body = TypeProfile(9.0, 11.0, frozenset(["Serif"]))
+    lines = [Line(text, (0, 0, 100, 8), 9.0, "Serif-Italic", font) for text in texts]
+    [block] = with_ends([Block(lines, (0, 0, 100, 20), False)], body)
+    assert block.paragraph == running
 
 
 def test_the_rest_of_a_caption_in_another_column_is_left_out():

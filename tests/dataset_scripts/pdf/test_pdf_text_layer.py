@@ -1,5 +1,8 @@
 """Text layers that disagree with what is printed: signs without a name, or with a wrong one."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from pdf_samples import SENTENCE
 from reportlab.lib.utils import simpleSplit
@@ -106,6 +109,30 @@ def test_ligatures_in_private_codes(tmp_path, code, ligature, text):
 def test_private_codes_that_tables_name(tmp_path, name, code, char):
     font = SignFont(name, "o", [code])  # what is drawn does not matter
     assert read(tmp_path, font, ["in ", "o", " m"]) == [f"in {char} m"]
+
+
+def test_letters_of_a_greek_font_are_known_by_those_of_the_pages_before():
+    kinds = SimpleNamespace(
+        names=["AdvPS4721B4"],
+        fonts=np.array([0]),
+        codes=np.array([ord("l")], np.uint32),
+        words=np.array([False]),
+    )
+    drawn = object.__new__(text_layer._Drawn)
+    drawn.kinds = kinds
+    extent = (0.0, 0.45, 0.42)
+
+    def of_pages_before(letters: dict[str, str]) -> text_layer.Memory:
+        return {
+            ("_correct", "AdvPS4721B4", ord(code), False, extent): ord(greek)
+            for code, greek in letters.items()
+        }
+
+    seen = of_pages_before({"k": "κ", "p": "π"})
+    assert drawn._in_symbol({}, seen) == {0: ord("λ")}
+    assert drawn._in_symbol({}, of_pages_before({"m": "μ"})) == {0: ord("λ")}  # no alphabet's
+    assert drawn._in_symbol({}, of_pages_before({"b": "β"})) == {}  # the second in any order
+    assert drawn._in_symbol({}, seen | of_pages_before({"z": "ψ"})) == {}  # another order
 
 
 def test_a_glyph_that_is_like_nothing_is_said_to_be_unread(tmp_path):

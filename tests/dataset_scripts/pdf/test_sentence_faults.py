@@ -220,6 +220,30 @@ def test_long_hostile_sentences_take_a_moment():
         ("in skim milk\u2013 TBST at 5′ -ATGG", "in skim milk\u2013TBST at 5′-ATGG"),
         ("of protein\u2212protein pairs, J\u2212V", "of protein\u2013protein pairs, J\u2212V"),
         ("from amiR^{CWC15}or dx^{a}dy", "from amiR^{CWC15} or dx^{a}dy"),
+        (
+            "clone K12-L10\u2212 4R5 of Fig. 3B7\u2013 B9",
+            "clone K12-L10\u22124R5 of Fig. 3B7\u2013B9",
+        ),
+        ("inter- and intra-cell, pH- or MOF- to", "inter- and intra-cell, pH- or MOF- to"),
+        ("a MOF- coated wire at 29 μC\u00b7 cm⁻²", "a MOF-coated wire at 29 μC\u00b7cm⁻²"),
+        ("of AB₅ -type and the O₂ \u2013speed curve", "of AB₅-type and the O₂\u2013speed curve"),
+        ("at 14°40′ 08″ S and 32 °C(n = 10)", "at 14°40′08″ S and 32 °C (n = 10)"),
+        ("of 0.5 °Cd⁻¹ in ``dry'' \u2018\u2018air\u2019\u2019", "of 0.5 °C d⁻¹ in “dry” “air”"),
+        ("small particles(<10 nm) in Figure 3e, f", "small particles (<10 nm) in Figure 3e, f"),
+        (
+            "for 400Myr at 900μatm, fluxes(Bhat et al., 2010)",
+            "for 400 Myr at 900 μatm, fluxes (Bhat et al., 2010)",
+        ),
+        (
+            "the electrode\u2212 electrolyte of two\u2013 and",
+            "the electrode\u2013electrolyte of two\u2013 and",
+        ),
+        (
+            "of 10² \u201310⁶ cells at an angle of 87○, or so",
+            "of 10²\u201310⁶ cells at an angle of 87°, or so",
+        ),
+        ("despite 0031-9007/21/127(17)/175502(6) some", "despite some"),
+        ("by Gru\u0308nberg with \U0001d465_\U0001d456 up", "by Grünberg with x_i up"),
     ],
 )
 def test_what_rows_and_fonts_parted_is_put_together(text, right):
@@ -244,6 +268,7 @@ def test_a_minus_is_where_its_digits_are(text, right):
         ("of 0 .5 and .7 in all .", "of 0.5 and .7 in all."),
         ("in the interval [0, 1] of x [3, 5].", "in the interval [0, 1] of x."),
         ("with t \u2208 [1, 10] here [7].", "with t \u2208 [1, 10] here."),
+        ("within this range [28].", "within this range."),
         ("Figure 3 : la mesure [4] ; puis [5].", "Figure 3 : la mesure; puis."),
         ("in two reports ([3], with ten studies [4]).", "in two reports (with ten studies)."),
     ],
@@ -270,6 +295,12 @@ def test_intervals_are_no_citations(text, read):
         "It wasnt until later that this was recognized by others.",
         "With d(i, j) of j̸_{=i,k} the mean is taken of all.",
         "1. screening of the sample 2. sintering of the steel A total of 6 were read.",
+        "The limit of an alloy of i components equals to where x_i is the number of atoms.",
+        "The energy is expressed as with k the constant of Boltzmann.",
+        "We introduced the matrix of values, given respectively by where I is the identity.",
+        "The energy is calculated by the following equations: where E is the energy.",
+        "The transform is applied to the signal, ut(), and its harmonics.",
+        "The orbitals (d_{x}²\u2212_{y}²) of the metal are filled.",
     ],
 )
 def test_pieces_of_sentences_are_left_out(sentence):
@@ -282,6 +313,8 @@ def test_pieces_of_sentences_are_left_out(sentence):
         "The values lie in (0, 1] and in [0, 1) for all samples that were tested.",
         "30 patients were included, and 13C, ¹³C and ⁷Li spectra (see Table 2) were taken.",
         "The alloy [Fe(CN)₆]⁴⁻ has a band at 2100 cm⁻¹ in all of the solutions.",
+        "It is given as a mean with fit() of the library, where x is the size.",
+        "The mass is determined by weighing, with the pan at rest.",
     ],
 )
 def test_intervals_and_formulas_are_kept(sentence):

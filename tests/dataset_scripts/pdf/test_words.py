@@ -1,12 +1,13 @@
 """Words that a text layer parts, joins or mangles, and the numbers of lines."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cephalo.dataset_scripts.pdf.glyph_kinds import unusual
-from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, settle_in_order
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, NO_WORDS, settle_in_order
 from cephalo.dataset_scripts.pdf.layout import Block
 from cephalo.dataset_scripts.pdf.line_numbers import without_line_numbers
 from cephalo.dataset_scripts.pdf.text import Line
@@ -18,6 +19,7 @@ from cephalo.dataset_scripts.pdf.words import (
     with_ligatures,
     with_spaces,
     without_lost_spaces,
+    without_parted_hyphens,
 )
 
 ENGLISH = vocabulary_of(
@@ -151,7 +153,12 @@ def test_numbers_of_lines_go_and_numbers_of_the_text_stay():
 
 @pytest.mark.parametrize(
     ("text", "looked_at"),
-    [("equals aCY here", "aCY"), ("was \rame\r\nand", "\rame"), ("plain words here", "")],
+    [
+        ("equals aCY here", "aCY"),
+        ("was \rame\r\nand", "\rame"),
+        ("we expect \n \u223c 1\r\nor \t here", "we\n\u223c1or\t"),
+        ("plain words here", ""),
+    ],
 )
 def test_characters_of_words_that_are_looked_at(text, looked_at):
     codes = np.array([ord(char) for char in text], np.uint32)
@@ -165,3 +172,13 @@ def test_long_hostile_text_takes_a_moment(text):
     without_lost_spaces(text, ENGLISH)
     is_mangled(text, ENGLISH)
     assert time.process_time() - started < 1
+
+
+def test_hyphens_between_spaces_within_words_are_taken_out():
+    known = replace(
+        vocabulary_of(["a word"]), known=frozenset(["demonstrated", "well", "known", "wellknown"])
+    )
+    read = "They demonstra - ted a well - known effect, x - y and demonstra - ble ones."
+    right = "They demonstrated a well - known effect, x - y and demonstra - ble ones."
+    assert without_parted_hyphens(read, known) == right
+    assert without_parted_hyphens(read, NO_WORDS) == read

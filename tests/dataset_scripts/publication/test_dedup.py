@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import caption_conversation
-from cephalo.dataset_scripts.common.near_text import TextIndex, shingles
+from cephalo.dataset_scripts.common.near_text import TextIndex, same, shingles
 from cephalo.dataset_scripts.common.schema import TEXT
 from cephalo.dataset_scripts.common.tables import CONFIGS, find_tables
 from cephalo.dataset_scripts.publication import dedup_text
@@ -174,6 +174,28 @@ def test_texts_of_one_pattern_are_split_into_runs_once_and_memory_changes_no_cop
     assert found == [[(60, 60, 3), (61, 61, 50)]] * 3
     assert times[0] > times[1] > 1000
     assert times[2] <= 2 * len(some)  # as a candidate, and as the text that is compared
+
+
+def test_texts_of_one_pattern_take_a_bounded_number_of_comparisons(monkeypatch):
+    monkeypatch.setattr(dedup_text, "MAX_OF_BAND", 20)
+    monkeypatch.setattr(dedup_text, "MAX_COMPARED", 5)
+    compared = []
+    monkeypatch.setattr(
+        dedup_text, "same", lambda one, other: compared.append(one) or same(one, other)
+    )
+    texts = TextCopies(sqlite3.connect(":memory:"), "some")
+    patterned = [
+        f"The curve rises up to a strain of {i} percent and a stress of {7 * i} MPa, where the "
+        "material begins to yield; from there it hardens slowly until it breaks in the end."
+        for i in range(300)
+    ]
+    longer = f"{patterned[10]} So it is."  # before the bands are full
+    for number, text in enumerate([*patterned, patterned[299].upper(), longer]):
+        texts.add(number, text, number)
+    assert list(texts.originals()) == [(300, 300, 299), (301, 301, 10)]
+    assert len(compared) <= 5 * 302
+    counts = texts._database.execute("SELECT count(*) FROM some_kept GROUP BY band").fetchall()
+    assert max(count for (count,) in counts) == 20
 
 
 class Decisions(NamedTuple):
