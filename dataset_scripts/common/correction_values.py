@@ -1,4 +1,4 @@
-"""What the fields of a decision can be."""
+"""Check and normalize the values of the fields of a decision."""
 
 import reprlib
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 LONGEST_TEXT = 20_000  # characters of a caption or label
 DECIMALS = 2  # of a corrected box, in points
-FARTHEST = 1e6  # points from the corner of a page; those of PDF end at 14,400
+FARTHEST = 1e6  # points from the corner of a page; PDF pages end at 14,400
 MOST_PANELS = 200  # of a figure
 LONGEST_LETTER = 20  # characters of a panel's letter: "a", "b-d", "(iii)"
 
@@ -17,10 +17,10 @@ ACCEPTED, REJECTED = "accepted", "rejected"
 
 
 def check_value(what: str, value: Any) -> None:
-    """Raise ValueError, with a line for the person, for a value that a field cannot have."""
+    """Raise ValueError, with a one-line reason, if a field cannot have a value."""
     if what == "state":
         if value not in (ACCEPTED, REJECTED, None):
-            raise ValueError(f"state is {reprlib.repr(value)}; it is accepted, rejected or null")
+            raise ValueError(f"state is {reprlib.repr(value)}; give accepted, rejected or null")
     elif what == "bbox":
         _check_box("bbox", value)
     elif value is None:
@@ -28,11 +28,11 @@ def check_value(what: str, value: Any) -> None:
     elif what == "panels":
         _check_panels(value)
     elif not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise ValueError(f"{what} is not a text of at most {LONGEST_TEXT:,} characters")
+        raise ValueError(f"{what} is not a string of at most {LONGEST_TEXT:,} characters")
     elif what == "kind" and not value.strip():
         raise ValueError("kind is empty")
     elif any("\ud800" <= one <= "\udfff" for one in value):
-        raise ValueError(f"{what} has half a character (a lone surrogate); type it again")
+        raise ValueError(f"{what} contains half a character (a lone surrogate); type it again")
 
 
 def _check_box(name: str, value: Any) -> None:
@@ -51,13 +51,13 @@ def _check_panels(value: Any) -> None:
     total = 0
     for number, panel in enumerate(value, 1):
         if not isinstance(panel, dict) or set(panel) != set(PANEL):
-            raise ValueError(f"panel {number} has not letter, bbox and caption")
+            raise ValueError(f"panel {number} needs letter, bbox and caption, and nothing else")
         if panel["bbox"] is not None:
             _check_box(f"bbox of panel {number}", panel["bbox"])
         for name, most in (("letter", LONGEST_LETTER), ("caption", LONGEST_TEXT)):
             if not is_text(panel[name], most):
                 raise ValueError(
-                    f"{name} of panel {number} is not a text of at most {most:,} characters"
+                    f"{name} of panel {number} is not a string of at most {most:,} characters"
                 )
         total += len(panel["caption"] or "")
     if total > LONGEST_TEXT:
@@ -65,7 +65,7 @@ def _check_panels(value: Any) -> None:
 
 
 def is_text(value: Any, most: int) -> bool:
-    """Whether a value is null or a text of at most so many characters, each of them whole."""
+    """Return whether a value is null or a string of at most `most` characters, no surrogates."""
     if value is None:
         return True
     if not isinstance(value, str) or len(value) > most:
@@ -74,7 +74,7 @@ def is_text(value: Any, most: int) -> bool:
 
 
 def is_value(what: str, value: Any) -> bool:
-    """Whether a field can have a value."""
+    """Return whether a field can have a value."""
     try:
         check_value(what, value)
     except ValueError:
@@ -83,7 +83,7 @@ def is_value(what: str, value: Any) -> bool:
 
 
 def plain(name: str, value: Any) -> Any:
-    """A value of a field as corrections have it: boxes are rounded."""
+    """Return a value of a field as stored in corrections: boxes are rounded."""
     if name == "bbox" and value is not None:
         return rounded(value)
     if name == "panels":
@@ -95,5 +95,5 @@ def plain(name: str, value: Any) -> Any:
 
 
 def rounded(bbox: Iterable[float]) -> list[float]:
-    """A box as corrections have it."""
+    """Round a box to the precision of corrections."""
     return [round(float(side), DECIMALS) for side in bbox]

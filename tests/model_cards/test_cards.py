@@ -299,7 +299,7 @@ def test_damaged_folders_are_one_line(folder, tmp_path):
     assert "card.json: model_type: Field required; fix or remove it" in refused("card", str(folder))
     (folder / "card.json").unlink()
     save_file({"a": np.full((4, 5), np.nan)}, folder / "model.safetensors")
-    assert "model.safetensors holds NaN or infinity in a" in refused("card", str(folder))
+    assert "model.safetensors contains NaN or infinity in a" in refused("card", str(folder))
     (folder / "model.safetensors").write_bytes(b"\xff" * 40)
     assert "is not a complete safetensors file" in refused("card", str(folder))
     (folder / "model.safetensors").unlink()

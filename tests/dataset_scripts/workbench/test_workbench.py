@@ -159,7 +159,7 @@ def test_panels_are_corrected(tmp_path):
     bench.decide(0, "panels", None)  # as extracted
     assert bench.entry(0).verdict.person is None
     for bad, words in [
-        ([{"letter": "a"}], "panel 1 has not letter, bbox and caption"),
+        ([{"letter": "a"}], "panel 1 needs letter, bbox and caption, and nothing else"),
         ([panels[0] | {"bbox": [5, 5, 5, 9]}], "bbox of panel 1 has no area"),
         ([panels[0] | {"letter": "x" * 21}], "letter of panel 1 is not a text of at most 20"),
         ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a text"),
