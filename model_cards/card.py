@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.files import locked
+from cephalo.cli.weights import check_finite, weight_files
 from cephalo.model_cards.model_card import read_facts, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -19,7 +20,7 @@ def card(
 
     The card combines DIR/card.json, written by `cephalo train`, `merge` and `moe`, with every
     results.json of `cephalo eval` in or below DIR that measured these weights. Licence, intended
-    use and limits can be edited in card.json.
+    use and limits can be edited in card.json. Weights with NaN or infinity get no card.
 
     \b
     Example:
@@ -28,5 +29,7 @@ def card(
     """
     facts = read_facts(folder)
     with locked(folder):
+        for path in weight_files(folder, str(folder)):
+            check_finite(path)
         write_card(folder, facts)
     print(folder / "README.md")
