@@ -161,19 +161,20 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
 
 def settings(config: Any) -> dict[str, Any]:
     """A configuration as flat keys, "text_config.rope_theta" and the like, without provenance."""
+    return flat(config.to_dict())
 
-    def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in part.items():
-            if key in PROVENANCE:
-                continue
-            if isinstance(value, dict):
-                found |= flat(value, f"{prefix}{key}.")
-            else:
-                found[f"{prefix}{key}"] = value
-        return found
 
-    return flat(config.to_dict(), "")
+def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings as flat keys that begin with `prefix`, without provenance."""
+    found: dict[str, Any] = {}
+    for key, value in part.items():
+        if key in PROVENANCE:
+            continue
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def shapes(dense: Dense) -> dict[str, Any]:
