@@ -22,6 +22,12 @@ ROW_TOKENS = 1024  # assumed, of a conversation with its image
 ANSWER_SHARE = 0.25  # of tokens, assumed: logits are made for answers alone
 # Assumed: the CUDA context, about 0.5 GB, and what lies between blocks of torch's allocator.
 OVERHEAD_BYTES = 1.5e9
+# On a CPU, what a process of `cephalo train` takes with all its libraries before it touches a
+# weight: 1,014 to 1,051 MiB on the measured machine (benchmarks/bench_laptop.py prints it).
+PROCESS_BYTES = 1.1e9
+# And what lies unused between blocks of the C library's allocator: 0.07 of activations was measured
+# there for a sequence of 538 tokens and 0.25 for one of 1,079.
+UNUSED_SHARE = 0.25
 # Of a weight in NF4 (arXiv 2305.14314): 4 bits, and for each block of 64 a scale, in 32 bits, or
 # where scales are quantized too in 8 bits with 32 for each 256 of them.
 NF4_BYTES = {False: 0.5 + 4 / 64, True: 0.5 + (1 + 4 / 256) / 64}
@@ -36,8 +42,8 @@ class Estimate:
     """Bytes at the peak of a step, and its operations.
 
     `activations` are what the backward pass needs, its temporaries and gradients of activations,
-    at their peak. `forward` and `backward` are operations of a sequence of `tokens`; the latter
-    with those that activation checkpointing repeats.
+    at their peak; `overhead` is no tensor. `forward` and `backward` are operations of a sequence of
+    `tokens`; the latter with those that activation checkpointing repeats.
     """
 
     tokens: int
@@ -47,14 +53,15 @@ class Estimate:
     gradients: float
     states: float
     activations: float
+    overhead: float
     forward: float
     backward: float
 
     @property
     def peak(self) -> float:
-        """Bytes at the peak, with what was assumed for CUDA."""
+        """Bytes at the peak, with what was assumed for CUDA, or measured of a process."""
         kept = self.weights + self.adapters + self.gradients + self.states
-        return kept + self.activations + OVERHEAD_BYTES
+        return kept + self.activations + self.overhead
 
     @property
     def operations(self) -> float:
@@ -71,7 +78,9 @@ class Estimate:
             "gradients of what trains": self.gradients,
             f"optimizer {settings.get('optim', 'adamw_torch')}": self.states,
             f"activations{often}": self.activations,
-            "CUDA and unused blocks, assumed": OVERHEAD_BYTES,
+            "the process with its libraries, and unused blocks"
+            if settings.get("use_cpu")
+            else "CUDA and unused blocks, assumed": self.overhead,
         }
         wide = max(map(len, terms))
         return [
@@ -84,12 +93,14 @@ class Estimate:
         ]
 
 
-def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
+def estimate(model: Any, settings: dict[str, Any], answers: int | None = None) -> Estimate:
     """What a step of training takes.
 
     Args:
         model: on the meta device; its own layers are prepared for training here.
         settings: the fields of a train config.
+        answers: tokens of answers in a sequence, by default ANSWER_SHARE of it. Each takes a row of
+            logits, of its softmax and of their gradients.
     """
     base = model
     dtype = getattr(torch, settings.get("dtype", "float32"))
@@ -106,7 +117,7 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
     base_bytes = weight_bytes(base, settings)
     adapters = sum(own.nbytes for own in trained) if settings.get("use_peft") else 0.0
     tokens = settings.get("batch_tokens") or settings["per_device_train_batch_size"] * ROW_TOKENS
-    answers = int(tokens * ANSWER_SHARE)
+    answers = int(tokens * ANSWER_SHARE) if answers is None else answers
     first = first_trained(base)
     passes = 2  # backward: gradients of scores and values, and of queries and keys
     if settings.get("activation_checkpointing"):
@@ -127,6 +138,9 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
         gradients=sum(own.nbytes for own in trained),
         states=sum(state_bytes(own, settings.get("optim", "adamw_torch")) for own in trained),
         activations=memory.peak,
+        overhead=PROCESS_BYTES + UNUSED_SHARE * memory.peak
+        if settings.get("use_cpu")
+        else OVERHEAD_BYTES,
         forward=forward.get_total_flops() + attention_operations(base, tokens, 0),
         backward=backward.get_total_flops() + passes * attention_operations(base, tokens, first),
     )
