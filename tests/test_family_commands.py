@@ -7,6 +7,7 @@ each answer; then the commands run with that model and must say what it was taug
 import json
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from family_samples import make_family
 from figure_samples import write_figures
+from moe_samples import TEXTS
 from taught_talks import FAMILIES_AND_PAPER, PICTURES, Lesson, make_taught
-from warm_python import warm_python
+from warm_python import kill, warm_python
 
 from cephalo.apps.discuss.transcript import Transcript
 from cephalo.cli.main import main
@@ -155,3 +158,60 @@ def test_refine(family, tmp_path, monkeypatch):
     rows = [row for path in shards for row in pq.read_table(path).to_pylist()]
     assert {row["answer"] for row in rows} == {*DESCRIPTIONS, COMPARED["answer"]}
     assert sorted(len(row["images"]) for row in rows) == [1, 1, 2]
+
+
+RECIPES = {
+    "merge": {
+        "merge_method": "passthrough",
+        "dtype": "float32",
+        "slices": [{"sources": [{"model": name, "layer_range": [0, 4]}]} for name in ("0", "1")],
+    },
+    "moe": {
+        "base_model": "0",
+        "dtype": "float32",
+        "experts": [
+            {"source_model": name, "positive_prompts": [f"What is {name}?"]} for name in ("0", "1")
+        ],
+        "gates": {"steps": 5},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "family"),
+    [
+        ("merge", "qwen3_vl"),
+        pytest.param("merge", "gemma3", marks=pytest.mark.slow),
+        pytest.param("moe", "qwen3_vl", marks=pytest.mark.slow),
+        pytest.param("moe", "gemma3", marks=pytest.mark.slow),
+    ],
+)
+def test_two_at_once_and_a_killed_one_make_what_one_does(command, family, tmp_path):
+    for seed in (0, 1):
+        make_family(tmp_path / str(seed), family, TEXTS, seed)
+    (tmp_path / "r.yml").write_text(yaml.safe_dump(RECIPES[command]))
+    words = [warm_python(("family_samples",)), "-m", "cephalo.cli.main", command, "r.yml", "--out"]
+
+    def start(out: str) -> subprocess.Popen:
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*words, out], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
+
+    both = [start("out"), start("out")]
+    said = [process.communicate(timeout=300) for process in both]
+    codes = [process.returncode for process in both]
+    assert 0 in codes
+    for code, (out, error) in zip(codes, said, strict=True):
+        last = (out if code == 0 else error).splitlines()[-1]
+        assert ("into out" in last) if code == 0 else ("another run is writing to out" in last)
+    killed = start("again")
+    while not list(tmp_path.glob(".again.partial-*/*.safetensors")):
+        assert killed.poll() is None
+        time.sleep(0.001)
+    kill(killed, ("family_samples",))
+    assert not (tmp_path / "again").exists()
+    assert start("again").wait(timeout=300) == 0
+    assert not list(tmp_path.glob(".*.partial-*"))
+    made = [tmp_path / name for name in ("out", "again")]
+    names = sorted(path.name for path in made[0].glob("*.safetensors"))
+    assert names and names == sorted(path.name for path in made[1].glob("*.safetensors"))
+    assert all((made[0] / name).read_bytes() == (made[1] / name).read_bytes() for name in names)
