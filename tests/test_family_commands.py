@@ -23,6 +23,7 @@ from warm_python import kill, warm_python
 
 from cephalo.apps.discuss.transcript import Transcript
 from cephalo.cli.main import main
+from cephalo.dataset_scripts.refinement import asking
 from cephalo.inference import local
 
 QUICK = ("qwen3_vl", "gemma3")
@@ -55,6 +56,7 @@ def lessons_of(command: list[str], answers: Sequence[str], monkeypatch: Any) -> 
     recorder = Recorder(answers)
     with monkeypatch.context() as patch:
         patch.setattr(local, "load", lambda name: recorder)
+        patch.setattr(asking, "loaded", lambda name: recorder)  # else kept for the whole process
         main(command)
     assert not recorder.answers
     return recorder.lessons
