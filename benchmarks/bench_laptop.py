@@ -5,20 +5,24 @@
 The weights are random, and the sizes of model and tokenizer those of SmolVLM-256M-Instruct; the
 settings are those of `laptop.yaml`. A row is a figure of 900 x 700 pixels with an answer of 150
 words. In the first epoch the images pass the vision tower, in the second they are read from the
-feature store. Seconds are CPU time on one thread. Memory above that of the process before it loads
-the model is compared with the estimate of `cephalo series` for the same tokens.
+feature store. Seconds are CPU time on one thread. The peak memory of the process is compared with
+the estimate of `cephalo series` for the same tokens and answers, for the rows that `--size` gives.
 """
 
 import random
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from benchmarks.bench_train import memory
+
+if TYPE_CHECKING:
+    from cephalo.series.estimate import Estimate
 
 ROWS, BATCH = 8, 4
 WORDS = 150
@@ -70,17 +74,25 @@ def make_data(folder: Path) -> None:
     Dataset.from_list(rows).to_parquet(folder / "train.parquet")
 
 
-def run(base: Path, data: Path, out: Path) -> tuple[list[float], int, int]:
-    """Train two epochs.
+@dataclass
+class Measured:
+    """Of a run: CPU seconds of each step, tokens and answers of the longest sequence, and the bytes
+    of the process before the first step and at the peak of one."""
 
-    Returns the CPU seconds of each step, the tokens of the longest sequence, and the bytes of
-    memory at the peak of a step above those before the model was loaded.
-    """
+    seconds: list[float]
+    tokens: int
+    answers: int
+    before: float
+    peak: float
+
+
+def run(base: Path, data: Path, out: Path, batch: int) -> Measured:
+    """Train two epochs."""
     from cephalo.train.arguments import parse_arguments
     from cephalo.train.sft import find_config, run_training
     from cephalo.train.trainer import PackedTrainer
 
-    marks, tokens, peaks = [], [0], [0.0]
+    marks, sequences, resident, peaks = [], [(0, 0)], [], []
     step = PackedTrainer.training_step
 
     def timed(self: Any, model: Any, inputs: Any, *args: Any) -> Any:
@@ -88,8 +100,11 @@ def run(base: Path, data: Path, out: Path) -> tuple[list[float], int, int]:
             marks.append(time.process_time())
             # The peak of memory counts from here, without loading and saving.
             Path("/proc/self/clear_refs").write_text("5")
+            resident.append(memory("VmRSS"))
         loss = step(self, model, inputs, *args)
-        tokens.extend(own["input_ids"].shape[1] for own in inputs["sequences"])
+        sequences.extend(
+            (own["labels"].shape[1], int((own["labels"] >= 0).sum())) for own in inputs["sequences"]
+        )
         marks.append(time.process_time())
         peaks.append(memory("VmHWM"))
         return loss
@@ -102,51 +117,55 @@ def run(base: Path, data: Path, out: Path) -> tuple[list[float], int, int]:
         "dataloader_num_workers": 0,
         "save_strategy": "no",
         "report_to": "none",
+        "per_device_train_batch_size": batch,
     }
     words = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
     arguments = parse_arguments(find_config("laptop.yaml"), words)
-    at_rest = memory("VmRSS")
     trainer: Any = PackedTrainer
     trainer.training_step = timed
     run_training(*arguments)
     seconds = [after - before for before, after in pairwise(marks)]
-    return seconds, max(tokens), int((max(peaks) - at_rest) * 2**20)
+    return Measured(seconds, *max(sequences), resident[0] * 2**20, max(peaks) * 2**20)
 
 
-def estimated(tokens: int) -> float:
-    """Return the estimate of `cephalo series` for sequences of so many tokens, in bytes."""
+def estimated(found: Measured) -> "Estimate":
+    """Return the estimate of `cephalo series` for sequences of as many tokens and answers."""
     import yaml
 
-    from cephalo.series.estimate import OVERHEAD_BYTES, estimate
+    from cephalo.series.estimate import estimate
     from cephalo.series.published import smolvlm
     from cephalo.train.sft import find_config
     from modeling_cephalo.published import on_meta
 
     settings = yaml.safe_load(find_config("laptop.yaml").read_text(encoding="utf-8"))
-    found = estimate(on_meta(smolvlm("256m")), settings | {"batch_tokens": tokens})
-    return found.peak - OVERHEAD_BYTES
+    settings["batch_tokens"] = found.tokens
+    return estimate(on_meta(smolvlm("256m")), settings, found.answers)
 
 
-def main() -> None:
+def main(size: int = BATCH) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         base, data = Path(folder) / "base", Path(folder) / "data"
         data.mkdir()
         make_base(base)
         make_data(data)
-        seconds, tokens, peak = run(base, data, Path(folder) / "out")
-    half = len(seconds) // 2
-    first, later = (min(own) for own in (seconds[:half], seconds[half:]))
-    steps = RUN_ROWS // BATCH
+        found = run(base, data, Path(folder) / "out", size)
+    half = len(found.seconds) // 2
+    first, later = (min(own) for own in (found.seconds[:half], found.seconds[half:]))
+    steps = RUN_ROWS // size
     hours = steps * (first + (RUN_EPOCHS - 1) * later) / 3600
     print(
-        f"a step of {BATCH} rows, {tokens:,} tokens: {first:.1f} s on one core, "
-        f"{later:.1f} s with stored images"
+        f"a step of {size} rows, {found.tokens:,} tokens, {found.answers:,} of them answers: "
+        f"{first:.1f} s on one core, {later:.1f} s with stored images"
     )
     print(f"{RUN_ROWS:,} rows, {RUN_EPOCHS} epochs: {hours:.1f} hours on one core")
+    from cephalo.series.estimate import PROCESS_BYTES
+
+    wanted = estimated(found)
     print(
-        f"memory: {peak / 1e9:.2f} GB measured, {estimated(tokens) / 1e9:.2f} GB estimated, "
-        f"ratio {peak / estimated(tokens):.2f}"
+        f"memory: {found.peak / 1e9:.2f} GB measured, {wanted.peak / 1e9:.2f} GB estimated, "
+        f"ratio {found.peak / wanted.peak:.2f}; before the first step {found.before / 1e9:.2f} GB "
+        f"measured, {PROCESS_BYTES / 1e9:.2f} GB assumed"
     )
 
 

@@ -28,6 +28,12 @@ NOT_OF_LAYERS = (
     r".*layer.*|.*token.*|.*dropout.*|.*_range|.*_cache|vocab_size|max_position_embeddings"
     r"|tie_word_embeddings|model_type|sliding_window_pattern|_.*|.*_implementation|.*_coef"
 )
+# Settings beside the decoder's on which what it reads of an image does not depend. Ids of tokens
+# and sizes of tiles are compared as those of the tokenizer and the processor.
+NOT_OF_FEATURES = (
+    r"(.*\.)?(.*token_id|.*token_index|image_grid_pinpoints|.*dropout.*|initializer_.*|_.*"
+    r"|tie_word_embeddings|.*_implementation)"
+)
 
 
 @dataclass(frozen=True)
@@ -179,16 +185,27 @@ def stack(
 def check_settings(sources: Sequence[Source]) -> None:
     """Raise CephaloError if layers of a source would compute something else in the merged model.
 
-    That model has the decoder configuration of the first source: its activation, positions,
-    attention scale and others.
+    That model has the configuration of the first source: the activation, positions, attention scale
+    and others of its decoder, and the settings of its vision tower and connector.
     """
     from cephalo.merge_recipes.moe_sources import differences, listed, settings
     from modeling_cephalo.checkpoint import read_config
 
     def own(source: Source) -> dict[str, Any]:
-        text = read_config(source.checkpoint.folder).get_text_config()
-        found = settings(text).items()
-        return {name: value for name, value in found if not re.fullmatch(NOT_OF_LAYERS, name)}
+        config = read_config(source.checkpoint.folder)
+        text = config.get_text_config()
+        found = {
+            name: value
+            for name, value in settings(text).items()
+            if not re.fullmatch(NOT_OF_LAYERS, name)
+        }
+        if text is not config:
+            found |= {
+                name: value
+                for name, value in settings(config).items()
+                if not name.startswith("text_config.") and not re.fullmatch(NOT_OF_FEATURES, name)
+            }
+        return found
 
     wanted = own(sources[0])
     for source in sources[1:]:

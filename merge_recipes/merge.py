@@ -101,8 +101,8 @@ def merge_checkpoints(
     found: dict[str, Checkpoint],
     digests: dict[Path, Future[str]],
 ) -> None:
-    """Merge the checkpoints in `found`, by their names in the recipe, into `out`; see
-    `run_merge`."""
+    """Merge the checkpoints in `found`, by their names in the recipe, into `out`; see `run_merge`."""
+    from cephalo.merge_recipes.readers import check_readers
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights
     from modeling_cephalo.checkpoint import check_model
@@ -115,6 +115,7 @@ def merge_checkpoints(
         [sources[source.model] for source in recipe.sources],
         [source.layer_range for source in recipe.sources],
     )
+    check_readers([first, *found.values()])
     config = merged_config(first, recipe, lists)
     planned = plan_layers(recipe, alike, period)
     with written_aside(out) as aside:

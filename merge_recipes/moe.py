@@ -65,6 +65,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     with locked_name(out):
         kept = read_merge(out)
         from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights
+        from cephalo.merge_recipes.readers import check_readers
 
         found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
         base, *experts = (found[name] for name in names)
@@ -78,6 +79,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
             if kept:
                 raise CephaloError(f"{out} exists; remove it or give another --out")
             check_sources(checkpoints[name] for name in names)
+            check_readers(checkpoints[name] for name in names)
             return True, mix(text, recipe, out, found, digests)
 
 

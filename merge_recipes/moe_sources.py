@@ -163,19 +163,20 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
 
 def settings(config: Any) -> dict[str, Any]:
     """Flatten a configuration to keys such as "text_config.rope_theta", without provenance."""
+    return flat(config.to_dict())
 
-    def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in part.items():
-            if key in PROVENANCE:
-                continue
-            if isinstance(value, dict):
-                found |= flat(value, f"{prefix}{key}.")
-            else:
-                found[f"{prefix}{key}"] = value
-        return found
 
-    return flat(config.to_dict(), "")
+def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten settings to keys that begin with `prefix`, without provenance."""
+    found: dict[str, Any] = {}
+    for key, value in part.items():
+        if key in PROVENANCE:
+            continue
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def shapes(dense: Dense) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def card(
 
     The card combines DIR/card.json, written by `cephalo train`, `merge` and `moe`, with every
     results.json of `cephalo eval` in or below DIR that measured these weights. Licence, intended
-    use and limits can be edited in card.json.
+    use and limits can be edited in card.json. Weights with NaN or infinity get no card.
 
     \b
     Example:

@@ -22,6 +22,12 @@ ROW_TOKENS = 1024  # assumed, for a conversation with its image
 ANSWER_SHARE = 0.25  # of tokens, assumed: logits are computed for answers only
 # Assumed: the CUDA context, about 0.5 GB, and fragmentation of torch's allocator.
 OVERHEAD_BYTES = 1.5e9
+# Memory of a `cephalo train` process on a CPU with all its libraries, before it loads weights: 1,014
+# to 1,051 MiB on the measured machine (printed by benchmarks/bench_laptop.py).
+PROCESS_BYTES = 1.1e9
+# Unused memory between blocks of the C library's allocator, as a share of activations: measured as
+# 0.07 for a sequence of 538 tokens and 0.25 for one of 1,079.
+UNUSED_SHARE = 0.25
 # Per weight in NF4 (arXiv 2305.14314): 4 bits, and a scale per block of 64, in 32 bits or, if
 # scales are quantized too, in 8 bits with 32 per 256 of them.
 NF4_BYTES = {False: 0.5 + 4 / 64, True: 0.5 + (1 + 4 / 256) / 64}
@@ -36,8 +42,8 @@ class Estimate:
     """Bytes at the peak of a step, and its operations.
 
     `activations` are what the backward pass needs, its temporaries and gradients of activations, at
-    their peak. `forward` and `backward` are operations of a sequence of `tokens`; the latter with
-    those that activation checkpointing repeats.
+    their peak; `overhead` is memory besides tensors. `forward` and `backward` are operations of a
+    sequence of `tokens`; the latter with those that activation checkpointing repeats.
     """
 
     tokens: int
@@ -47,14 +53,15 @@ class Estimate:
     gradients: float
     states: float
     activations: float
+    overhead: float
     forward: float
     backward: float
 
     @property
     def peak(self) -> float:
-        """Bytes at the peak, including the assumption for CUDA."""
+        """Bytes at the peak, including the overhead assumed for CUDA or measured on a CPU."""
         kept = self.weights + self.adapters + self.gradients + self.states
-        return kept + self.activations + OVERHEAD_BYTES
+        return kept + self.activations + self.overhead
 
     @property
     def operations(self) -> float:
@@ -71,7 +78,9 @@ class Estimate:
             "gradients of what trains": self.gradients,
             f"optimizer {settings.get('optim', 'adamw_torch')}": self.states,
             f"activations{often}": self.activations,
-            "CUDA and unused blocks, assumed": OVERHEAD_BYTES,
+            "the process with its libraries, and unused blocks"
+            if settings.get("use_cpu")
+            else "CUDA and unused blocks, assumed": self.overhead,
         }
         wide = max(map(len, terms))
         return [
@@ -84,12 +93,14 @@ class Estimate:
         ]
 
 
-def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
+def estimate(model: Any, settings: dict[str, Any], answers: int | None = None) -> Estimate:
     """Estimate a training step.
 
     Args:
         model: On the meta device; its layers are prepared for training here.
         settings: The fields of a train config.
+        answers: Tokens of answers in a sequence, by default ANSWER_SHARE of it. Each takes a row of
+            logits, of its softmax and of their gradients.
     """
     base = model
     dtype = getattr(torch, settings.get("dtype", "float32"))
@@ -106,7 +117,7 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
     base_bytes = weight_bytes(base, settings)
     adapters = sum(own.nbytes for own in trained) if settings.get("use_peft") else 0.0
     tokens = settings.get("batch_tokens") or settings["per_device_train_batch_size"] * ROW_TOKENS
-    answers = int(tokens * ANSWER_SHARE)
+    answers = int(tokens * ANSWER_SHARE) if answers is None else answers
     first = first_trained(base)
     passes = 2  # backward: gradients of scores and values, and of queries and keys
     if settings.get("activation_checkpointing"):
@@ -127,6 +138,9 @@ def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
         gradients=sum(own.nbytes for own in trained),
         states=sum(state_bytes(own, settings.get("optim", "adamw_torch")) for own in trained),
         activations=memory.peak,
+        overhead=PROCESS_BYTES + UNUSED_SHARE * memory.peak
+        if settings.get("use_cpu")
+        else OVERHEAD_BYTES,
         forward=forward.get_total_flops() + attention_operations(base, tokens, 0),
         backward=backward.get_total_flops() + passes * attention_operations(base, tokens, first),
     )

@@ -17,6 +17,8 @@ FEATURES = {
     "mixture": "a mixture of experts, saved and loaded",
     "chat": "`cephalo chat`: several images, several turns, thoughts apart",
     "serve": "`cephalo serve`: the same",
+    "discuss": "`cephalo discuss`: the same, in a panel whose report it writes",
+    "refine": "`cephalo refine --teacher`: conversations about figures that pass the checks",
 }
 
 

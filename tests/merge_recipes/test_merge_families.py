@@ -4,8 +4,10 @@ import copy
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -165,11 +167,110 @@ def test_layers_that_would_compute_something_else_are_refused(changes, named, so
     )
 
 
+def test_features_that_would_be_others_are_refused(sources, tmp_path):
+    other = copied(sources["qwen3_vl"][1], tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["vision_config"]["deepstack_visual_indexes"] = [1, 0]
+    (other / "config.json").write_text(json.dumps(config))
+    message = refused(recipe_text(sources["qwen3_vl"][0], other, ranges=RANGES), tmp_path / "out")
+    assert "config: vision_config.deepstack_visual_indexes is [1, 0], not [0, 1]; its" in message
+
+
 def test_what_layers_do_not_compute_with_may_differ(sources, tmp_path):
     other = {"max_position_embeddings": 99, "attention_dropout": 0.5, "use_cache": False}
     second = copied(sources["gemma3"][1], tmp_path / "other", **other, eos_token_id=7)
     recipe = recipe_text(sources["gemma3"][0], second, ranges=RANGES)
     assert load(run(recipe, tmp_path / "out")).config.text_config.max_position_embeddings == 4096
+
+
+# Tokenizers and processors
+
+
+def edited(source: Path, folder: Path, name: str, change: Callable[[Any], None]) -> Path:
+    """A copy of a checkpoint with another JSON file."""
+    shutil.copytree(source, folder)
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def swap(tokenizer: Any) -> None:
+    """Two letters change their ids."""
+    ids = tokenizer["model"]["vocab"]
+    ids["a"], ids["b"] = ids["b"], ids["a"]
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
+def test_a_source_with_other_ids_of_tokens_is_refused(family, sources, tmp_path):
+    first, second = sources[family]
+    ids = json.loads((second / "tokenizer.json").read_text())["model"]["vocab"]
+    other = edited(second, tmp_path / "other", "tokenizer.json", swap)
+    assert refused(recipe_text(first, other, ranges=RANGES), tmp_path / "out") == (
+        f"other has other ids of tokens than {family}-0: 'a' is {ids['b']}, not {ids['a']}, "
+        f"'b' is {ids['a']}, not {ids['b']}; its layers would read other words than they were "
+        "trained on"
+    )
+
+
+def test_an_id_of_another_token_is_refused_and_one_more_token_is_not(sources, tmp_path):
+    """Rows of the embeddings beyond the first tokenizer's say nothing to its words."""
+    first, second = sources["gemma3"]
+    count = len(json.loads((second / "tokenizer.json").read_text())["model"]["vocab"])
+
+    def rename(tokenizer: Any) -> None:
+        ids = tokenizer["model"]["vocab"]
+        ids["zzz"] = ids.pop("z")
+
+    other = edited(second, tmp_path / "other", "tokenizer.json", rename)
+    message = refused(recipe_text(first, other, ranges=RANGES), tmp_path / "out")
+    assert re.search(r"gemma3-0: \d+ is 'zzz', not 'z'; its layers", message)
+    fewer = tmp_path / "fewer"
+
+    def drop(tokenizer: Any) -> None:
+        ids, merges = tokenizer["model"]["vocab"], tokenizer["model"]["merges"]
+        last = max(ids, key=ids.__getitem__)
+        assert ids.pop(last) == count - 1
+        tokenizer["model"]["merges"] = [pair for pair in merges if "".join(pair) != last]
+
+    edited(second, fewer, "tokenizer.json", drop)
+    assert run(recipe_text(first, fewer, ranges=RANGES), tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
+def test_a_source_that_reads_images_otherwise_is_named(family, sources, tmp_path, caplog):
+    first, second = sources[family]
+
+    def darken(processor: Any) -> None:
+        processor["image_processor"]["image_mean"] = [0.1, 0.2, 0.3]
+
+    other = edited(second, tmp_path / "other", "processor_config.json", darken)
+    (other / "chat_template.jinja").write_text("{{ messages[0]['content'][0]['text'] }}")
+    run(recipe_text(first, other, ranges=RANGES), tmp_path / "out")
+    [warning] = caplog.messages
+    assert warning.startswith(
+        f"other reads texts or images otherwise than {family}-0, as which the result reads them: "
+        "image_processor.image_mean is [0.1, 0.2, 0.3], not ["
+    )
+    assert "tokenizer.chat_template is " in warning
+
+
+def test_a_second_source_is_whole_or_weights_alone(sources, tmp_path, caplog):
+    first, second = sources["qwen3_vl"]
+    for name in ("tokenizer.json", "processor_config.json"):
+        holed = tmp_path / f"without-{name}"
+        shutil.copytree(second, holed)
+        (holed / name).unlink()
+        message = refused(recipe_text(first, holed, ranges=RANGES), tmp_path / "out")
+        assert f"without-{name} has no " in message
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(second / name, bare / name)
+    out = run(recipe_text(first, bare, ranges=RANGES), tmp_path / "out")
+    whole = run(recipe_text(first, second, ranges=RANGES), tmp_path / "whole")
+    assert all(map(torch.equal, weights(out).values(), weights(whole).values()))
+    assert not caplog.messages
 
 
 def test_a_range_may_begin_where_the_one_before_ended(sources, tmp_path):

@@ -329,6 +329,22 @@ def test_expert_with_another_chat_template_is_refused(changed, tmp_path):
     assert "in its tokenizer: chat_template is " in refused(recipe, tmp_path / "out")
 
 
+def test_expert_with_another_processor_is_named(changed, tmp_path, caplog):
+    folder, recipe = changed
+    path = folder / "processor_config.json"
+    content = json.loads(path.read_text())
+    content["image_processor"]["num_crops"] = 16
+    path.write_text(json.dumps(content))
+    run(recipe, tmp_path / "out")
+    assert caplog.messages == [
+        "changed reads texts or images otherwise than phi3_v-0, as which the result reads them: "
+        "image_processor.num_crops is 16, not 4"
+    ]
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        (folder / name).unlink()
+    assert " has no image processor (" in refused(recipe, tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

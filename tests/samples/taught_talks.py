@@ -1,11 +1,13 @@
 """Tiny models that were taught one talk of two turns, with thoughts before the first answer."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from family_samples import FAMILIES, make_family
-from moe_samples import MAKERS, TEXTS, make_dense
+from moe_samples import MAKERS, TEXTS
 from phi3_v_samples import picture
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -36,10 +38,31 @@ def talk_of(turns: int) -> list[Message]:
     return messages
 
 
-def make_taught(folder: Path, family: str) -> Path:
-    """A checkpoint of a family that answers `QUESTIONS` with `ANSWERS`."""
+@dataclass(frozen=True)
+class Lesson:
+    """What a model is to answer to messages, after thoughts of its own."""
+
+    messages: Sequence[Message]
+    answer: str
+    thoughts: str = ""
+
+
+def make_taught(
+    folder: Path, family: str, lessons: Sequence[Lesson] = (), texts: Sequence[str] = TEXTS
+) -> Path:
+    """A checkpoint of a family that answers as `lessons` say, greedily word by word.
+
+    Without lessons it answers `QUESTIONS` with `ANSWERS`. `texts` make its vocabulary.
+    """
     register()
-    make_dense(folder, family, 0) if family in MAKERS else make_family(folder, family, TEXTS)
+    lessons = lessons or [
+        Lesson(talk_of(turn), answer, "" if turn else THOUGHTS)
+        for turn, answer in enumerate(ANSWERS)
+    ]
+    if family in MAKERS:
+        MAKERS[family](folder, texts, 0)
+    else:
+        make_family(folder, family, texts)
     processor = AutoProcessor.from_pretrained(folder)
     if family in BEGUN:
         begins = "assistant\n"
@@ -48,35 +71,38 @@ def make_taught(folder: Path, family: str) -> Path:
         processor.chat_template = template
         processor.save_pretrained(folder)
     model = AutoModelForImageTextToText.from_pretrained(folder)
-    batches = [batch_of(processor, family, turn) for turn in range(len(ANSWERS))]
+    batches = [batch_of(processor, family, lesson) for lesson in lessons]
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
-    worst = 1.0
-    while worst > LEARNED:
-        worst = 0.0
+    known = False
+    while not known:
+        known = True
         for inputs, start in batches:
             logits = model(**inputs).logits[0, start - 1 : -1]
-            loss = cross_entropy(logits, inputs["input_ids"][0, start:])
+            wanted = inputs["input_ids"][0, start:]
+            loss = cross_entropy(logits, wanted)
             loss.backward()
-            worst = max(worst, loss.item())
+            known &= loss.item() <= LEARNED and torch.equal(logits.argmax(-1), wanted)
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
     return folder
 
 
-def batch_of(processor: Any, family: str, turn: int) -> tuple[Any, int]:
+def batch_of(processor: Any, family: str, lesson: Lesson) -> tuple[Any, int]:
     """The model's inputs up to the end of an answer, and where what it is to write begins."""
-    messages = talk_of(turn)
+    messages = list(lesson.messages)
     prompt = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    whole = [*messages, text_message("assistant", ANSWERS[turn])]
+    whole = [*messages, text_message("assistant", lesson.answer)]
     answer = processor.apply_chat_template(whole, tokenize=False)
-    answer = answer[answer.rindex(ANSWERS[turn]) :]
+    answer = answer[answer.rindex(lesson.answer) :]
     if family in MARKS:
         opened, closed = MARKS[family]
-        thoughts = "" if turn else THOUGHTS
-        answer = f"{'' if family in BEGUN else opened}{thoughts}\n{closed}\n\n{answer}"
+        opened = "" if family in BEGUN else opened
+        answer = f"{opened}{lesson.thoughts}\n{closed}\n\n{answer}"
+    parts = [part for message in messages for part in message["content"]]
+    images = [part["image"] for part in parts if part["type"] == "image"]
     tokens = [
-        processor(text=[text], images=[PICTURES], return_tensors="pt")
+        processor(text=[text], images=[images] if images else None, return_tensors="pt")
         for text in (prompt, prompt + answer)
     ]
     return tokens[1], tokens[0]["input_ids"].shape[1]

@@ -93,9 +93,10 @@ def warm_python(more: tuple[str, ...] = ()) -> str:
     return str(folder / "python")
 
 
-def kill(process: subprocess.Popen) -> None:
-    """`kill -9` for a process of `warm_python` and those that it started; they are gone then."""
-    os.killpg(int(Path(f"{warm_python()}-{process.pid}").read_text()), signal.SIGKILL)
+def kill(process: subprocess.Popen, more: tuple[str, ...] = ()) -> None:
+    """`kill -9` for a process of `warm_python` with `more` modules and those that it started; they
+    are gone then."""
+    os.killpg(int(Path(f"{warm_python(more)}-{process.pid}").read_text()), signal.SIGKILL)
     process.wait()
 
 

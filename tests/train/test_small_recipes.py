@@ -1,5 +1,6 @@
 """Recipes for small machines: what they take, and that they run."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,22 @@ import yaml
 from moe_samples import TEXTS
 from phi3_v_samples import picture
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 from trainer_samples import as_rows
 from training_samples import talk
-from transformers import AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.packages import is_installed
 from cephalo.inference import local
-from cephalo.series.estimate import Estimate, estimate
+from cephalo.series.estimate import (
+    PROCESS_BYTES,
+    UNUSED_SHARE,
+    Estimate,
+    PeakMemory,
+    estimate,
+    with_lora,
+)
 from cephalo.series.published import of_base, smolvlm
 from cephalo.series.tiny_bases import make_tiny
 from cephalo.train.arguments import parse_arguments
@@ -56,7 +65,37 @@ def test_there_are_recipes_for_both_sizes():
 def test_the_laptop_recipe_takes_the_memory_of_one():
     found = estimate(on_meta(smolvlm("256m")), settings_of("laptop.yaml"))
     assert found.weights == 4 * 256_484_928
+    assert found.overhead == PROCESS_BYTES + UNUSED_SHARE * found.activations
+    kept = found.weights + found.adapters + found.gradients + found.states
+    assert found.peak == kept + found.activations + found.overhead
     assert found.peak < 8e9
+
+
+def loss_of_answers(model: Any, ids: torch.Tensor, answers: int) -> torch.Tensor:
+    """The loss of one sequence; its logits are dropped, as by the trainer."""
+    outputs = model(input_ids=ids, use_cache=False, logits_to_keep=torch.arange(answers))
+    return cross_entropy(outputs.logits[0].float(), ids[0, :answers], reduction="sum")
+
+
+def test_an_estimate_counts_the_tensors_of_a_step():
+    """Those of a model of the recipe's kind, on a CPU, at two lengths and shares of answers.
+
+    The decoder of one row alone: no mask, so that attention keeps what it does on a GPU.
+    """
+    settings = settings_of("laptop.yaml") | {"lora_dropout": 0.0}
+    for tokens, answers in ((64, 60), (256, 40)):
+        config = smolvlm("256m", 3)
+        wanted = estimate(
+            on_meta(copy.deepcopy(config)), settings | {"batch_tokens": tokens}, answers
+        )
+        torch.manual_seed(0)
+        model = AutoModelForImageTextToText.from_config(config).requires_grad_(False)
+        adapted: Any = with_lora(model, settings)
+        ids = torch.arange(tokens)[None]
+        with PeakMemory() as memory:
+            loss_of_answers(adapted, ids, answers).backward()
+        measured = memory.peak - wanted.gradients  # those of adapters are a term of their own
+        assert measured == pytest.approx(wanted.activations, rel=0.05)
 
 
 @pytest.fixture(scope="module")
