@@ -235,7 +235,7 @@ def _distance_features(
     usual; and whether it is clearly farther from the caption than from the row below it."""
     step = base - max(line.box[3] for line in caption.rows[-1])
     nearer = _any_line(caption.text.rows, span, base + 0.4 * size, base + step / P.nearer)
-    found = {"nearer_below": nearer}
+    found: dict[str, float] = {"nearer_below": nearer}
     steps = caption.steps()
     if steps:
         own = median(steps)
