@@ -105,7 +105,9 @@ def main() -> None:
     documents = sample(documents, options.documents)
     parts = []
     if options.only:
-        ablations = [c for c in all_changes() if {c.module, c.field} & set(options.only)]
+        ablations: list[Ablation] = [
+            c for c in all_changes() if {c.module, c.field} & set(options.only)
+        ]
     else:
         parts.append(worth_table(measure_worths(options.fit, options.out)))
         ablations = [*all_features(weights), *all_changes()]

@@ -19,7 +19,10 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.rows import Rows, box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
-_SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
+# Of a sentence, or of an entry in a list of figures: leaders and a page.
+_SENTENCE_END = re.compile(
+    r"[.!?\u3002:;]\W{0,3}$|(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}\d{1,4}$"
+)
 # The end of a row after which a sentence must go on: a comma, an article, a preposition, "and".
 _DANGLING = re.compile(
     r"(?:[,(]|\b(?:the|an?|of|and|or|in|to|with|for|by|from|at|on|as|is|are|was|were|that|which"
@@ -232,7 +235,7 @@ def _distance_features(
     usual; and whether it is clearly farther from the caption than from the row below it."""
     step = base - max(line.box[3] for line in caption.rows[-1])
     nearer = _any_line(caption.text.rows, span, base + 0.4 * size, base + step / P.nearer)
-    found = {"nearer_below": nearer}
+    found: dict[str, float] = {"nearer_below": nearer}
     steps = caption.steps()
     if steps:
         own = median(steps)

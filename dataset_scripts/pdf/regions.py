@@ -26,7 +26,10 @@ _PANEL = re.compile(r"\(?[a-h]\)\s", re.I)
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which text may be of a figure. Lengths are in font sizes of the body, if not said else."""
+    """Which text may be of a figure. Lengths are in font sizes of the body, if not said else.
+
+    No paper of the benchmarks needs those of keys and panels; tests have the papers that do.
+    """
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
     formula_gap: float = 1.0  # from running text down to a formula that is displayed in it
