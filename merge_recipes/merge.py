@@ -101,7 +101,7 @@ def merge_checkpoints(
     found: dict[str, Checkpoint],
     digests: dict[Path, Future[str]],
 ) -> None:
-    """Merge the checkpoints in `found`, by their names in the recipe, into `out`; see `run_merge`."""
+    """Merge the checkpoints in `found`, by name in the recipe, into `out`; see `run_merge`."""
     from cephalo.merge_recipes.readers import check_readers
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights

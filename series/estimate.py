@@ -22,8 +22,8 @@ ROW_TOKENS = 1024  # assumed, for a conversation with its image
 ANSWER_SHARE = 0.25  # of tokens, assumed: logits are computed for answers only
 # Assumed: the CUDA context, about 0.5 GB, and fragmentation of torch's allocator.
 OVERHEAD_BYTES = 1.5e9
-# Memory of a `cephalo train` process on a CPU with all its libraries, before it loads weights: 1,014
-# to 1,051 MiB on the measured machine (printed by benchmarks/bench_laptop.py).
+# Memory of a `cephalo train` process on a CPU with all its libraries, before it loads weights:
+# 1,014 to 1,051 MiB on the measured machine (printed by benchmarks/bench_laptop.py).
 PROCESS_BYTES = 1.1e9
 # Unused memory between blocks of the C library's allocator, as a share of activations: measured as
 # 0.07 for a sequence of 538 tokens and 0.25 for one of 1,079.

@@ -240,12 +240,12 @@ def _distance_features(
     if steps:
         own = median(steps)
         over = min(max(step / own - 1.08, 0.0), 1.0)
-        return found | {"over_own": over, "far_own": step > 1.3 * own}
+        return found | {"over_own": over, "far_own": float(step > 1.3 * own)}
     profile = caption.text.profile
     leading = profile.leading / profile.size * size
     return found | {
         "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
-        "far_first": step > 1.3 * max(leading, 1.2 * size),
+        "far_first": float(step > 1.3 * max(leading, 1.2 * size)),
     }
 
 

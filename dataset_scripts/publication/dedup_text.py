@@ -78,9 +78,9 @@ class TextCopies:
             bands = [band for _, band in found]
             row, document, compared = self._text(number)
             matches = self._kept.matches(bands)
-            shared = Counter(earlier for _, earlier in matches)
-            compared_with = sorted(shared, key=lambda one: (-shared[one], one))[:MAX_COMPARED]
-            for earlier in sorted(compared_with):
+            common = Counter(earlier for _, earlier in matches)
+            most = sorted(common, key=lambda one: (-common[one], one))[:MAX_COMPARED]
+            for earlier in sorted(most):
                 _, original, other = self._original(earlier)
                 if same(compared, other):
                     yield row, document, original
