@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
@@ -61,7 +62,7 @@ def check_ids(
         f"{token!r} is {number}, not {theirs[token]}"
         if token in theirs
         else f"{number} is {token!r}, not {words[number]!r}"
-        for token, number in ours.items()
+        for token, number in sorted(ours.items(), key=itemgetter(1))
         if theirs.get(token, number) != number or words.get(number, token) != token
     ]
     if wrong:

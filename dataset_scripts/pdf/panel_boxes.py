@@ -93,7 +93,7 @@ def _parts(
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
     found = _search(grey, ink, marks, count, rules)
     stray = _stray(found.rects, marks, rules) if found else None
-    if stray is not None:  # a tick label that was read as a letter
+    if found and stray is not None:  # a tick label that was read as a letter
         fewer = _search(grey, ink, marks[:stray] + marks[stray + 1 :], count, rules)
         if fewer and fewer.gain > found.gain:
             found, marks[stray] = fewer, (-1, -1, 0, 0)
@@ -108,8 +108,9 @@ def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | N
     None where all stand alike, or there are too few to tell.
     """
     points = [centre(mark) for mark in marks]
-    own = [next((rect for rect in rects if holds(rect, point)), None) for point in points]
-    if len(marks) < rules.least_letters or None in own:
+    found = [next((rect for rect in rects if holds(rect, point)), None) for point in points]
+    own = [rect for rect in found if rect]
+    if len(marks) < rules.least_letters or len(own) < len(points):
         return None
     off = np.zeros(len(marks))
     side = math.sqrt(np.mean([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in own]))
@@ -281,7 +282,8 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
 
 def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
     """Rectangles full of ink that touch nothing: photographs and maps, but no bars."""
-    labels, _ = label(ink)
+    labels = np.zeros(ink.shape, np.int32)
+    label(ink, output=labels)
     found = []
     for down, across in find_objects(labels):
         wide, high = across.stop - across.start, down.stop - down.start

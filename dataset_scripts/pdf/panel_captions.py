@@ -250,7 +250,8 @@ def _best_run(
                         if before == 0 and not _divide(between):
                             continue
                         total -= WEIGHTS.switch
-                    if best[index][role] is None or total > best[index][role][0]:
+                    so_far = best[index][role]
+                    if so_far is None or total > so_far[0]:
                         best[index][role] = (total, earlier, before)
     ends = [
         (entry[0], index, role)
@@ -262,9 +263,9 @@ def _best_run(
     for total, index, role in ends:
         chain = []
         at, now = index, role
-        while at >= 0:
+        while at >= 0 and (entry := best[at][now]):
             chain.append((at, now))
-            _, at, now = best[at][now]
+            _, at, now = entry
         chain.reverse()
         kept = tuple(marks[at] for at, _ in chain)
         letters = sum(len(mark.letters) for mark in kept)

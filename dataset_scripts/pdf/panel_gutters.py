@@ -204,6 +204,8 @@ class Gutters:
 
     def _edges(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
         """The same of edges along which the grey level jumps."""
+        if self.steps is None:
+            return []
         jumps = self.steps[axis].profile(rect, axis) / (rect[3 - axis] - rect[1 - axis])
         found = []
         ranked = np.sort(jumps)  # the median of so few, at a quarter of what np.median takes

@@ -319,7 +319,7 @@ def test_a_generator_that_is_none_is_refused(words, images, tmp_path):
             ("--generator", words, "--prompt", "p", "--num-inference-steps", 1001),
             "Invalid value for '--num-inference-steps'",
         ),
-        (("--generator", words, "--prompt", "p", "--seed", 2**63), "--seed: Input should be less"),
+        (("--generator", words, "--prompt", "p", "--seed", 2**63), "Invalid value for '--seed'"),
     ):
         found = refused("generate", *arguments, "--out", tmp_path / "part")
         assert re.search(message, found), found

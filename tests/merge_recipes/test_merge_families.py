@@ -207,8 +207,8 @@ def test_a_source_with_other_ids_of_tokens_is_refused(family, sources, tmp_path)
     ids = json.loads((second / "tokenizer.json").read_text())["model"]["vocab"]
     other = edited(second, tmp_path / "other", "tokenizer.json", swap)
     assert refused(recipe_text(first, other, ranges=RANGES), tmp_path / "out") == (
-        f"other has other ids of tokens than {family}-0: 'a' is {ids['b']}, not {ids['a']}, "
-        f"'b' is {ids['a']}, not {ids['b']}; its layers would read other words than they were "
+        f"other has other ids of tokens than {family}-0: 'b' is {ids['a']}, not {ids['b']}, "
+        f"'a' is {ids['b']}, not {ids['a']}; its layers would read other words than they were "
         "trained on"
     )
 

@@ -324,13 +324,13 @@ def test_weights_that_are_not_finite_get_no_card(folder):
     """Neither in the only file nor in a later one of several; README.md stays as it was."""
     (folder / "README.md").write_text("By hand.")
     save_file({"a": np.full((4, 5), np.nan)}, folder / "model.safetensors")
-    assert "model.safetensors holds NaN or infinity in a; " in refused("card", str(folder))
+    assert "model.safetensors contains NaN or infinity in a; " in refused("card", str(folder))
     save_file({"a": np.ones((4, 5))}, folder / "model-1.safetensors")
     save_file({"b": np.array([1, np.inf])}, folder / "model-2.safetensors")
     (folder / "model.safetensors").unlink()
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert "model-2.safetensors holds NaN or infinity in b; " in refused("card", str(folder))
+    assert "model-2.safetensors contains NaN or infinity in b; " in refused("card", str(folder))
     assert (folder / "README.md").read_text() == "By hand."
     assert not (folder / "card.json").exists()
 

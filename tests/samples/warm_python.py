@@ -66,12 +66,16 @@ os._exit(code)
 """
 
 
-@cache
 def warm_python(more: tuple[str, ...] = ()) -> str:
     """The path of a command to use in place of `sys.executable`; `cephalo` lies beside it.
 
     `more` are modules to import too.
     """
+    return _started(more)
+
+
+@cache
+def _started(more: tuple[str, ...]) -> str:
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = folder / "socket"

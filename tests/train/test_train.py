@@ -144,7 +144,7 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
     )
     kept = without_special_tokens(rows, processor)
     assert kept["answer"] == ["Steel."]
-    assert "left out 3 rows" in caplog.text
+    assert "excluded 3 rows" in caplog.text
     with pytest.raises(CephaloError, match="no rows to train on"):
         without_special_tokens(rows.select([1]), processor)
 

@@ -162,7 +162,7 @@ def test_panels_are_corrected(tmp_path):
         ([{"letter": "a"}], "panel 1 needs letter, bbox and caption, and nothing else"),
         ([panels[0] | {"bbox": [5, 5, 5, 9]}], "bbox of panel 1 has no area"),
         ([panels[0] | {"letter": "x" * 21}], "letter of panel 1 is not a string of at most 20"),
-        ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a text"),
+        ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a string"),
         ([panels[0] | {"caption": "x" * 10_001}] * 2, "more than 20,000 characters of captions"),
         ([panels[0]] * 201, "a list of at most 200"),
     ]:
