@@ -1,5 +1,6 @@
 """Write a page of failures: each on its page, with the true box and ours, and the reason."""
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from cephalo.cli.files import write_whole
 from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, union
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.review import jpeg_uri
+from cephalo.dataset_scripts.review import small_jpeg
 
 IOU = 0.8  # of a right box
 SAME = 0.9  # similarity of texts from which two captions are the same
@@ -128,4 +129,5 @@ def view(failure: Failure) -> View | None:
         )
         for name, (x0, y0, x1, y1) in boxes.items()
     }
-    return View(jpeg_uri(pixels), wide, places)
+    uri = "data:image/jpeg;base64," + base64.b64encode(small_jpeg(pixels)).decode()
+    return View(uri, wide, places)
