@@ -556,6 +556,24 @@ def test_a_raised_sign_in_the_first_row_does_not_end_it(draw, look):
     assert row["caption"].startswith("The Acme") and row["caption"].endswith(rest)
 
 
+@pytest.mark.parametrize("look", ["two-columns-times", "same-size"])
+def test_a_label_in_a_bar_over_its_figure_and_the_text_under_it(draw, look):
+    """In the bar the label is set off from the left edge of the text."""
+    paper = draw(LOOKS[look])
+    x0, x1 = paper.look.column()
+    texts, y = [SHORT, "Strength of the samples that were held in water."], 60.0
+    for number, text in enumerate(texts, 1):
+        paper.canvas.setFillGray(0.9)
+        paper.canvas.rect(x0, 792 - y - 14, x1 - x0, 14, fill=1, stroke=0)
+        paper.canvas.setFillGray(0)
+        paper.legend((x0 + 4.5, x1), y + 2, [(f"Figure {number}", "bold")])
+        paper.plot([x0, y + 20, x1, y + 180])
+        y = paper.legend((x0, x1), y + 188, text) + 20
+    finish(paper, y)
+    found = [(row["label"], row["caption"]) for row in rows_of(paper)]
+    assert found == [("Figure 1", SHORT), ("Figure 2", texts[1])]
+
+
 @pytest.mark.parametrize("tab", [20, 30, 42])
 @pytest.mark.parametrize("hanging", [True, False])
 def test_a_tab_may_part_the_label_from_its_text(draw, tab, hanging):
