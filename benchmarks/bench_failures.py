@@ -129,5 +129,5 @@ def view(failure: Failure) -> View | None:
         )
         for name, (x0, y0, x1, y1) in boxes.items()
     }
-    image = base64.b64encode(small_jpeg(pixels)).decode()
-    return View(f"data:image/jpeg;base64,{image}", wide, places)
+    uri = "data:image/jpeg;base64," + base64.b64encode(small_jpeg(pixels)).decode()
+    return View(uri, wide, places)

@@ -158,7 +158,9 @@ class Opened:
 
     def _passages(self, laid_out: LaidOut) -> list[dict]:
         pages, profile, blocks = laid_out
-        return find_passages(pages, blocks, profile, {**_NAMES, **self._metadata(laid_out)})
+        own = {**_NAMES, **self._metadata(laid_out)}
+        with fast.open_document(self.pdf) as document, closing(fast.Pages(document)) as file:
+            return find_passages(file, pages, blocks, profile, own)
 
     def _pictures(self) -> list[tuple]:
         settings = Settings(kinds=KINDS, dpi=DPI, uncaptioned=True)

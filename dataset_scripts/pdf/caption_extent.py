@@ -30,7 +30,6 @@ class Parameters:
     """Where a caption may go on. Lengths are in font sizes of the caption, if not said else."""
 
     reach: float = 3.4  # to the next baseline; double spacing with a paragraph's gap is less
-    rows_seen: int = 3  # rows below that are weighed; the nearest may be a stray mark
     label_gap: float = 5.0  # between a label and its text on one line
     bridged: int = 40  # characters of the page's text that a fraction or a raised sign has at most
     fraction_gap: float = 5.0  # between the words around a fraction in a row
@@ -154,7 +153,7 @@ def steps_below(caption: Growing) -> list[Step]:
             continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
         # Only what is too small for a row is passed over: parts of a fraction, stray marks.
-        if len(steps) == P.rows_seen or not _is_fragment(row, last):
+        if not _is_fragment(row, last):
             break
     return steps
 

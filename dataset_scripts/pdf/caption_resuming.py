@@ -31,13 +31,9 @@ _RESUMING = {
         "in_order",
         "same_face",
         "spanned",
-        "unusual_face",
     ),
     "page": (
         "body_follows",
-        "dangling",
-        "few_words",
-        "fills_column",
         "flush",
         "full",
         "lower_unfinished",
@@ -72,7 +68,6 @@ def resume_features(
     left, right = caption.span
     head, size = row[0], caption.last.size
     middle = (head.box[0] + row[-1].box[2]) / 2
-    words = " ".join(line.text for line in row).split()
     found = type_features(caption, row) | text_features(caption, row)
     full = caption.last.box[2] > right - 2.5 * size
     ended = found["ended"]
@@ -85,7 +80,6 @@ def resume_features(
         "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,
         "capital": head.text[:1].isupper(),
-        "few_words": len(words) < 4,
     }
     if model == "column":
         found |= _beside_features(caption, row)

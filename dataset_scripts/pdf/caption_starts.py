@@ -15,7 +15,6 @@ from cephalo.dataset_scripts.pdf.caption_places import lines_above, place_featur
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
-    LABEL_CJK,
     SEPARATOR,
     SORTS,
     WORD_ALONE,
@@ -50,11 +49,10 @@ _ELSEWHERE = re.compile(
 # The mark of a panel, or a condition in brackets, with which a caption may begin.
 _OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
 _SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
-_BARS = ("|", "\u2502")
 _STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
-_AGREEING = ("mark", "weight", "size", "face")  # those that count by themselves
+_AGREEING = ("mark", "weight", "face")  # those that count by themselves
 # Features of a candidate by itself that count among the others too.
-_SEEN_AGAIN = ("above_in_order", "first_in_block", "graphics_above", "mark", "no_text", "one_row")
+_SEEN_AGAIN = ("first_in_block", "graphics_above", "mark", "no_text", "one_row")
 
 
 @dataclass(frozen=True)
@@ -150,14 +148,13 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     style = word, match.group("word").isupper(), closing, False, _half(line.size), line.lead
     growing = Growing(kind, text, [row])
     candidate = Candidate(kind, label_of(match), number, head, continued, style, growing)
-    cjk = match.re is LABEL_CJK
-    candidate.features = _start_features(candidate, rest, cjk)
+    candidate.features = _start_features(candidate, rest)
     if load_models()["starts_alone"].score(candidate.features) < P.citation:
         return candidate
     candidate.growing = grow(line, kind, text)
     weight = line.bold and line.lead != candidate.growing.last.font
     candidate.style = (*style[:3], weight, *style[4:])
-    candidate.features = _start_features(candidate, rest, cjk)
+    candidate.features = _start_features(candidate, rest)
     return candidate
 
 
@@ -166,7 +163,7 @@ def _half(size: float) -> float:
     return round(size * 2) / 2
 
 
-def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, float]:
+def _start_features(candidate: Candidate, rest: str) -> dict[str, float]:
     """Features of a candidate by itself. `rest` is the first row behind the label."""
     growing, line = candidate.growing, candidate.first
     head, closing = candidate.head, candidate.style[2]
@@ -175,7 +172,6 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
     lower = said == head and head[:1].islower()
     found = {
         "mark": bool(closing),
-        "mark_bar": closing in _BARS,
         "mark_bracket": closing == ")",
         "mark_upper": bool(closing) and not lower,
         "no_mark_upper": not closing and said[:1].isupper(),
@@ -183,7 +179,6 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
         "comma": rest[:1] in (",", ";"),
-        "ideographs": cjk and (rest[:1].isspace() or not rest),
         "body_type": growing.text.is_body(line),
         "prefix": len(candidate.style[0].split()) > 1,
         "entry": bool(_ENTRY_END.search(full)),

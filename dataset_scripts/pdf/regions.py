@@ -28,7 +28,8 @@ _PANEL = re.compile(r"\(?[a-h]\)\s", re.I)
 class Parameters:
     """Which text may be of a figure. Lengths are in font sizes of the body, if not said else.
 
-    No paper of the benchmarks needs those of keys and panels; tests have the papers that do.
+    No paper of the benchmarks needs those of formulas, headers, keys and panels; tests have the
+    papers that do.
     """
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line

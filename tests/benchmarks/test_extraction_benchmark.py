@@ -15,6 +15,7 @@ from benchmarks.extraction.ablate import (
     count_ablations,
     effects_of,
     kept,
+    main,
     sample,
 )
 from benchmarks.extraction.examples import Example
@@ -209,6 +210,36 @@ def test_ablation_finds_the_feature_that_decides(tmp_path):
     first, _, last = effects_of([found], [made], ablations)
     assert (str(first.ablation), first.documents) == ("starts: mark", 1)
     assert (str(last.ablation), last.documents, last.size) == ("starts: lower", 0, 0.0)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared benchmark's scorer")
+def test_some_parameters_are_tried_alone(tmp_path, monkeypatch):
+    papers = tmp_path / "papers"
+    (papers / "pdf").mkdir(parents=True)
+    (papers / "truth").mkdir()
+    one_figure(papers / "pdf" / "one.pdf")
+    caption = {"label": "Figure 1", "caption": "Hardness.", "page": 0, "bbox": [60, 72, 296, 222]}
+    truth = json.dumps({"figures": [caption]})
+    (papers / "truth" / "one.json").write_text(truth, encoding="utf-8")
+    (tmp_path / "score.py").symlink_to(SHARED / "score.py")
+    words = ["ablate", tmp_path, "--papers", papers, "--only", "nodes", "--out", tmp_path / "out"]
+    monkeypatch.setattr("sys.argv", [*map(str, words), "--workers", "1"])
+    main()
+    told = (tmp_path / "out" / "nodes" / "ablation.md").read_text(encoding="utf-8")
+    assert "The same in all documents (2): pairing.nodes x 0.75, pairing.nodes x 1.25" in told
+
+
+def test_what_any_parameter_may_change_is_looked_at(tmp_path):
+    one_figure(tmp_path / "one.pdf")
+    opened = Opened(tmp_path / "one.pdf")
+    rows = opened.rows()
+    found = {module: opened.results(module) for module in {c.module for c in all_changes()}}
+    assert [row["caption"] for row in rows] == ["Hardness of the samples."]
+    assert all(own in (rows, None) for own, _ in found.values())
+    assert found["pairing"] == (rows, None)
+    assert [row[0] for row in found["embedded"][1]] == ["Figure 1"]
+    _, mentions, passages = found["text"][1]
+    assert (mentions, passages) == (found["mentions"][1], found["prose"][1])
 
 
 def test_every_set_has_bars():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from paper_samples import LETTER, LOOKS, Paper, check_rows, prose, rows_of, with_type
+from paper_samples import LETTER, LOOKS, Paper, check_rows, face, prose, rows_of, with_type
 from paper_samples import draw as draw  # the fixture
 
 from cephalo.dataset_scripts.common.geometry import covered, iou
@@ -449,6 +449,28 @@ def test_what_panels_show_is_no_wall_in_the_type_of_the_body(draw, look):
         y = under(paper, own.full, y + 164, f"Figure {number}.", text) + 18
     paper.fill_columns(y, 730)
     check_rows(rows_of(paper), truth)
+
+
+@pytest.mark.parametrize("gap", [6.0, 10.0, 14.0])
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-stix"])
+def test_an_item_of_a_list_over_a_figure_is_not_of_it(draw, look, gap):
+    """It begins like the name of a panel, but fills its column as running text does."""
+    paper = draw(LOOKS[look])
+    own = paper.look
+    x0, x1 = own.column()
+    paper.fill((x0, x1), 60, 200)
+    item = ["(b)"]
+    source = iter((SECOND + " " + TEXT + " " + SECOND).split())
+    family = {"size": own.size, "leading": own.leading, "family": own.family}
+    while paper.canvas.stringWidth(" ".join(item), face(own.family), own.size) < 0.93 * (x1 - x0):
+        item.append(next(source))
+    item.pop()
+    end = paper.set(x0, 214, " ".join(item), x1 - x0, **family)
+    box = [x0, end + gap, x1, end + gap + 140]
+    paper.plot(box)
+    end = under(paper, (x0, x1), box[3] + 10)
+    finish(paper, end + 14)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

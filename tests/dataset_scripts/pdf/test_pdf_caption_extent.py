@@ -556,6 +556,56 @@ def test_a_raised_sign_in_the_first_row_does_not_end_it(draw, look):
     assert row["caption"].startswith("The Acme") and row["caption"].endswith(rest)
 
 
+@pytest.mark.parametrize("look", ["two-columns-times", "same-size"])
+def test_a_label_in_a_bar_over_its_figure_and_the_text_under_it(draw, look):
+    """In the bar the label is set off from the left edge of the text."""
+    paper = draw(LOOKS[look])
+    x0, x1 = paper.look.column()
+    texts, y = [SHORT, "Strength of the samples that were held in water."], 60.0
+    for number, text in enumerate(texts, 1):
+        paper.canvas.setFillGray(0.9)
+        paper.canvas.rect(x0, 792 - y - 14, x1 - x0, 14, fill=1, stroke=0)
+        paper.canvas.setFillGray(0)
+        paper.legend((x0 + 4.5, x1), y + 2, [(f"Figure {number}", "bold")])
+        paper.plot([x0, y + 20, x1, y + 180])
+        y = paper.legend((x0, x1), y + 188, text) + 20
+    finish(paper, y)
+    found = [(row["label"], row["caption"]) for row in rows_of(paper)]
+    assert found == [("Figure 1", SHORT), ("Figure 2", texts[1])]
+
+
+@pytest.mark.parametrize("tab", [20, 30, 42])
+@pytest.mark.parametrize("hanging", [True, False])
+def test_a_tab_may_part_the_label_from_its_text(draw, tab, hanging):
+    paper = draw()
+    box = figure(paper)
+    rows = ["Hardness of the annealed samples that were", "held in air for a day and a night, as"]
+    rows.append("the mean of five readings on each.")
+    paper.set(60, 218, "Figure 1.", 100, 9)
+    left = 60 + paper.canvas.stringWidth("Figure 1.", "Times-Roman", 9) + tab
+    for number, row in enumerate(rows):
+        paper.set(left if hanging or not number else 60, 218 + 10.8 * number, row, 300, 9)
+    finish(paper, 218 + 10.8 * len(rows) + 14)
+    one(paper, " ".join(rows), box)
+
+
+@pytest.mark.parametrize("small", ["i=1,\u2026,n", "s < t", "50 nm"])
+def test_small_type_between_two_rows_does_not_end_a_caption(draw, small):
+    """The limits of a sum, or what is written under an arrow: the caption goes on below it."""
+    paper = draw()
+    figure(paper)
+    first = "Hardness of the annealed samples that were"
+    y = paper.legend((60, 296), 218, [LABEL, (first, "regular")])
+    paper.set(140, y - 0.8, small, 100, 6)
+    rows = ["held in air for a day and a night, as", "the mean of five readings on each."]
+    for number, row in enumerate(rows):
+        y = paper.set(60, y + 2 * (not number), row, 300, 9, 10.8)
+    finish(paper, y + 14)
+    (row,) = rows_of(paper)
+    assert row["caption"].startswith(first)
+    assert row["caption"].endswith(" ".join(rows))
+
+
 def test_a_caption_beside_running_text_of_a_larger_size_is_its_own(draw):
     """A margin with captions stands closer to the text than its words to each other."""
     look = with_type(LETTER, columns=1, gutter=0, left=198, measure=234, size=9.5, leading=12)
