@@ -219,10 +219,22 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
         # The legend beside another figure may be seen past that figure's caption, and a logo or
         # an author's photograph past the text beside it.
         hull = inset(union([nearest, box]))
-        walls = np.concatenate([others, scene.barriers]) if side in (ABOVE, BELOW) else others
+        walls = others
+        if side in (ABOVE, BELOW):
+            walls = np.concatenate([others, scene.barriers[_rows_in(scene.barriers, hull)]])
         if (hits(walls, hull) & ~hits(walls, nearest) & ~hits(walls, box)).any():
             continue
         yield atom, gap
+
+
+def _rows_in(lines: np.ndarray, box: Box) -> np.ndarray:
+    """Which lines (n, 4) are rows with at least half of their width in a box: boolean (n,).
+
+    The title of an axis is set sideways, and rows of the next column may reach into the box.
+    """
+    wide, high = lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]
+    inside = np.minimum(lines[:, 2], box[2]) - np.maximum(lines[:, 0], box[0])
+    return (wide > high) & (inside >= wide / 2)
 
 
 def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> bool:

@@ -522,3 +522,34 @@ def test_axes_that_stand_alike_on_several_pages_are_of_their_figures(draw):
     rows = rows_of(paper)
     assert [row["label"] for row in rows] == [f"Figure {k + 1}" for k in range(4)]
     assert all(iou(row["bbox"], box) > 0.9 for row in rows)
+
+
+def test_panels_under_each_other_with_the_axis_named_sideways(draw):
+    """The name of the upper panel's axis has the type of the body, and stands left of the panel."""
+    paper = draw()
+    box = [58, 60, 296, 380]
+    paper.plot([90, 60, 280, 240])
+    paper.plot([60, 254, 296, 380])
+    canvas = paper.canvas
+    canvas.saveState()
+    canvas.setFont(face(paper.look.family), paper.look.size)
+    canvas.translate(66, 792 - 238)
+    canvas.rotate(90)
+    canvas.drawString(0, 0, "Mean functional length of lamellae (mm)")
+    canvas.restoreState()
+    end = under(paper, (60, 296), 388)
+    paper.fill((60, 296), end + 20, 730)
+    paper.fill((316, 552), 60, 730)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)])
+
+
+def test_rows_of_the_next_column_do_not_part_a_figure(draw):
+    """A figure a little wider than its column, over the gutter."""
+    paper = draw()
+    wide, narrow = [302, 60, 552, 150], [400, 160, 470, 210]
+    paper.image(wide, 1)
+    paper.image(narrow, 2)
+    end = under(paper, (316, 552), 218)
+    paper.fill((60, 304), 60, 730)
+    paper.fill((316, 552), end + 20, 730)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, [302, 60, 552, 210])])
