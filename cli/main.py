@@ -176,7 +176,8 @@ def run_command(name: str, arguments: list[str]) -> None:
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise
-        raise CephaloError(f"{format_message()} See `cephalo {name} --help`.") from error
+        message = format_message().replace("Value error, ", "")
+        raise CephaloError(f"{message} See `cephalo {name} --help`.") from error
     if code == 130:  # Typer's code for Ctrl-C
         raise KeyboardInterrupt
     if code:

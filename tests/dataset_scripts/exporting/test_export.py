@@ -54,7 +54,8 @@ def exported(folder: Path, tmp_path: Path, to: str, *options: str) -> Path:
 def test_llava(folder, tmp_path, capsys, caplog):
     out = exported(folder, tmp_path, "llava")
     assert (
-        "3 rows" in capsys.readouterr().out and "left out: 1 conversations, figure" in caplog.text
+        "3 rows" in capsys.readouterr().out
+        and "left out: 1 conversations about figures that are left out" in caplog.text
     )
     found = json.loads((out / "llava.json").read_text())
     said = [[message["value"] for message in one["conversations"]] for one in found]

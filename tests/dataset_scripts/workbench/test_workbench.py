@@ -162,7 +162,7 @@ def test_panels_are_corrected(tmp_path):
         ([{"letter": "a"}], "panel 1 needs letter, bbox and caption, and nothing else"),
         ([panels[0] | {"bbox": [5, 5, 5, 9]}], "bbox of panel 1 has no area"),
         ([panels[0] | {"letter": "x" * 21}], "letter of panel 1 is not a string of at most 20"),
-        ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a text"),
+        ([panels[0] | {"caption": "\ud800"}], "caption of panel 1 is not a string"),
         ([panels[0] | {"caption": "x" * 10_001}] * 2, "more than 20,000 characters of captions"),
         ([panels[0]] * 201, "a list of at most 200"),
     ]:
@@ -279,7 +279,7 @@ def test_a_decision_counts_beside_a_clock_that_is_ahead(tmp_path):
 def test_a_file_that_is_no_decisions_is_not_cut_off(tmp_path, content):
     folder = write_figures(tmp_path / "made", documents=1, figures=1)
     (folder / NAME).write_bytes(content)
-    with pytest.raises(CephaloError, match="line 1 is not a decision"):
+    with pytest.raises(CephaloError, match=r"line 1 is not a decision: .*; correct or remove it$"):
         Catalogue(folder, "ann")
     assert (folder / NAME).read_bytes() == content
 
