@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.inference.images import open_image, shrunk
 from cephalo.inference.questions import (
     Answer,
@@ -92,7 +92,9 @@ def source_of(model: str, base_url: str | None) -> ModelSource:
         return ModelSource(model=model, base_url=base_url, api_key_env=key)
     except ValidationError as error:
         first = error.errors()[0]
-        raise CephaloError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+        raise CephaloError(
+            f"--{str(first['loc'][0]).replace('_', '-')}: {fault_of(first)}"
+        ) from error
 
 
 class Models:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,11 +107,32 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     from transformers.utils import logging
 
     from cephalo.apps.serve_requests import Gate, Served
+    from cephalo.inference.endings import Stops
 
     class Chat(ChatCompletionHandler):
         def _build_generation_config(self, body: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             settings = super()._build_generation_config(body, *args, **kwargs)
             return asked_settings(settings, body, processor)
+
+        async def handle_request(self, body: dict[str, Any], request_id: str) -> Any:
+            asked.set(Stops([*stops_of(body), *cephalo.stop_strings]))
+            return await super().handle_request(body, request_id)
+
+        def _build_completion(self, request_id: str, content: str, *args: Any, **more: Any) -> Any:
+            if content:
+                text = asked.get()
+                content = text.feed(content) + text.rest()
+            return super()._build_completion(request_id, content, *args, **more)
+
+        def _build_chunk_sse(self, *args: Any, **more: Any) -> str:
+            text, before = asked.get(), ""
+            if more.get("content") is not None:
+                more["content"] = text.feed(more["content"])
+                if not more["content"]:
+                    return ""
+            if more.get("finish_reason") and (rest := text.rest()):
+                before = super()._build_chunk_sse(*args, content=rest, model=more["model"])
+            return before + super()._build_chunk_sse(*args, **more)
 
     class LoadedModel(ModelManager):
         def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
@@ -123,6 +145,7 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
         def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
             return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
 
+    asked: ContextVar[Stops] = ContextVar("asked")  # of the request that a task answers
     started, processor = int(time.time()), ServedProcessor(cephalo)
     logging.set_verbosity_warning()
     manager, state = LoadedModel(force_model=name), GenerationState()
@@ -155,9 +178,13 @@ def asked_settings(settings: Any, body: dict[str, Any], processor: "ServedProces
     settings.do_sample = temperature > 0
     settings.temperature = temperature or None
     settings.max_new_tokens = min(settings.max_new_tokens, processor.room)
-    stops = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
-    settings.stop_strings = [*stops, *processor.cephalo.stop_strings] or None
+    settings.stop_strings = [*stops_of(body), *processor.cephalo.stop_strings] or None
     return settings
+
+
+def stops_of(body: dict[str, Any]) -> list[str]:
+    """The stop strings of a request."""
+    return [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
 
 
 async def answer_error(request: "Request", error: Exception) -> "JSONResponse":

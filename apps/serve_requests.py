@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cephalo.apps.serve_images import FetchError, ImageFetcher
+from cephalo.cli.errors import fault_of
 
 CHAT = "/v1/chat/completions"
 SERVED = {("POST", CHAT), ("GET", "/v1/models"), ("GET", "/health")}
@@ -205,7 +206,9 @@ def chat_request(found: Any) -> ChatRequest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None) from error
+        raise RequestError(
+            f"{place or 'the body'}: {fault_of(first)}", param=place or None
+        ) from error
     for name, nothing in NOT_SERVED.items():
         if found.get(name) not in nothing:
             raise RequestError(f"{name} is not supported here; leave it out", param=name)

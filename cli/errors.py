@@ -1,11 +1,19 @@
 """The one exception for errors that the user can fix."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class CephaloError(Exception):
     """Bad input. The message is one line: what is wrong, where, and what to do.
 
     `cephalo` prints it after "cephalo: error:" and exits with 1, without a traceback.
     """
+
+
+def fault_of(fault: Mapping[str, Any]) -> str:
+    """Return what is wrong, from an entry of `ValidationError.errors()` of pydantic."""
+    return fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
 def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:

@@ -98,6 +98,16 @@ Options of every command:
 Run `cephalo COMMAND --help` for the options of a command and an example.
 """
 
+REMEDIES = {
+    errno.EISDIR: "; give the path of a file",
+    errno.ENOTDIR: "; give the path of a folder",
+    errno.EACCES: "; change its permissions or give another path",
+    errno.EPERM: "; change its permissions or give another path",
+    errno.EROFS: "; give a path on a disk that can be written",
+    errno.ENAMETOOLONG: "; give a shorter name",
+}
+"""What to do about errors of the system with a file."""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command.
@@ -125,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         # OSError covers a full disk, a refused permission and every HTTP error of the Hub client.
         if os.environ.get("CEPHALO_TRACEBACK"):
             raise
-        sys.exit(f"cephalo: error: {one_line(error)}{room(error)}")
+        sys.exit(f"cephalo: error: {one_line(error)}{room(error)}{remedy(error)}")
     except KeyboardInterrupt:
         resumes = argv[0] in COMMANDS and COMMANDS[argv[0]].resumes
         how = "; the same command resumes" if resumes else ""
@@ -166,7 +176,8 @@ def run_command(name: str, arguments: list[str]) -> None:
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise
-        raise CephaloError(f"{format_message()} See `cephalo {name} --help`.") from error
+        message = format_message().replace("Value error, ", "")
+        raise CephaloError(f"{message} See `cephalo {name} --help`.") from error
     if code == 130:  # Typer's code for Ctrl-C
         raise KeyboardInterrupt
     if code:
@@ -181,6 +192,16 @@ def room(error: BaseException) -> str:
     folder = next(one for one in (place, *place.parents) if one.is_dir())
     free = shutil.disk_usage(folder).free / 1e6
     return f"; {folder} has {free:.1f} MB left: free disk space; the same command resumes"
+
+
+def remedy(error: BaseException) -> str:
+    """Return what to do about a file that cannot be opened or written, "" for other errors."""
+    if not isinstance(error, OSError) or not error.filename:
+        return ""
+    if error.errno == errno.ENOENT:
+        folder = Path(os.fsdecode(error.filename2 or error.filename)).absolute().parent
+        return "; give a file that exists" if folder.is_dir() else f"; create the folder {folder}"
+    return REMEDIES.get(error.errno or 0, "")
 
 
 def one_line(error: BaseException) -> str:

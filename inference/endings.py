@@ -18,21 +18,42 @@ def control_tokens(processor: Any) -> re.Pattern:
     return re.compile("|".join(patterns) or r"(?!)")
 
 
+class Stops:
+    """A text that arrives in pieces, up to the first of some strings."""
+
+    def __init__(self, stops: list[str]) -> None:
+        self.stops, self.held, self.ended = stops, "", False
+        self._longest = max(map(len, stops), default=1) - 1
+
+    def feed(self, piece: str) -> str:
+        """Return what is certain to be before a stop string; a possible start of one is held
+        back."""
+        if self.ended:
+            return ""
+        self.held += piece
+        if ends := [place for stop in self.stops if (place := self.held.find(stop)) >= 0]:
+            self.held, self.ended = self.held[: min(ends)], True
+            return self.rest()
+        ready = max(len(self.held) - self._longest, 0)
+        text, self.held = self.held[:ready], self.held[ready:]
+        return text
+
+    def rest(self) -> str:
+        """Return what was held back, at the end of the text."""
+        text, self.held = self.held, ""
+        return text
+
+
 def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
     """Yield `pieces` up to the first stop string; a possible start of one is held back."""
-    held, longest = "", max(map(len, stops), default=1) - 1
+    text = Stops(stops)
     for piece in pieces:
-        held += piece
-        ends = [place for stop in stops if (place := held.find(stop)) >= 0]
-        if ends:
-            held = held[: min(ends)]
-            break
-        ready = len(held) - longest
-        if ready > 0:
-            yield held[:ready]
-            held = held[ready:]
-    if held:
-        yield held
+        if ready := text.feed(piece):
+            yield ready
+        if text.ended:
+            return
+    if rest := text.rest():
+        yield rest
 
 
 def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:

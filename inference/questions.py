@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 
 MAX_REPLY = 100_000  # characters; a longer reply cannot be an answer
 
@@ -289,7 +289,7 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
             return schema.model_validate(value)
         except ValidationError as problem:
             first = problem.errors()[0]
-            errors.append(f"{'.'.join(map(str, first['loc'])) or 'the reply'}: {first['msg']}")
+            errors.append(f"{'.'.join(map(str, first['loc'])) or 'the reply'}: {fault_of(first)}")
             place = text.find("{", end)
         except (ValueError, RecursionError) as problem:
             errors.append(f"broken JSON: {problem}")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.merge_recipes.recipe import RECIPES, Strict
 
 
@@ -79,7 +79,7 @@ def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
         raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         found = [
-            f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}"
+            f"{'.'.join(map(str, one['loc'])) or 'the file'}: {fault_of(one)}"
             for one in error.errors()
         ]
         raise CephaloError(f"{path}: {'; '.join(found)}") from error

@@ -6,7 +6,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 
 RECIPES = Path(__file__).with_name("recipes")
 
@@ -73,4 +73,4 @@ def read_recipe(name: str) -> tuple[str, DepthRecipe]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise CephaloError(f"{path}: {where}: {first['msg']}") from error
+        raise CephaloError(f"{path}: {where}: {fault_of(first)}") from error

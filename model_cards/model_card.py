@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 from pydantic import TypeAdapter, ValidationError
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import write_whole
 from cephalo.cli.templates import TemplateFailedError, render
 from cephalo.model_cards.evaluation import Evaluation, number, read_evaluations, write_entries
@@ -129,7 +129,7 @@ def read_facts(folder: Path) -> ModelFacts:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise CephaloError(f"{path}: {place}: {first['msg']}; fix or remove it") from error
+            raise CephaloError(f"{path}: {place}: {fault_of(first)}; fix or remove it") from error
     config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
     if not config and not adapter:
         raise CephaloError(f"{folder} contains no config.json; give the folder of a saved model")

@@ -37,6 +37,7 @@ from . import configuration_cephalo_moe as moe_configs
 from . import modeling_cephalo_moe as moe
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
+from .mends import mend_mistral3
 from .modeling_cephalo_moe_published import (
     Idefics2MoeForCausalLM,
     Idefics2MoeModel,
@@ -86,6 +87,7 @@ def register_all() -> None:
     for own in (Phi3VImageProcessor, Phi3VProcessor):
         own.register_for_auto_class()
     register_layouts()
+    mend_mistral3()
 
 
 def register_model(

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from cephalo.apps.model_sources import ModelSource
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 
 SHIPPED = Path(__file__).with_name("panel.yaml")
 LARGEST_FILE = 100_000  # bytes
@@ -99,4 +99,4 @@ def read_panel(path: Path) -> Panel:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise CephaloError(f"{path}: {where}: {first['msg']}") from error
+        raise CephaloError(f"{path}: {where}: {fault_of(first)}") from error

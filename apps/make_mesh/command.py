@@ -20,7 +20,7 @@ from cephalo.apps.make_mesh.designs import (
     SchwarzP,
     bounds,
 )
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import locked
 from cephalo.cli.options import MOST_SEED
 from cephalo.cli.packages import need_packages
@@ -304,7 +304,7 @@ def checked(design: type[D], **values: Any) -> D:
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"--{str(name).replace('_', '-')}: " for name in first["loc"])
-        raise CephaloError(where + first["msg"].removeprefix("Value error, ")) from error
+        raise CephaloError(where + fault_of(first)) from error
 
 
 def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:

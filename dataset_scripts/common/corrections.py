@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.dataset_scripts.common.correction_values import (
     LONGEST_TEXT,
     What,
@@ -116,7 +116,9 @@ def read_corrections(path: Path) -> list[Correction]:
             if number > len(lines) and was_cut(line):
                 logger.warning("%s: the last line is incomplete and skipped: %s", path, line[:80])
                 continue
-            raise CephaloError(f"{path}, line {number} is not a decision: {told(error)}") from error
+            raise CephaloError(
+                f"{path}, line {number} is not a decision: {told(error)}; correct or remove it"
+            ) from error
     return corrections
 
 
@@ -135,7 +137,7 @@ def told(error: ValueError) -> str:
     """Format an error of a line in one line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
+        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {fault_of(first)}"
     return str(error)
 
 

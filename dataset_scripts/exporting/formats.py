@@ -4,16 +4,23 @@ import csv
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cephalo.dataset_scripts.common.pixels import compact, encode_png
 from cephalo.dataset_scripts.exporting.selected import (
+    Picture,
     Selected,
     Talk,
     picture_of,
     write_picture,
 )
+from cephalo.inference.images import open_image
 
 TOKEN = "<image>"
 SHARD_BYTES = 500_000_000  # of images and texts in a tar file of WebDataset
@@ -152,36 +159,53 @@ def in_pixels(box: list[float] | None, row: dict[str, Any]) -> list[float] | Non
 
 
 def write_webdataset(chosen: Selected, out: Path) -> int:
-    """cephalo-000000.tar, ...: of each conversation its images, its messages as .json, and the
-    captions as .txt."""
-    samples = enumerate(chosen.talks())
-    count = shards = 0
-    sample = next(samples, None)
-    while sample is not None:
-        path, size = out / f"cephalo-{shards:06d}.tar", 0
-        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-            while sample is not None and size < SHARD_BYTES:
-                number, talk = sample
-                for name, data in members(talk):
-                    entry = tarfile.TarInfo(f"{number:08d}.{name}")
-                    entry.size = len(data)
-                    tar.addfile(entry, io.BytesIO(data))
-                    size += len(data)
-                count += 1
-                sample = next(samples, None)
-        shards += 1
+    """cephalo-1-000000.tar, ...: of each conversation its images as .png, its messages as .json,
+    and the captions as .txt.
+
+    `datasets` takes the columns of all samples, and their types, from the first ones. So the tar
+    files of conversations about one image, about two, and so on are separate, all images are PNG,
+    and what is not known of a document is an empty text.
+    """
+    open_shards: dict[int, tarfile.TarFile] = {}
+    sizes: Counter[int] = Counter()
+    shards: Counter[int] = Counter()
+    count = 0
+    with ExitStack() as stack:
+        for talk in chosen.talks():
+            images = len(talk.pictures)
+            if images not in open_shards or sizes[images] >= SHARD_BYTES:
+                if images in open_shards:
+                    open_shards[images].close()
+                path = out / f"cephalo-{images}-{shards[images]:06d}.tar"
+                tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+                open_shards[images] = stack.enter_context(tar)
+                shards[images] += 1
+                sizes[images] = 0
+            for name, data in members(talk):
+                entry = tarfile.TarInfo(f"{count:08d}.{name}")
+                entry.size = len(data)
+                open_shards[images].addfile(entry, io.BytesIO(data))
+                sizes[images] += len(data)
+            count += 1
     return count
 
 
 def members(talk: Talk) -> Iterator[tuple[str, bytes]]:
     """The files of a sample, each by what its name ends in; images after the first are counted."""
     for number, picture in enumerate(talk.pictures):
-        ending = picture.name.rpartition(".")[2]
-        yield (f"{number}.{ending}" if number else ending), picture.data
+        yield (f"{number}.png" if number else "png"), as_png(picture)
     messages = said(talk, ("role", "content"), ("user", "assistant"))
-    facts = {"messages": messages, "task": talk.row["task"], **facts_of(talk.row)}
+    known = {name: talk.row.get(name) or "" for name in FACTS}
+    facts = {"messages": messages, "task": talk.row["task"], **known}
     yield "json", json.dumps(facts, ensure_ascii=False).encode()
     yield "txt", (talk.row["orig_caption"] or "").encode()
+
+
+def as_png(picture: Picture) -> bytes:
+    """An image as PNG: its own bytes, if it is one."""
+    if picture.name.endswith(".png"):
+        return picture.data
+    return encode_png(compact(np.asarray(open_image(io.BytesIO(picture.data)))))
 
 
 def write_csv(chosen: Selected, out: Path) -> int:

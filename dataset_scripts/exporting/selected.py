@@ -19,6 +19,14 @@ from cephalo.dataset_scripts.common.tables import Tables, config_rows
 IMAGES = "images"
 ENDINGS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp"}
 """Of image files, by Pillow's format."""
+REASONS = {
+    "person": "that a person rejected",
+    "uncropped": "without an image of their corrected box",
+    "where": "to which --where does not apply",
+    "figure": "about figures that are left out",
+    "corrected": "that quote a caption which was corrected since",
+}
+"""Why rows are left out, as it is told."""
 
 
 class Picture(NamedTuple):
@@ -53,7 +61,7 @@ class Selected:
         for _, row in config_rows("figures", self.tables, images):
             reason = left_out(row) or (None if takes(condition, row) else "where")
             if reason:
-                self.left_out[f"figures, {reason}"] += 1
+                self.left_out[f"figures {REASONS[reason]}"] += 1
             else:
                 yield row
 
@@ -64,7 +72,7 @@ class Selected:
         for _, row in config_rows("conversations", self.tables):
             reason = self.reason(row) or (None if takes(condition, row) else "where")
             if reason:
-                self.left_out[f"conversations, {reason}"] += 1
+                self.left_out[f"conversations {REASONS[reason]}"] += 1
                 continue
             texts = [said["content"][0]["text"] for said in row["completion"]]
             turns = list(zip([row["query"], *texts[1::2]], texts[::2], strict=False))

@@ -1,5 +1,7 @@
 """What a row of a table says: its images, a caption or turns, and what is known of its document."""
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
@@ -15,6 +17,8 @@ LONGEST = 20_000  # characters of a text, as of a corrected caption
 ASKS = ("human", "user")
 SAYS = ("gpt", "assistant", "model", "chatgpt", "bing", "bard")
 TOKEN = "<image>"
+SHEET_ERRORS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!")
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # all but tabs, line and page breaks
 
 
 class RowError(ValueError):
@@ -57,7 +61,7 @@ def item_of(record: Record, columns: dict[str, str], folder: Path) -> Item:
 def text(values: dict[str, Any], role: str) -> str:
     """A value as a text, without the space around it. Raises RowError."""
     value = values.get(role)
-    if value is None:
+    if value is None or value != value:  # NaN, as pandas writes what is missing
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise RowError(f"its {role} is no text")
@@ -66,6 +70,10 @@ def text(values: dict[str, Any], role: str) -> str:
         raise RowError(f"its {role} has {len(value):,} characters; {LONGEST:,} are the most")
     if any("\ud800" <= one <= "\udfff" for one in value):
         raise RowError(f"its {role} has half a character (a lone surrogate)")
+    if found := CONTROL.search(value):
+        raise RowError(f"its {role} has a control character, U+{ord(found[0]):04X}")
+    if value in SHEET_ERRORS:
+        raise RowError(f"its {role} is {value}, an error of the spreadsheet; correct the cell")
     return value
 
 
@@ -101,7 +109,8 @@ def find_image(name: str, folder: Path) -> Path:
     try:
         for path in (folder / name, folder / PureWindowsPath(name).as_posix()):
             if path.is_file():
-                return path
+                plain = Path(os.path.normpath(path))  # one file, one path
+                return plain if plain.is_file() and plain.samefile(path) else path
     except (OSError, ValueError):  # a name that no file can have
         pass
     raise RowError(f"its image {name[:200]!r} is not in {folder}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
 
 def told(path: Path, folder: Path) -> str:
     """A file within a folder, or its name alone."""
+    folder = Path(os.path.normpath(folder))
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 

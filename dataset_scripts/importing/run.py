@@ -62,6 +62,7 @@ def import_source(source: Path, out: Path, images: Path | None, given: dict[str,
     captions = any(item.turns for item in items) or any(len(captions_of(p)) > 1 for p in pictures)
     with locked(out):
         check_own(out)
+        earlier = images_in(out)
         done: Counter[str] = Counter()
         names = []
         chunks = [
@@ -74,6 +75,13 @@ def import_source(source: Path, out: Path, images: Path | None, given: dict[str,
                 write_chunk(out, name, chunk, captions, failures, done)
                 bar.update(len(chunk))
         remove_others(out, names)
+        if gone := len(earlier - images_in(out)):
+            logger.warning(
+                "%d images of an earlier import are no longer in %s, since this one replaces it; "
+                "import other tables into another --out",
+                gone,
+                out,
+            )
         write_failures(out, failures)
         write_gallery(out / "figures", out / "index.html", failures)
     conclude(out, done, failures)
@@ -154,6 +162,17 @@ def check_own(out: Path) -> None:
             own = shard.name.startswith("import-")  # damaged; it is written again
         if not own:
             raise CephaloError(f"{out} holds figures of another command; give another --out")
+
+
+def images_in(out: Path) -> set[str]:
+    """The images that a folder holds figures of."""
+    found: set[str] = set()
+    for shard in (out / "figures").glob("import-*.parquet"):
+        try:
+            found.update(pq.read_table(shard, columns=["image_sha256"])[0].to_pylist())
+        except (OSError, pa.ArrowException):  # damaged; it is written again
+            continue
+    return found
 
 
 def joined(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import write_whole
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 
@@ -76,7 +76,7 @@ def read_decisions(path: Path) -> list[Decision]:
                 raise ValueError('"edit" needs "turns"')
         except ValueError as error:
             raise CephaloError(
-                f"{path}, line {number} is not a decision: {_told(error)}"
+                f"{path}, line {number} is not a decision: {_told(error)}; correct or remove it"
             ) from error
         decisions.append(decision)
     return decisions
@@ -132,5 +132,5 @@ def facts_of(decisions: Iterable[Decision]) -> list[str]:
 def _told(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
+        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {fault_of(first)}"
     return str(error)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, text_sha256
 from cephalo.dataset_scripts.refinement.showing import NEEDS
@@ -187,7 +187,7 @@ def told(error: Exception) -> str:
     """Format a validation error in one line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {fault_of(first)}"
     return " ".join(str(error).split())[:200]
 
 

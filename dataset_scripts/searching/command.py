@@ -54,7 +54,7 @@ def search(
     """
     if (text is None) == (image is None):
         raise CephaloError("give words to find, or an image with --image")
-    from cephalo.dataset_scripts.searching.index import open_index
+    from cephalo.dataset_scripts.searching.index import open_index, shown
     from cephalo.dataset_scripts.searching.results import hash_of, write_page
 
     wanted = hash_of(image) if image else None
@@ -64,7 +64,11 @@ def search(
             hits, every = index.like(wanted, NEAR, limit), True
         else:
             hits, every = index.find(text or "", limit)
-    asked = f"like {image}" if image else f"with {'all' if every else 'some'} words of {text!r}"
+    asked = (
+        f"like {image}"
+        if image
+        else f"with {'all' if every else 'some'} words of {shown(text or '')}"
+    )
     for hit in hits:
         where = f"{hit.document}" + ("" if hit.page is None else f", page {hit.page + 1}")
         if rows:

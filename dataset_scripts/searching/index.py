@@ -39,6 +39,8 @@ COMMON = frozenset(
         *("or", "that", "the", "to", "was", "were", "with"),
     ]
 )
+LONGEST_SHOWN = 200  # characters of a question in a message
+REMEDY = "delete it, or make its folder writable"
 PATIENCE = 60.0  # seconds for another search that writes the index
 COMMIT = 500  # shards between commits: what a kill loses
 SCHEMA = """
@@ -160,7 +162,7 @@ class Index:
         """
         words = words_of(text)
         if not words:
-            raise CephaloError(f"there is no word in {text!r}; give some, such as 'nacre'")
+            raise CephaloError(f"there is no word in {shown(text)}; give some, such as 'nacre'")
         for how in (" ", " OR "):
             if found := self.match(how.join(words), most):
                 return found, how == " "
@@ -215,7 +217,9 @@ def open_index(folder: Path, refined: Path) -> Iterator[Index]:
         finally:
             database.close()
     except sqlite3.Error as error:
-        raise CephaloError(f"{path}: {error}; delete it, or make its folder writable") from error
+        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        todo = "wait until the search that writes it ends" if busy else REMEDY
+        raise CephaloError(f"{path}: {error}; {todo}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -223,6 +227,9 @@ def connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=PATIENCE)
     try:
         [version] = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError:  # locked, or not to be opened
+        database.close()
+        raise
     except sqlite3.DatabaseError:  # another file
         database.close()
         path.unlink()
@@ -261,6 +268,11 @@ def signed(phash: str | None) -> int | None:
     if not phash or not re.fullmatch("[0-9a-f]{16}", phash):
         return None
     return int.from_bytes(bytes.fromhex(phash), "big", signed=True)
+
+
+def shown(text: str) -> str:
+    """A question for a message, cut where it is long."""
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
 
 
 def words_of(text: str) -> list[str]:

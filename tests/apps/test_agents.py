@@ -191,7 +191,7 @@ FORM = '{"summary": "...", "claims": [{"text": "...", "turn": 1}]}'
 
 @pytest.mark.parametrize(
     ("said", "told"),
-    [("Prose.", "no JSON object in the reply"), (FORM, "summary: Value error, it has no words")],
+    [("Prose.", "no JSON object in the reply"), (FORM, "summary: it has no words")],
 )
 def test_a_report_in_another_form_is_told(image, tmp_path, said, told):
     with TeacherServer(lambda body: said) as fake:

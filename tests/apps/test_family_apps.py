@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from served_model import free_port, wait_until_healthy
 from taught_talks import (
     ANSWERS,
@@ -150,6 +151,18 @@ def test_a_teacher_an_evaluation_and_the_demo_are_given_the_answer(taught, cepha
     shown = [turns[-1] for turns, _ in Talk({"taught": cephalo}, {}).ask(QUESTIONS[0], paths, [])]
     assert all(ANSWERS[0].startswith("".join(turn.answers).strip()) for turn in shown)
     assert shown[-1].answers == (ANSWERS[0],)
+
+
+def test_pictures_of_a_few_pixels_are_answered_alone_as_in_a_batch(cephalo):
+    """In some families such a picture is one token."""
+    small = Image.new("RGB", (20, 20), "red")
+    talks = []
+    for images in ([small], [small.resize((1, 1))], [small, small.resize((28, 9))]):
+        parts = [*({"type": "image", "image": image} for image in images)]
+        parts.append({"type": "text", "text": QUESTIONS[0]})
+        talks.append([{"role": "user", "content": parts}])
+    alone = [cephalo.answer_batch([talk], max_new_tokens=8)[0] for talk in talks]
+    assert alone == cephalo.answer_batch(talks, max_new_tokens=8)
 
 
 def test_thoughts_without_an_end_are_no_answer(family, cephalo):

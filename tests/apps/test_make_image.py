@@ -161,7 +161,7 @@ def test_a_judge_that_copies_the_form_has_judged_nothing(image, generator, tmp_p
     copied = '{"reason": "...", "score": 3, "prompt": "..."}'
     with TeacherServer(judge_of(*[copied] * 3, 5)) as fake:
         found = make_image(image, "m", generator, tmp_path / "out", "--base-url", fake.url)
-    assert found.tries[0].verdict_error == "reason: Value error, it has no words"
+    assert found.tries[0].verdict_error == "reason: it has no words"
     assert [one.prompt for one in found.tries] == ["platelets, layered"] * 2 and found.met()
 
 

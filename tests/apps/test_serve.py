@@ -65,7 +65,13 @@ def test_streamed_answers_and_stop_words(client, taught):
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(pieces) == "Dark steel." and sum(map(bool, pieces)) > 1
     found = client.chat.completions.create(**ask, stop=["steel"])
-    assert found.choices[0].message.content == "Dark steel"
+    assert found.choices[0].message.content == "Dark "  # without the stop string, as OpenAI's
+    chunks = list(client.chat.completions.create(**ask, stop=["rk st", "zz"], stream=True))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == "Da" and chunks[-1].choices[0].finish_reason == "stop"
+    chunks = list(client.chat.completions.create(**ask, stop=["steel. And"], stream=True))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == "Dark steel."
     found = client.chat.completions.create(**ask, max_completion_tokens=1)
     assert found.choices[0].finish_reason == "length"
     found = client.chat.completions.create(**ask, frequency_penalty=0.5)

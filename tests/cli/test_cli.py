@@ -1,10 +1,13 @@
 """The command table: quick, lazy, and one line for errors that the user can fix."""
 
+import errno
 import logging
+import os
 import resource
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 from warm_python import warm_python
@@ -81,6 +84,24 @@ def test_operating_system_errors_are_one_line(monkeypatch):
         main(["extract"])
     said = "cephalo: error: [Errno 28] No space left on device: '/data/x'; / has "
     assert stop.value.code.startswith(said) and "MB left: free disk space" in stop.value.code
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "todo"),
+    [
+        (errno.ENOENT, "{}/no/file", "; create the folder {}/no"),
+        (errno.ENOENT, "{}/file", "; give a file that exists"),
+        (errno.EISDIR, "{}", "; give the path of a file"),
+        (errno.EACCES, "{}/file", "; change its permissions or give another path"),
+        (errno.EIO, "{}/file", ""),
+    ],
+)
+def test_errors_of_files_say_what_to_do(monkeypatch, tmp_path, number, name, todo):
+    failed = OSError(number, os.strerror(number), name.format(tmp_path))
+    monkeypatch.setattr("cephalo.cli.main.run_command", Mock(side_effect=failed))
+    with pytest.raises(SystemExit) as stop:
+        main(["extract"])
+    assert stop.value.code == f"cephalo: error: {failed}{todo.format(tmp_path)}"
 
 
 @pytest.mark.parametrize(

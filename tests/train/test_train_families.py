@@ -125,10 +125,7 @@ def odd_talks() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("family", quick([*MAKERS, *PAPER], "qwen3_vl", "gemma3"))
-def test_odd_pictures_are_packed_as_rows_one_by_one(family, bases, tmp_path, request):
-    if family == "mistral3":
-        why = "a lone picture of one token, of up to 28 pixels, fails in transformers' Mistral 3"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=RuntimeError, reason=why))
+def test_odd_pictures_are_packed_as_rows_one_by_one(family, bases, tmp_path):
     assert_as_rows_one_by_one(bases[family], {}, tmp_path, odd_talks())
 
 

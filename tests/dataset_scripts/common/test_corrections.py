@@ -197,8 +197,20 @@ def test_a_cut_last_line_is_left_out_and_mended_and_another_is_refused(tmp_path,
     CorrectionsFile(folder).close()
     assert path.read_bytes() == whole
     path.write_bytes(whole[:40] + b"\n" + whole)
-    with pytest.raises(CephaloError, match="line 1 is not a decision"):
+    with pytest.raises(CephaloError, match=r"line 1 is not a decision: .*; correct or remove it$"):
         rows_of(folder)
+
+
+def test_a_line_with_a_wrong_value_says_which_in_plain_words(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=1)
+    correct(folder, "state", "rejected")
+    path = folder / "corrections.jsonl"
+    path.write_text(path.read_text().replace('"rejected"', '"acepted"'))
+    words = (
+        "line 1 is not a decision: the line: state is 'acepted'; give accepted, rejected or null"
+    )
+    with pytest.raises(CephaloError, match=words):
+        read_corrections(path)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def exported(folder: Path, tmp_path: Path, to: str, *options: str) -> Path:
 def test_llava(folder, tmp_path, capsys, caplog):
     out = exported(folder, tmp_path, "llava")
     assert (
-        "3 rows" in capsys.readouterr().out and "left out: 1 conversations, figure" in caplog.text
+        "3 rows" in capsys.readouterr().out
+        and "left out: 1 conversations about figures that are left out" in caplog.text
     )
     found = json.loads((out / "llava.json").read_text())
     said = [[message["value"] for message in one["conversations"]] for one in found]
@@ -117,7 +118,7 @@ def test_webdataset(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "SHARD_BYTES", 1)
     out = exported(folder, tmp_path, "webdataset")
     names = sorted(path.name for path in out.iterdir())
-    assert names == [f"cephalo-{number:06d}.tar" for number in range(3)]
+    assert names == [f"cephalo-1-{number:06d}.tar" for number in range(3)]
     files = {"train": [str(out / name) for name in names]}
     rows = load_dataset("webdataset", data_files=files, split="train")
     assert [row["txt"] for row in rows] == CAPTIONS
@@ -127,6 +128,35 @@ def test_webdataset(folder, tmp_path, monkeypatch):
     assert [sample["txt"] for sample in samples] == CAPTIONS
     assert (samples[0]["png"] == FIRST).all()
     assert samples[1]["json"]["messages"][1]["content"] == CAPTIONS[1]
+
+
+def test_webdataset_of_images_of_many_kinds(tmp_path):
+    """JPEG and PNG, one and two images, facts that later rows alone have: `datasets` opens them."""
+    rows = [["image", "question", "answer", "license"]]
+    for number in range(8):
+        name = f"{number}.{'jpg' if number % 2 else 'png'}"
+        Image.fromarray(np.full((9, 12, 3), 20 * number, np.uint8)).save(tmp_path / name)
+        rows.append([name, "What?", f"{number}.", "CC0-1.0" if number == 7 else ""])
+    rows[4][0] = "3.jpg;4.png"
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    main(["import", str(tmp_path / "t.csv"), "--out", str(tmp_path / "own")])
+    out = exported(tmp_path / "own", tmp_path, "webdataset")
+    assert [path.name for path in sorted(out.iterdir())] == [
+        "cephalo-1-000000.tar",
+        "cephalo-2-000000.tar",
+    ]
+    found = load_dataset("webdataset", data_files=str(out / "cephalo-1-*.tar"), split="train")
+    values = {row["json"]["messages"][1]["content"]: row for row in found}
+    assert sorted(values) == ["0.", "1.", "2.", "4.", "5.", "6.", "7."]
+    for answer, row in values.items():
+        assert np.asarray(row["png"]).max() == pytest.approx(20 * int(answer[0]), abs=2)  # of JPEG
+    assert [values[one]["json"]["license"] for one in ("0.", "7.")] == ["", "CC0-1.0"]
+    [two] = load_dataset("webdataset", data_files=str(out / "cephalo-2-*.tar"), split="train")
+    assert [np.asarray(two[key]).max() for key in ("png", "1.png")] == [
+        pytest.approx(60, abs=2),
+        80,
+    ]
 
 
 def test_csv_comes_back_by_import(folder, tmp_path):

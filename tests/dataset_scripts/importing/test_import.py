@@ -388,3 +388,74 @@ def test_a_killed_import_goes_on_and_another_one_replaces_it(tmp_path):
     pq.write_table(pq.read_table(paper).replace_schema_metadata({}), paper)
     with pytest.raises(CephaloError, match="holds figures of another command"):
         import_source(table, out, None, {})
+
+
+def test_formulas_have_the_values_that_a_spreadsheet_saved(tmp_path):
+    """Without any, as pandas and openpyxl write them, the workbook is refused; an empty text is a
+    value."""
+    cells = [["image", "caption"], ["a.png", '=IF(1,"","x")'], ["b.png", "=1+1"]]
+    write_workbook(tmp_path / "t.xlsx", cells)
+    with pytest.raises(CephaloError, match=r"t\.xlsx, cell B2 is a formula without a saved value"):
+        read_xlsx(tmp_path / "t.xlsx")
+    with (
+        zipfile.ZipFile(tmp_path / "t.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "saved.xlsx", "w") as new,
+    ):
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name == "xl/worksheets/sheet1.xml":
+                assert '<c r="B2">' in text and "<f>1+1</f><v></v>" in text
+                text = text.replace('<c r="B2">', '<c r="B2" t="str">')
+                text = text.replace("<f>1+1</f><v></v>", "<f>1+1</f><v>2</v>")
+            new.writestr(name, text)
+    assert read_xlsx(tmp_path / "saved.xlsx") == [
+        ["image", "caption"],
+        ["a.png", ""],
+        ["b.png", "2"],
+    ]
+
+
+def test_what_is_missing_or_broken_in_a_cell_becomes_no_text(tmp_path):
+    """NaN as pandas writes it, errors of spreadsheets, control characters."""
+    write_image(tmp_path / "a.png", 1)
+    rows = [
+        {"question": "What?", "answer": float("nan")},
+        {"caption": "#N/A"},
+        {"caption": "a\x00b"},
+        {"caption": float("nan"), "question": "What?", "answer": "That.\tAnd\nthis."},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"image": "a.png"} | r) for r in rows))
+    import_source(tmp_path / "t.jsonl", tmp_path / "out", None, {})
+    assert failures(tmp_path / "out") == {
+        "t.jsonl, line 1": "it has a question and no answer",
+        "t.jsonl, line 2": "its caption is #N/A, an error of the spreadsheet; correct the cell",
+        "t.jsonl, line 3": "its caption has a control character, U+0000",
+    }
+    (talk,) = read(tmp_path / "out", "conversations")
+    assert turns(talk) == ["What?", "That.\tAnd\nthis."]
+    assert read(tmp_path / "out", "figures")[0]["caption"] == ""
+
+
+def test_a_file_that_is_named_in_two_ways_is_one_figure(tmp_path, monkeypatch):
+    write_image(tmp_path / "in" / "a.png", 1)
+    write_image(tmp_path / "in" / "more" / "b.png", 2)
+    lines = ["a.png,1", "./a.png,2", "more/../a.png,3", "../in/more/b.png,4", "more//b.png,5"]
+    (tmp_path / "in" / "t.csv").write_text(
+        "\n".join(["image,answer,question", *[x + ",?" for x in lines]])
+    )
+    monkeypatch.chdir(tmp_path)
+    import_source(Path("in/../in/t.csv"), Path("out"), None, {})
+    assert [row["document"] for row in read(Path("out"), "figures")] == ["a.png", "more/b.png"]
+    assert len(read(Path("out"), "conversations")) == 5
+
+
+def test_images_that_another_import_replaces_are_counted(tmp_path, caplog):
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", number)
+    (tmp_path / "one.csv").write_text("image,caption\n0.png,a\n1.png,b\n")
+    (tmp_path / "two.csv").write_text("image,caption\n1.png,c\n2.png,d\n")
+    import_source(tmp_path / "one.csv", tmp_path / "out", None, {})
+    import_source(tmp_path / "one.csv", tmp_path / "out", None, {})
+    assert "earlier import" not in caplog.text
+    import_source(tmp_path / "two.csv", tmp_path / "out", None, {})
+    assert "1 images of an earlier import are no longer in" in caplog.text

@@ -1,6 +1,7 @@
 """`cephalo search`: what is asked for is found, after every change, and texts stay texts."""
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -94,6 +95,26 @@ def test_every_change_counts(folder, tmp_path):
         assert hit.document == "paper-2.pdf"
     (folder / NAME).write_bytes(b"no database " * 100)
     assert found(folder, "nacre") == [("paper-2.pdf", "Figure 1")]
+
+
+def test_an_index_that_another_search_writes_is_waited_for_and_kept(folder, monkeypatch):
+    main(["search", str(folder), "nacre"])
+    made = (folder / NAME).stat().st_ino
+    monkeypatch.setattr("cephalo.dataset_scripts.searching.index.PATIENCE", 0.1)
+    other = sqlite3.connect(folder / NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SystemExit, match="locked; wait until the search that writes it ends"):
+        main(["search", str(folder), "nacre"])
+    other.execute("COMMIT")
+    other.close()
+    assert (folder / NAME).stat().st_ino == made
+
+
+def test_long_questions_are_cut_in_messages(folder, capsys):
+    main(["search", str(folder), "word " * 2000])
+    assert len(capsys.readouterr().out) < 300
+    with pytest.raises(SystemExit, match=r"^cephalo: error: there is no word in '-{200}…'; give"):
+        main(["search", str(folder), "--", "-" * 10_000])
 
 
 def test_near_copies_of_an_image(folder, tmp_path, capsys):

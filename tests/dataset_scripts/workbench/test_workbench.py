@@ -279,7 +279,7 @@ def test_a_decision_counts_beside_a_clock_that_is_ahead(tmp_path):
 def test_a_file_that_is_no_decisions_is_not_cut_off(tmp_path, content):
     folder = write_figures(tmp_path / "made", documents=1, figures=1)
     (folder / NAME).write_bytes(content)
-    with pytest.raises(CephaloError, match="line 1 is not a decision"):
+    with pytest.raises(CephaloError, match=r"line 1 is not a decision: .*; correct or remove it$"):
         Catalogue(folder, "ann")
     assert (folder / NAME).read_bytes() == content
 
