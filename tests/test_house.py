@@ -149,8 +149,7 @@ def test_every_room_is_type_checked():
     assert sorted(settings["include"]) == sorted(
         f"src/{import_name(room).replace('.', '/')}" for room in ROOMS
     )
-    for ignored in settings["ignore"]:
-        assert (ROOT / ignored).is_file(), f"{ignored} is listed in pyproject.toml and not there"
+    assert "ignore" not in settings
 
 
 def test_editable_install_is_a_path_that_static_tools_follow(tmp_path):

@@ -228,13 +228,13 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
 
 
 def _rows_in(lines: np.ndarray, box: Box) -> np.ndarray:
-    """Which lines (n, 4) are rows with at least half of their width in a box: boolean (n,).
+    """Which lines (n, 4) are rows that reach into a box by more than their height: boolean (n,).
 
-    The title of an axis is set sideways, and rows of the next column may reach into the box.
+    The title of an axis is set sideways, and rows of the next column may touch the box.
     """
     wide, high = lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]
     inside = np.minimum(lines[:, 2], box[2]) - np.maximum(lines[:, 0], box[0])
-    return (wide > high) & (inside >= wide / 2)
+    return (wide > high) & (inside > high)
 
 
 def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> bool:
