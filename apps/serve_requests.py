@@ -76,6 +76,9 @@ class ImagePart(BaseModel):
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
+StopString = Annotated[str, Field(min_length=1)]
+
+
 class ChatMessage(BaseModel):
     """A message of a chat."""
 
@@ -95,7 +98,7 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     frequency_penalty: float | None = Field(None, gt=-1, le=2, allow_inf_nan=False)
     n: Literal[1] | None = None
-    stop: str | list[str] | None = Field(None, min_length=1)
+    stop: StopString | list[StopString] | None = None
     stream: StrictBool | None = None
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     generation_config: None = None

@@ -109,14 +109,11 @@ class Search:
         return max(frames, key=area, default=None)
 
     def window(self) -> tuple[float, float]:
-        """The x range in which rows are looked for: the column, up to what is beside the caption.
-
-        That are walls, and running text where it is set around the figure.
-        """
+        """The x range of the rows: the column, up to walls or running text beside the caption."""
         cap, page = self.caption.box, self.scene.page
         left, right = in_one_column(cap, page) or (0.0, page.width)
         reach = P.first_gap * self.scene.profile.leading
-        texts = [block.box for block in self.scene.blocks if block.paragraph]
+        texts = (block.box for block in self.scene.blocks if block.paragraph)
         beside = [box for box in texts if overlap_y(box, cap) > 0]
         for wall in [*self.walls, *beside]:
             if overlap_y(wall, cap) < -reach:

@@ -24,7 +24,7 @@ from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.shards import read_rows
 
 NAME = "search.sqlite"
-VERSION = 1  # of the tables below
+VERSION = 1  # of the tables below; IF NOT EXISTS, since two first searches may make them
 COLUMNS = (
     *("caption", "label", "title", "panels", "mentions", "document", "document_sha256"),
     *("page", "kind", "license", "image_sha256", "phash"),
@@ -42,15 +42,15 @@ COMMON = frozenset(
 LONGEST_SHOWN = 200  # characters of a question in a message
 REMEDY = "delete it, or make its folder writable"
 PATIENCE = 60.0  # seconds for another search that writes the index
-COMMIT = 500  # shards between commits: what a kill loses
+COMMIT = 500  # shards per transaction: what a kill loses, and how long another search waits
 SCHEMA = """
-CREATE TABLE shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
-CREATE TABLE figures (
+CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
+CREATE TABLE IF NOT EXISTS figures (
     number INTEGER PRIMARY KEY, shard INTEGER, place INTEGER, document TEXT, page INTEGER,
     label TEXT, kind TEXT, license TEXT, caption TEXT, phash INTEGER
 );
-CREATE INDEX figures_of_shards ON figures (shard);
-CREATE VIRTUAL TABLE texts USING fts5 (
+CREATE INDEX IF NOT EXISTS figures_of_shards ON figures (shard);
+CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     caption, label, panels, title, mentions, answers,
     tokenize='porter unicode61 remove_diacritics 2'
 );
@@ -81,20 +81,27 @@ class Index:
     def update(self) -> int:
         """Read the shards that are new or changed, and forget those that are gone; returns how many
         figures there are. Raises CephaloError where a shard cannot be read."""
-        known = dict(self.database.execute("SELECT name, stamp FROM shards"))
         there = {path.name: path for path in sorted((self.folder / "figures").glob("*.parquet"))}
         stamps = self.stamps(there)
-        for name in known.keys() - there.keys():
-            self.forget(name)
-        changed = [name for name in there if known.get(name) != stamps[name]]
-        for number, name in enumerate(tqdm(changed, unit=" documents", disable=no_bars()), 1):
-            self.forget(name)
-            self.enter(there[name], stamps[name])
-            if number % COMMIT == 0:
+        known = self.known()
+        changed = [name for name in known | there if known.get(name) != stamps.get(name)]
+        with tqdm(total=len(changed), unit=" documents", disable=no_bars()) as bar:
+            for start in range(0, len(changed), COMMIT):
+                self.database.execute("BEGIN IMMEDIATE")
+                known = self.known()  # another search may have read some meanwhile
+                for name in changed[start : start + COMMIT]:
+                    if known.get(name) != stamps.get(name):
+                        self.forget(name)
+                        if name in there:
+                            self.enter(there[name], stamps[name])
+                    bar.update()
                 self.database.commit()
-        self.database.commit()
         [count] = self.database.execute("SELECT count(*) FROM figures").fetchone()
         return count
+
+    def known(self) -> dict[str, str]:
+        """Return the stamps of the shards in the index, by name."""
+        return dict(self.database.execute("SELECT name, stamp FROM shards"))
 
     def stamps(self, there: dict[str, Path]) -> dict[str, str]:
         """What each shard's texts are made from: its file, its conversations, and what people

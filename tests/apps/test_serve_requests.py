@@ -77,7 +77,7 @@ def test_good_requests_reach_the_server_as_they_are(more):
         ({"temperature": -1}, "temperature: Input should be greater than or equal to 0"),
         ({"n": 5}, "n: Input should be 1"),
         ({"top_p": 0}, "top_p: Input should be greater than 0"),
-        ({"stop": []}, "stop"),
+        ({"stop": [""]}, "stop"),
         ({"logit_bias": {"50": 1}}, "logit_bias names a token beyond the 50"),
         ({"logit_bias": {"0": 101}}, "logit_bias.0: Input should be less than or equal to 100"),
         ({"generation_config": "{}"}, "generation_config: Input should be None"),
@@ -137,7 +137,8 @@ def test_a_body_that_is_not_declared_as_json_is_answered_with_400():
 
 
 @pytest.mark.parametrize(
-    ("stop", "stops"), [(None, ["USER:"]), ("x", ["x", "USER:"]), (["x", "y"], ["x", "y", "USER:"])]
+    ("stop", "stops"),
+    [(None, ["USER:"]), ([], ["USER:"]), ("x", ["x", "USER:"]), (["x", "y"], ["x", "y", "USER:"])],
 )
 def test_stop_strings_stand_beside_those_that_end_the_models_turns(stop, stops):
     processor = SimpleNamespace(room=5, cephalo=SimpleNamespace(stop_strings=["USER:"]))

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,17 @@ def test_an_index_that_another_search_writes_is_waited_for_and_kept(folder, monk
     other.execute("COMMIT")
     other.close()
     assert (folder / NAME).stat().st_ino == made
+
+
+def test_first_searches_at_once_make_one_index(folder):
+    def search(_: int) -> int:
+        with open_index(folder, folder) as index:
+            return index.update()
+
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(search, range(8)))) == 1
+        (folder / NAME).unlink()
 
 
 def test_long_questions_are_cut_in_messages(folder, capsys):
