@@ -180,7 +180,7 @@ def test_bad_requests_are_told_and_nothing_is_recorded(review, folder):
         ({"id": 0, "what": "state", "after": "perhaps"}, "give accepted, rejected or null"),
         ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a string"),
         ({"id": 99, "what": "state", "after": "accepted"}, "no longer there; reload the page"),
-        ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "is not where it was read"),
+        ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "was moved or changed"),
         ([], "not a JSON object"),
         ({"id": 0, "what": "caption", "after": "x" * 300_000}, "the text is too long"),
     ]:

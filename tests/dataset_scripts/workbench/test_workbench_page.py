@@ -292,7 +292,7 @@ def test_hostile_texts_stay_texts(page, review):
     expect(page.locator("#caption")).to_have_text(HOSTILE)
     expect(page.locator("#source")).to_have_text(f"{HOSTILE}, page 2")
     expect(page.locator("#faults")).to_have_text(HOSTILE)
-    expect(page.locator("#page-problem")).to_contain_text("is not where it was read")
+    expect(page.locator("#page-problem")).to_contain_text("was moved or changed")
     page.keyboard.press("e")
     page.keyboard.press("Escape")
     assert page.evaluate("document.querySelectorAll('script, img[src=x]').length") == 1
