@@ -226,7 +226,7 @@ def test_some_parameters_are_tried_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", [*map(str, words), "--workers", "1"])
     main()
     told = (tmp_path / "out" / "nodes" / "ablation.md").read_text(encoding="utf-8")
-    assert "The same in all documents (2): pairing.nodes x 0.75, pairing.nodes x 1.25" in told
+    assert "No difference in any document (2): pairing.nodes x 0.75, pairing.nodes x 1.25" in told
 
 
 def test_what_any_parameter_may_change_is_looked_at(tmp_path):
