@@ -76,7 +76,7 @@ def test_hostile_captions_are_escaped_and_broken_files_named(tmp_path):
     text = (out / "review.html").read_text(encoding="utf-8")
     assert "alert(1)" not in text
     assert "Its pages could not be drawn: " in text
-    assert "Its reasons could not be had: " in text
+    assert "Its decisions could not be reproduced: " in text
     shutil.copy(sorted(PAPERS.glob("*.pdf"))[0], broken)
     [shard] = (out / "figures").glob("*")
     shard.rename(shard.with_stem(f"paper-0-{file_sha256(broken)[:12]}"))
