@@ -36,7 +36,7 @@ from tqdm import tqdm
 from benchmarks.bench_extract import load_scorer
 from benchmarks.extraction.examples import Example
 from benchmarks.extraction.fit import EXTENT, STARTS, WEIGHTS, all_examples, read_set
-from benchmarks.extraction.logistic import HeldOut, Worth, tabulate
+from benchmarks.extraction.logistic import HeldOut, Removal, tabulate
 from benchmarks.extraction.measures import Difference, compare, count_document
 from benchmarks.extraction.opened import Opened
 from benchmarks.extraction.parameters import (
@@ -44,7 +44,7 @@ from benchmarks.extraction.parameters import (
     all_changes,
     changed,
     find_different,
-    noting_parameters,
+    recording_parameters,
 )
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, read_documents, read_folder
@@ -118,7 +118,7 @@ def main() -> None:
             c for c in all_changes() if {c.module, c.field} & set(options.only)
         ]
     else:
-        parts.append(worth_table(measure_worths(options.fit, options.out)))
+        parts.append(removal_table(measure_removals(options.fit, options.out)))
         ablations = [*all_features(weights), *all_changes()]
     effects = measure_effects(documents, ablations, weights, options)
     text = "\n\n".join([*parts, table(effects, sorted({d.set for d in documents}))])
@@ -142,7 +142,7 @@ def sample(documents: list[Document], count: int) -> list[Document]:
     return found
 
 
-def kept(path: Path, make: Callable[[], object]) -> object:
+def cached_result(path: Path, make: Callable[[], object]) -> object:
     """Return the result of `make`, from its file if it was stored before."""
     if path.exists():
         return pickle.loads(path.read_bytes())
@@ -153,7 +153,7 @@ def kept(path: Path, make: Callable[[], object]) -> object:
     return found
 
 
-def measure_worths(folders: list[Path], out: Path) -> list[Worth]:
+def measure_removals(folders: list[Path], out: Path) -> list[Removal]:
     """Return the effect of removing each feature of the line decisions on held-out groups."""
 
     def gather() -> list[Example]:
@@ -161,13 +161,13 @@ def measure_worths(folders: list[Path], out: Path) -> list[Worth]:
         with remembering():
             return list(all_examples(papers))
 
-    examples = kept(out / "examples.pickle", gather)
-    worths: list[Worth] = []
+    examples = cached_result(out / "examples.pickle", gather)
+    removals: list[Removal] = []
     for model in tqdm((*EXTENT, *STARTS), desc="models"):
         design = tabulate(examples, model)
         if len(set(design.groups)) > 1:  # cross-validation needs two groups
-            worths += HeldOut(design).worths(model)
-    return sorted(worths, key=lambda worth: (worth.model, -worth.loss.change))
+            removals += HeldOut(design).removals(model)
+    return sorted(removals, key=lambda removal: (removal.model, -removal.loss.change))
 
 
 def measure_effects(
@@ -188,7 +188,7 @@ def measure_effects(
 def _count_once(document: Document, out: Path, **more: object) -> tuple[np.ndarray, list[bool]]:
     """Return `count_ablations` of a document, from its file if it was stored before."""
     path = out / f"{document.set}-{document.name}.pickle"
-    return kept(path, partial(count_ablations, document, **more))
+    return cached_result(path, partial(count_ablations, document, **more))
 
 
 def effects_of(
@@ -231,7 +231,7 @@ def count_ablations(
     """
     scorer = load_scorer(bench)
     opened = Opened(document.pdf)
-    with decisions.use(weights), _noting_features() as used:
+    with decisions.use(weights), _recording_features() as used:
         before = opened.rows()
         captions = opened.captions()
     counts = count_document(scorer, document.name, document.truth, before)
@@ -271,7 +271,7 @@ def _rows_changed(opened: Opened, changes: list[Change]) -> dict[Change, list[di
     """
     found: dict[Change, list[dict] | None] = {}
     for module in sorted({change.module for change in changes}):
-        with noting_parameters() as used:
+        with recording_parameters() as used:
             before = opened.results(module)
         own = [c for c in changes if c.module == module and (module, c.field) in used]
 
@@ -292,32 +292,32 @@ def without(weights: Weights, feature: Feature) -> Weights:
 
 
 @contextmanager
-def _noting_features() -> Iterator[set[tuple[str, str]]]:
+def _recording_features() -> Iterator[set[tuple[str, str]]]:
     """Collect the models and features that are nonzero in some decision."""
     used: set[tuple[str, str]] = set()
     score = LinearModel.score
 
-    def noting(model: LinearModel, features: Features) -> float:
+    def recording(model: LinearModel, features: Features) -> float:
         name = names[id(model)]
         used.update((name, feature) for feature, value in features.items() if value)
         return score(model, features)
 
     names = {id(model): name for name, model in decisions.load_models().items()}
-    LinearModel.score = noting
+    LinearModel.score = recording
     try:
         yield used
     finally:
         LinearModel.score = score
 
 
-def worth_table(worths: list[Worth]) -> str:
+def removal_table(removals: list[Removal]) -> str:
     """Format the effects of removing features on held-out groups as Markdown."""
     lines = ["| removed feature, others refitted | loss | more errors | changed decisions |"]
     lines.append("|---|---:|---:|---:|")
     lines += [
-        f"| {w.model}: {w.name} | {_cell(w.loss)} | {w.wrong:+d} | {w.flips} |" for w in worths
+        f"| {w.model}: {w.name} | {_cell(w.loss)} | {w.wrong:+d} | {w.flips} |" for w in removals
     ]
-    idle = [f"{w.model}: {w.name}" for w in worths if not w.flips]
+    idle = [f"{w.model}: {w.name}" for w in removals if not w.flips]
     return (
         "Change of the mean log-loss on held-out publishers and classes, in thousandths, with "
         "95 % intervals over them.\n\n"

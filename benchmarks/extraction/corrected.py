@@ -38,7 +38,7 @@ def main() -> None:
 
 def write_set(folder: Path, out: Path) -> list[str]:
     """Write the completely reviewed documents. Return a message per document with decisions."""
-    told = []
+    messages = []
     for part in ("pdf", "truth"):
         (out / part).mkdir(parents=True, exist_ok=True)
     for shard in sorted((folder / "figures").glob("*.parquet")):
@@ -48,11 +48,11 @@ def write_set(folder: Path, out: Path) -> list[str]:
             continue
         name, document = shard.stem, rows[0]["document"]
         if len(judged) < len(rows):
-            told.append(f"{document}: {len(judged)} of {len(rows)} figures reviewed; left out")
+            messages.append(f"{document}: {len(judged)} of {len(rows)} figures reviewed; left out")
             continue
         pdf = find_document(folder, rows[0]["document_sha256"])
         if pdf is None:
-            told.append(f"{document}: the PDF was moved or changed; left out")
+            messages.append(f"{document}: the PDF was moved or changed; left out")
             continue
         truth = truth_of(name, [row for row in rows if row["verdict"].state != REJECTED], rows[0])
         shutil.copyfile(pdf, out / "pdf" / f"{name}.pdf")
@@ -60,8 +60,8 @@ def write_set(folder: Path, out: Path) -> list[str]:
             json.dumps(truth, ensure_ascii=False, indent=1), encoding="utf-8"
         )
         frozen = "; frozen, so that `fit` leaves it out" if is_frozen(truth["publisher"]) else ""
-        told.append(f"{document}: {len(truth['figures'])} figures{frozen}")
-    return told
+        messages.append(f"{document}: {len(truth['figures'])} figures{frozen}")
+    return messages
 
 
 def truth_of(name: str, rows: list[dict[str, Any]], first: dict[str, Any]) -> dict[str, Any]:

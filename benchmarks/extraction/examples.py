@@ -224,8 +224,8 @@ def compare(paper: Paper) -> None:
         # Sources that contain a figure once do not say where it is continued. Each such part is a
         # row; a table is one row, on any number of pages.
         continued = candidate.continued and candidate.kind != "table"
-        told = candidate.kind in paper.kinds and not continued
-        paper.answers[id(candidate.first)] = False if told else None
+        is_wrong = candidate.kind in paper.kinds and not continued
+        paper.answers[id(candidate.first)] = False if is_wrong else None
         for place, truth in enumerate(paper.truths):
             if same_label(candidate, truth):
                 shares[place].append((_share(candidate, truth, paper), number))

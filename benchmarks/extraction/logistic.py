@@ -109,7 +109,7 @@ def _loss(
 
 
 @dataclass(frozen=True)
-class Worth:
+class Removal:
     """The effect of removing a feature, on held-out groups.
 
     Attributes:
@@ -166,7 +166,7 @@ class HeldOut:
         low, high = np.percentile((times @ above) / (times @ under), [2.5, 97.5])
         return Difference(float(above.sum() / under.sum()), float(low), float(high))
 
-    def worths(self, model: str) -> Iterator[Worth]:
+    def removals(self, model: str) -> Iterator[Removal]:
         """Yield the effect of removing each feature of the model, with the others refitted."""
         y, columns = self.design.y > 0.5, list(range(self.design.x.shape[1]))
         before, weights = self.decide(columns)
@@ -175,4 +175,4 @@ class HeldOut:
             after, _ = self.decide(columns[:k] + columns[k + 1 :], start)
             wrong = ((after > 0) != y).sum() - ((before > 0) != y).sum()
             flips = ((after > 0) != (before > 0)).sum()
-            yield Worth(model, name, self.compare(before, after), int(wrong), int(flips))
+            yield Removal(model, name, self.compare(before, after), int(wrong), int(flips))

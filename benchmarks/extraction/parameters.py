@@ -94,7 +94,7 @@ def _changed(change: Change) -> Iterator[None]:
 
 
 @contextmanager
-def noting_parameters() -> Iterator[set[tuple[str, str]]]:
+def recording_parameters() -> Iterator[set[tuple[str, str]]]:
     """Collect the modules and fields of all parameters that are read."""
     used: set[tuple[str, str]] = set()
     classes = dict((cls, name) for name, cls in _classes())

@@ -28,7 +28,7 @@ class StaticPages:
     """Writes the files of NAME.html, and removes those of an earlier run."""
 
     def __init__(self, page: Path, count: int) -> None:
-        """Set the first page, NAME.html, and the number of pages; a single one has inline images."""
+        """Set the first page, NAME.html, and the number of pages. One page has inline images."""
         self.page, self.count = page, max(1, count)
         self.pictures = page.with_name(f"{page.stem}_files")
         self._used: set[str] = set()

@@ -60,8 +60,8 @@ def export(
         with written_aside(out) as aside:
             count = FORMATS[to](chosen, aside)
             if not count:
-                told = ", ".join(f"{number} {why}" for why, number in chosen.left_out.items())
-                raise CephaloError(f"nothing to export; left out: {told or 'none'}")
+                reasons = ", ".join(f"{number} {why}" for why, number in chosen.left_out.items())
+                raise CephaloError(f"nothing to export; left out: {reasons or 'none'}")
     for why, number in sorted(chosen.left_out.items()):
         logger.warning("left out: %d %s", number, why)
     print(f"{count} rows → {out}")

@@ -58,7 +58,7 @@ def write_llava(chosen: Selected, out: Path) -> int:
             yield {
                 "id": f"{number:08d}",
                 **image,
-                "conversations": said(talk, ("from", "value"), ("human", "gpt")),
+                "conversations": messages_of(talk, ("from", "value"), ("human", "gpt")),
                 **facts_of(talk.row),
             }
 
@@ -71,7 +71,7 @@ def write_sharegpt(chosen: Selected, out: Path) -> int:
     def entries() -> Iterator[dict[str, Any]]:
         for talk in chosen.talks():
             names = [write_picture(picture, out) for picture in talk.pictures]
-            messages = said(talk, ("role", "content"), ("user", "assistant"))
+            messages = messages_of(talk, ("role", "content"), ("user", "assistant"))
             yield {"messages": messages, "images": names, **facts_of(talk.row)}
 
     tags = {"role_tag": "role", "content_tag": "content"}
@@ -84,7 +84,7 @@ def write_sharegpt(chosen: Selected, out: Path) -> int:
     return write_list(out / "sharegpt.json", entries())
 
 
-def said(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dict[str, str]]:
+def messages_of(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dict[str, str]]:
     """Return the messages of a conversation. The first begins with a placeholder per image.
 
     A placeholder in the text itself is changed, since it would be taken for an image.
@@ -195,7 +195,7 @@ def members(talk: Talk) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a sample by extension. Images after the first are numbered."""
     for number, picture in enumerate(talk.pictures):
         yield (f"{number}.png" if number else "png"), as_png(picture)
-    messages = said(talk, ("role", "content"), ("user", "assistant"))
+    messages = messages_of(talk, ("role", "content"), ("user", "assistant"))
     known = {name: talk.row.get(name) or "" for name in FACTS}
     facts = {"messages": messages, "task": talk.row["task"], **known}
     yield "json", json.dumps(facts, ensure_ascii=False).encode()

@@ -61,7 +61,7 @@ class Selected:
         self.where: dict[str, Where] = conditions_on(tables, where)
         self.left_out: Counter[str] = Counter()
         # The exported figures by document and pixels, with their corrected captions.
-        self._kept: dict[tuple[str, str], str] | None = None
+        self._exported: dict[tuple[str, str], str] | None = None
 
     def figures(self, images: bool = True) -> Iterator[dict[str, Any]]:
         """Yield the figures with corrections, in order."""
@@ -85,7 +85,7 @@ class Selected:
             if reason:
                 self.left_out[f"conversations {REASONS[reason]}"] += 1
                 continue
-            texts = [said["content"][0]["text"] for said in row["completion"]]
+            texts = [message["content"][0]["text"] for message in row["completion"]]
             turns = list(zip([row["query"], *texts[1::2]], texts[::2], strict=False))
             pictures = [picture_of(image, row["document"]) for image in row["images"]]
             yield Talk(row, pictures, turns)
@@ -94,27 +94,27 @@ class Selected:
         """Return why a conversation is omitted, `None` if it is exported."""
         if not self.tables["figures"]:
             return None
-        kept = self.kept()
+        exported = self.exported()
         for figure in row["figures"]:
-            caption = kept.get((row["document_sha256"], figure["image_sha256"]))
+            caption = exported.get((row["document_sha256"], figure["image_sha256"]))
             if caption is None:
                 return "figure"
             if caption not in (row["orig_caption"] or "") and row["task"] != ANSWERED:
                 return "corrected"
         return None
 
-    def kept(self) -> dict[tuple[str, str], str]:
+    def exported(self) -> dict[tuple[str, str], str]:
         """Return the exported figures with their corrected captions, "" if not corrected."""
-        if self._kept is None:
+        if self._exported is None:
             before = Counter(self.left_out)
-            self._kept = {}
+            self._exported = {}
             for row in self.figures(images=False):
                 verdict = row["verdict"]
                 corrected = verdict is not None and "caption" in verdict.values
                 key = row["document_sha256"], row["image_sha256"]
-                self._kept[key] = row["caption"] if corrected else ""
+                self._exported[key] = row["caption"] if corrected else ""
             self.left_out = before  # these are counted when the figures are written
-        return self._kept
+        return self._exported
 
 
 def picture_of(image: dict[str, Any] | None, document: str) -> Picture:

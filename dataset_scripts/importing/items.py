@@ -154,18 +154,18 @@ def turns_of(value: Any) -> Iterator[tuple[str, str]]:
     system, question = "", ""
     for message in value:
         role = message.get("from", message.get("role"))
-        said = said_in(message.get("value", message.get("content")))
+        content = message_text(message.get("value", message.get("content")))
         if role == "system" and not question:
-            system = said
+            system = content
         elif role in ASKS and not question:
-            question = "\n\n".join(filter(None, (system, said)))
+            question = "\n\n".join(filter(None, (system, content)))
             system = ""
             if not question:
                 raise RowError("its conversation has an empty question")
         elif role in SAYS and question:
-            if not said:
+            if not content:
                 raise RowError("its conversation has an empty answer")
-            yield question, said
+            yield question, content
             question = ""
         else:
             raise RowError(f"its conversation has a message of {role!r} out of turn")
@@ -173,7 +173,7 @@ def turns_of(value: Any) -> Iterator[tuple[str, str]]:
         raise RowError("its conversation ends with a question")
 
 
-def said_in(content: Any) -> str:
+def message_text(content: Any) -> str:
     """Return the text of a message, which may consist of parts, without image placeholders.
 
     Raises:

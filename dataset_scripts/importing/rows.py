@@ -41,7 +41,7 @@ class Picture:
         self.document, self.page = "", 0
 
 
-def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
+def unique_pictures(items: Iterable[Item], folder: Path) -> list[Picture]:
     """Return the images of items without repetition, in order of appearance.
 
     Images named in the same row, or in rows of the same document, belong to one document, so that
@@ -53,7 +53,7 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     for item in items:
         for path in item.images:
             if path not in found:
-                found[path] = Picture(path, told(path, folder))
+                found[path] = Picture(path, relative_name(path, folder))
                 numbers[path] = len(numbers)
             if not found[path].items or found[path].items[-1] is not item:
                 found[path].items.append(item)
@@ -80,7 +80,7 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     return pictures
 
 
-def told(path: Path, folder: Path) -> str:
+def relative_name(path: Path, folder: Path) -> str:
     """Return the path of a file relative to a folder, or its name if it is outside."""
     folder = Path(os.path.normpath(folder))
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
@@ -151,7 +151,7 @@ def captions_of(picture: Picture) -> list[str]:
     return list(dict.fromkeys(own))
 
 
-def talks_of(
+def conversation_rows(
     picture: Picture, figures: dict[Path, dict[str, Any]], captions: bool
 ) -> list[dict[str, Any]]:
     """Return the `conversations` rows of the items whose first image is `picture`.

@@ -28,9 +28,9 @@ from cephalo.dataset_scripts.importing.items import Item, RowError, item_of, ite
 from cephalo.dataset_scripts.importing.rows import (
     Picture,
     captions_of,
+    conversation_rows,
     figure_row,
-    pictures_of,
-    talks_of,
+    unique_pictures,
 )
 from cephalo.dataset_scripts.importing.sheets import READERS, Record, read_sheet
 
@@ -58,7 +58,7 @@ def import_source(source: Path, out: Path, images: Path | None, given: dict[str,
     """
     failures: dict[str, str] = {}
     folder, items = read_items(source, images, given, failures)
-    pictures = pictures_of(items, folder)
+    pictures = unique_pictures(items, folder)
     captions = any(item.turns for item in items) or any(len(captions_of(p)) > 1 for p in pictures)
     with locked(out):
         check_own(out)
@@ -69,7 +69,7 @@ def import_source(source: Path, out: Path, images: Path | None, given: dict[str,
             pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)
         ]  # if a document is divided, conversations only know images of their part
         with tqdm(total=len(pictures), unit=" images", disable=no_bars()) as bar:
-            for number, chunk in enumerate(joined(chunks)):
+            for number, chunk in enumerate(merged_chunks(chunks)):
                 name = f"import-{number:05d}"
                 names.append(name)
                 write_chunk(out, name, chunk, captions, failures, done)
@@ -115,7 +115,7 @@ def read_items(
         raise CephaloError(f"{table} has no rows")
     names = dict.fromkeys(name for record in records for name in record.values)
     columns = find_columns(names, given, str(table))
-    tell_columns(columns, names)
+    log_columns(columns, names)
     if "image" not in columns:
         raise CephaloError(
             f"{table} has no column of image files; choose one with --column image=NAME; it has "
@@ -123,10 +123,10 @@ def read_items(
         )
     if not columns.keys() & {"caption", "question", "turns"}:
         logger.warning("%s has neither captions nor questions; only its images are imported", table)
-    return folder, list(take(records, columns, folder, failures))
+    return folder, list(valid_items(records, columns, folder, failures))
 
 
-def take(
+def valid_items(
     records: list[Record], columns: dict[str, str], folder: Path, failures: dict[str, str]
 ) -> Iterator[Item]:
     """Yield the items of valid rows, and add the others to `failures`."""
@@ -155,12 +155,12 @@ def find_table(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def tell_columns(columns: dict[str, str], names: dict[str, None]) -> None:
+def log_columns(columns: dict[str, str], names: dict[str, None]) -> None:
     """Log the column of each role."""
-    told = ", ".join(f"{role} = {name!r}" for role, name in columns.items())
+    listed = ", ".join(f"{role} = {name!r}" for role, name in columns.items())
     others = [name for name in names if name not in columns.values()]
     rest = f"; not read: {', '.join(map(repr, others))}" if others else ""
-    logger.info("columns: %s%s", told or "none", rest)
+    logger.info("columns: %s%s", listed or "none", rest)
 
 
 def check_own(out: Path) -> None:
@@ -185,7 +185,7 @@ def images_in(out: Path) -> set[str]:
     return found
 
 
-def joined(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:
+def merged_chunks(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:
     """Merge chunks that have images of the same document."""
     current: list[Picture] = []
     last: dict[str, int] = {}
@@ -223,7 +223,7 @@ def write_chunk(
     figures = out / "figures" / f"{name}.parquet"
     talks = out / "conversations" / f"{name}{IMPORTED}.parquet"
     wanted = fingerprint(chunk, captions)
-    if (found := finished(figures, talks, wanted)) is None:
+    if (found := stored_failures(figures, talks, wanted)) is None:
         rows, bad = {}, {}
         for picture in chunk:
             try:
@@ -231,9 +231,9 @@ def write_chunk(
             except CephaloError as error:
                 for item in picture.items:
                     bad[item.place] = f"its image: {error}"
-        said = [talk for one in chunk for talk in talks_of(one, rows, captions)]
+        conversations = [talk for one in chunk for talk in conversation_rows(one, rows, captions)]
         facts = {FINGERPRINT: wanted.encode(), FAILED: json.dumps(bad).encode()}
-        write_table(talks, said, CONVERSATIONS, facts)
+        write_table(talks, conversations, CONVERSATIONS, facts)
         write_table(figures, list(rows.values()), FIGURES, facts)  # last, marks completion
         found = bad
     failures |= found
@@ -254,7 +254,7 @@ def fingerprint(chunk: list[Picture], captions: bool) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def finished(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
+def stored_failures(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
     """Return the failures of complete shards, `None` if they are missing or outdated."""
     try:
         found = pq.read_metadata(figures).metadata or {}

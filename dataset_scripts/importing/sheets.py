@@ -106,8 +106,8 @@ def records(path: Path, rows: list[list[str]]) -> Iterator[Record]:
             continue
         place = f"{path.name}, row {number}"
         if beyond := [cell for cell in cells[len(names) :] if cell.strip()]:
-            told = beyond[0].strip()[:40]
-            error = f"it has more cells than the header, such as {told!r}; quote cells with commas"
+            shown = beyond[0].strip()[:40]
+            error = f"it has more cells than the header, such as {shown!r}; quote cells with commas"
             yield Record(place, {}, error)
             continue
         yield Record(place, {name: cell for name, cell in zip(names, cells, strict=False) if name})

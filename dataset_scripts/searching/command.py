@@ -74,9 +74,9 @@ def search(
         if rows:
             print(json.dumps(hit._asdict(), ensure_ascii=False))
             continue
-        told = f" ({hit.distance} bits)" if hit.distance is not None else ""
+        bits = f" ({hit.distance} bits)" if hit.distance is not None else ""
         caption = " ".join(hit.caption.split())
-        print(plain(f"{hit.label or hit.kind} of {where}{told}"))
+        print(plain(f"{hit.label or hit.kind} of {where}{bits}"))
         print(plain(f"    {caption[:SHOWN]}{'…' if len(caption) > SHOWN else ''}"))
     if not rows:
         print(f"{len(hits)} of {count} figures {asked}")

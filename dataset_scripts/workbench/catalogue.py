@@ -250,7 +250,7 @@ class Catalogue:
             return plain(what, after)
         return after.strip() if isinstance(after, str) else after
 
-    def tried(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
+    def with_box(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
         """Return a figure, and its verdict with another box."""
         entry = self.entry(number)
         values = {**entry.verdict.values, "bbox": self.checked(entry, "bbox", bbox)}

@@ -130,7 +130,7 @@ class Pictures:
         Raises:
             CephaloError: If the page cannot be read.
         """
-        entry, found = self.catalogue.tried(number, bbox)
+        entry, found = self.catalogue.with_box(number, bbox)
         if found.crop and not found.crop.exists():
             self.document(entry)
             crop_to_file(self.pool(), self.catalogue.folder, entry.row, found)
