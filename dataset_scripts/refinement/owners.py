@@ -220,7 +220,12 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
 def named_in(sentence: str) -> frozenset[str]:
     """Return the stems of the names in a sentence (HAT-CN, LiFePO4/graphene), which the next
     sentences may refer to."""
-    return frozenset().union(*(word.stems for word in words(sentence) if _NAMED.search(word.text)))
+    return frozenset().union(*(word.stems for word in words(sentence) if is_name(word.text)))
+
+
+def is_name(word: str) -> bool:
+    """Return whether a word has a capital letter after another one, or before a digit."""
+    return not word.islower() and bool(_NAMED.search(word))
 
 
 def owned_in(

@@ -288,7 +288,7 @@ def first(details: Iterable[str | None]) -> str | None:
 
 
 _DEFINED = re.compile(
-    r"(?P<before>(?:[\w-]+\s){1,6})\((?P<short>[A-Z]{2,5})s?\)"
+    r"(?<![\w-])(?P<before>(?:[\w-]+\s){1,6})\((?P<short>[A-Z]{2,5})s?\)"
     r"|\b(?P<named>[A-Z]{2,5})\s(?:indicates|denotes|means|stands for|represents"
     r"|refers to)\s(?:the\s)?(?P<after>(?:[\w-]+\s){1,6})"
 )
