@@ -23,7 +23,8 @@ from cephalo.dataset_scripts.refinement.words import (
     sentences,
     spelled_out,
     stems,
-    words,
+    stems_of,
+    texts_of_words,
 )
 from cephalo.dataset_scripts.refinement.workings import workings
 
@@ -220,7 +221,9 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
 def named_in(sentence: str) -> frozenset[str]:
     """Return the stems of the names in a sentence (HAT-CN, LiFePO4/graphene), which the next
     sentences may refer to."""
-    return frozenset().union(*(word.stems for word in words(sentence) if is_name(word.text)))
+    return frozenset().union(
+        *(stems_of(word) for word in texts_of_words(sentence) if is_name(word))
+    )
 
 
 def is_name(word: str) -> bool:

@@ -205,10 +205,15 @@ def words(text: str) -> tuple[Word, ...]:
     )
 
 
+def texts_of_words(text: str) -> list[str]:
+    """Return the words and numbers of a text in order, without their stems."""
+    return _WORD.findall(text)
+
+
 @lru_cache(maxsize=2048)  # also whole sources, for which `words` would need ten times the memory
 def stems(text: str) -> frozenset[str]:
     """Return the stems of all specific words of a text, and its numbers."""
-    return frozenset().union(*map(stems_of, set(_WORD.findall(text))))
+    return frozenset().union(*map(stems_of, set(texts_of_words(text))))
 
 
 # Words of any measurement, which do not distinguish one from another.
