@@ -71,12 +71,13 @@ def denial(clause: str) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def all_pieces(passages: tuple[str, ...]) -> tuple[Piece, ...]:
     """Return the shortest clauses of all passages."""
-    return tuple(
-        piece
-        for passage in passages
-        for sentence in sentences(passage)
-        for piece in pieces(sentence)
-    )
+    return tuple(piece for passage in passages for piece in pieces_of(passage))
+
+
+@lru_cache(maxsize=256)  # figures of one paper share paragraphs
+def pieces_of(passage: str) -> tuple[Piece, ...]:
+    """Return the shortest clauses of a passage."""
+    return tuple(piece for sentence in sentences(passage) for piece in pieces(sentence))
 
 
 @lru_cache(maxsize=256)

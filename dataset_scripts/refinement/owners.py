@@ -205,16 +205,22 @@ def owned(text: str) -> tuple[Owned, ...]:
 def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
     """Return the quantities of all passages of a source with their owners, each within its
     clause."""
+    every = enumerate(passages)
+    return tuple(one for number, passage in every for one in owned_in_passage(passage, number))
+
+
+@lru_cache(maxsize=256)  # figures of one paper share paragraphs
+def owned_in_passage(passage: str, number: int) -> tuple[Owned, ...]:
+    """Return the quantities of a passage with their owners; `number` is its index."""
     found: list[Owned] = []
-    for number, passage in enumerate(passages):
-        before = topic = frozenset()
-        for place, sentence in enumerate(sentences(fold(passage))):
-            names = named_in(without_units(sentence, parse(sentence)))
-            # A sentence with names of its own replaces the names of the previous one.
-            ahead = before - topic if names else before | topic
-            found += owned_in(sentence, ahead, (number, place), within_clause=True)
-            before = stems(sentence)
-            topic = names or topic
+    before = topic = frozenset()
+    for place, sentence in enumerate(sentences(fold(passage))):
+        names = named_in(without_units(sentence, parse(sentence)))
+        # A sentence with names of its own replaces the names of the previous one.
+        ahead = before - topic if names else before | topic
+        found += owned_in(sentence, ahead, (number, place), within_clause=True)
+        before = stems(sentence)
+        topic = names or topic
     return tuple(found)
 
 
