@@ -76,11 +76,16 @@ def shrunk(image: Image.Image, edge: int) -> Image.Image:
 def reads_alike(image: Image.Image) -> bool:
     """Return whether all decoders read the pixels of `open_image` from an opened file, by its
     header."""
+    return is_plain(image) and image.getexif().get(ORIENTATION, 1) == 1
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Return whether an opened file is one image with 8 bits per sample and without
+    transparency."""
     return (
         image.mode in PLAIN_MODES
         and not image.has_transparency_data
         and not is_deep(image)
-        and image.getexif().get(ORIENTATION, 1) == 1
         and not getattr(image, "is_animated", False)
     )
 
