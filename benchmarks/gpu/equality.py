@@ -114,7 +114,6 @@ def gradients(
         ),
     )
     [batch] = list(trainer.get_train_dataloader())
-    trainer.accelerator.gradient_accumulation_steps = 1
     items = trainer._get_num_items_in_batch([batch], trainer.args.device)
     loss = trainer.training_step(trainer.model, batch, items)
     named = trainer.model.named_parameters()
