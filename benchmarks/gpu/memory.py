@@ -20,7 +20,7 @@ from cephalo.series.estimate import estimate
 from cephalo.train.sft import find_config
 from modeling_cephalo.published import on_meta
 
-ROWS, TINY_ROWS = 64, 8
+ROWS, TINY_ROWS = 64, 3
 # Rows per step, of some 300 tokens each: sequences reach the recipe's limit of 4,096 tokens, for
 # which memory is estimated.
 BATCH = "32"

@@ -29,13 +29,12 @@ from cephalo.train.sft import find_config, make_trainer
 from cephalo.train.trainer import PackedTrainer
 from modeling_cephalo.checkpoint import read_config, read_processor
 
-BATCH = 8  # rows per step, TRL's default
+BATCH, TINY_BATCH = 8, 3  # rows per step; 8 is TRL's default
 ENDLESS = 10**6  # steps: the measurement ends by time
 WARM_EPOCHS = 1  # in which kernels are chosen, and features are stored
 # How a shipped train config is run here: nothing is saved, logged or pushed.
 SETTINGS: dict[str, Any] = {
     "dataset_name": "none",  # rows are given
-    "per_device_train_batch_size": BATCH,
     "max_steps": ENDLESS,
     "merge_adapter": "false",
     "save_strategy": "no",
@@ -93,6 +92,11 @@ class Meter(TrainerCallback):
             control.should_training_stop = True
 
 
+def batch(scale: Scale) -> int:
+    """Return the number of rows per step."""
+    return TINY_BATCH if scale.tiny else BATCH
+
+
 def attention(scale: Scale) -> str:
     """Return FlashAttention's name if it is installed and there is a GPU, else "sdpa"."""
     usable = scale.device == "cuda" and is_flash_attn_2_available()
@@ -102,6 +106,7 @@ def attention(scale: Scale) -> str:
 def parsed(recipe: str, base: Path, out: Path, scale: Scale, changes: Mapping[str, Any]) -> Any:
     """Parse a shipped train config with the settings of a measurement and `changes`."""
     settings = {**SETTINGS, "attn_implementation": attention(scale), "output_dir": out}
+    settings |= {"per_device_train_batch_size": batch(scale)}
     settings |= {"model_name_or_path": base, **(ON_CPU if scale.device == "cpu" else {}), **changes}
     words = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
     return parse_arguments(find_config(recipe), words)
@@ -125,7 +130,7 @@ def trl_trainer(
     _, training_args, model_args = parsed(recipe, base, out, scale, {})
     on_cpu = scale.device == "cpu"
     arguments: dict[str, Any] = {
-        "per_device_train_batch_size": BATCH,
+        "per_device_train_batch_size": batch(scale),
         "learning_rate": training_args.learning_rate,
         "optim": training_args.optim,
         "max_length": None,  # a cut would lose image tokens
@@ -162,13 +167,13 @@ def measure(trainer: SFTTrainer, rows: Dataset, scale: Scale) -> Measured:
     if scale.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     trainer.train()
-    batch = trainer.args.per_device_train_batch_size
+    rate = meter.steps * trainer.args.per_device_train_batch_size / meter.elapsed
     tokens = share = None
     if isinstance(trainer, PackedTrainer):
         operations, counted = trainer.work.taken()
         tokens = counted / meter.elapsed
         share = operations / meter.elapsed / trainer.matmul_rate
-    return Measured(meter.steps * batch / meter.elapsed, tokens, share, peak_gb(scale))
+    return Measured(rate, tokens, share, peak_gb(scale))
 
 
 def peak_gb(scale: Scale) -> float | None:

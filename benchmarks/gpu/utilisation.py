@@ -8,9 +8,9 @@ from benchmarks.gpu.plan import Scale
 from benchmarks.gpu.results import Row
 from benchmarks.gpu.shapes import SHAPES, Shape, write_base
 from benchmarks.gpu.training import (
-    BATCH,
     Measured,
     attention,
+    batch,
     free,
     measure,
     packed_trainer,
@@ -18,7 +18,7 @@ from benchmarks.gpu.training import (
 )
 from benchmarks.train_models import make_rows
 
-ROWS, TINY_ROWS = 48, 8  # conversations in an epoch
+ROWS, TINY_ROWS = 48, 3  # conversations in an epoch
 LEAST_UTILISATION = "≥ 0.4"
 OVER_TRL = "≥ 1.5"  # samples per second relative to TRL with its best settings
 CACHE = {"feature_cache_gb": "20"}
@@ -82,7 +82,9 @@ def of_shape(name: str, shape: Shape, scale: Scale) -> Iterator[Row]:
 
 def rows_of(what: str, measured: Measured, best: bool, scale: Scale) -> Iterator[Row]:
     """Return the rows of one variant; the best one has the bar, on a GPU."""
-    yield Row(f"{what}: samples", measured.samples_per_second, "1/s", note=f"{BATCH} rows a step")
+    yield Row(
+        f"{what}: samples", measured.samples_per_second, "1/s", note=f"{batch(scale)} rows a step"
+    )
     if measured.tokens_per_second is not None:
         yield Row(f"{what}: tokens", measured.tokens_per_second, "1/s")
     if measured.utilisation is not None:
