@@ -14,13 +14,12 @@ from benchmarks.gpu.machine import installed
 from benchmarks.gpu.plan import Scale
 from benchmarks.gpu.results import Row
 from benchmarks.gpu.shapes import LAST_LAYERS, QLORA, Shape, write_base
-from benchmarks.gpu.training import free, measure, packed_trainer
-from benchmarks.train_models import make_rows
+from benchmarks.gpu.training import free, measure, packed_trainer, rows_of
 from cephalo.series.estimate import estimate
 from cephalo.train.sft import find_config
 from modeling_cephalo.published import on_meta
 
-ROWS, TINY_ROWS = 64, 3
+ROWS = 64
 # Rows per step, of some 300 tokens each: sequences reach the recipe's limit of 4,096 tokens, for
 # which memory is estimated.
 BATCH = "32"
@@ -51,7 +50,7 @@ def of_recipe(
     if scale.device == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total))
-    rows = make_rows(TINY_ROWS if scale.tiny else ROWS)
+    rows = rows_of(ROWS, scale)
     trainer = packed_trainer(shape.recipe, folder, scale.out / "run", rows, scale, changes)
     measured = measure(trainer, rows, scale)
     yield Row(f"{name}: samples", measured.samples_per_second, "1/s")

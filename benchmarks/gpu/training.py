@@ -22,6 +22,7 @@ from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer, get_peft_config
 
 from benchmarks.gpu.plan import Scale
+from benchmarks.train_models import make_rows
 from cephalo.series.tiny import CPU
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.encoding import encode_rows
@@ -95,6 +96,11 @@ class Meter(TrainerCallback):
 def batch(scale: Scale) -> int:
     """Return the number of rows per step."""
     return TINY_BATCH if scale.tiny else BATCH
+
+
+def rows_of(count: int, scale: Scale) -> Dataset:
+    """Return `count` conversations; for the rehearsal three, with no, one and two figures."""
+    return make_rows(9).select([0, 3, 6]) if scale.tiny else make_rows(count)
 
 
 def attention(scale: Scale) -> str:

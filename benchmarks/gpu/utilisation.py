@@ -14,11 +14,11 @@ from benchmarks.gpu.training import (
     free,
     measure,
     packed_trainer,
+    rows_of,
     trl_trainer,
 )
-from benchmarks.train_models import make_rows
 
-ROWS, TINY_ROWS = 48, 3  # conversations in an epoch
+ROWS = 48  # conversations in an epoch
 LEAST_UTILISATION = "≥ 0.4"
 OVER_TRL = "≥ 1.5"  # samples per second relative to TRL with its best settings
 CACHE = {"feature_cache_gb": "20"}
@@ -51,7 +51,7 @@ def of_shape(name: str, shape: Shape, scale: Scale) -> Iterator[Row]:
     """Measure the variants of one shape; one that fails costs only its own rows."""
     folder = scale.out / name
     write_base(shape, folder, scale.device, scale.tiny)
-    rows = make_rows(TINY_ROWS if scale.tiny else ROWS)
+    rows = rows_of(ROWS, scale)
     makers = {variant: (packed_trainer, changes) for variant, changes in PACKED.items()}
     if shape.trl:
         makers |= {variant: (trl_trainer, changes) for variant, changes in TRL.items()}
@@ -71,7 +71,7 @@ def of_shape(name: str, shape: Shape, scale: Scale) -> Iterator[Row]:
         except Exception as error:  # of any library; the others still run
             yield Row(f"{name}, {variant}", None, note=f"{type(error).__name__}: {error}"[:300])
         else:
-            yield from rows_of(f"{name}, {variant}", found[variant], variant == BEST, scale)
+            yield from variant_rows(f"{name}, {variant}", found[variant], variant == BEST, scale)
         trainer = None
         free(scale)
         shutil.rmtree(out, ignore_errors=True)
@@ -80,7 +80,7 @@ def of_shape(name: str, shape: Shape, scale: Scale) -> Iterator[Row]:
     shutil.rmtree(folder)
 
 
-def rows_of(what: str, measured: Measured, best: bool, scale: Scale) -> Iterator[Row]:
+def variant_rows(what: str, measured: Measured, best: bool, scale: Scale) -> Iterator[Row]:
     """Return the rows of one variant; the best one has the bar, on a GPU."""
     yield Row(
         f"{what}: samples", measured.samples_per_second, "1/s", note=f"{batch(scale)} rows a step"
