@@ -198,6 +198,7 @@ def train_model(
     from modeling_cephalo.checkpoint import (
         check_values,
         check_weights,
+        check_whole,
         local_folder,
         read_config,
         read_processor,
@@ -211,6 +212,7 @@ def train_model(
         if script_args.tiny_base:
             make_base(Path(model_args.model_name_or_path), data["train"])
         base = local_folder(model_args.model_name_or_path, model_args.model_revision)
+        check_whole(base, model_args.model_name_or_path)
         if training_args.local_process_index == 0:
             check_weights(base, trust_remote_code=training_args.trust_remote_code)
         config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
@@ -230,7 +232,7 @@ def train_model(
     trainer = make_trainer(script_args, training_args, model_args, config, processor, data)
     main_process = trainer.accelerator.is_main_process
     if main_process:
-        tell_oversized(data["train"], script_args.batch_tokens)
+        tell_oversized(data["train"], script_args.batch_tokens, processor.image_processor)
     checkpoints = None
     if api and script_args.push_checkpoints and main_process:
         from cephalo.train.pushing import CheckpointPusher
