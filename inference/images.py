@@ -3,7 +3,10 @@
 All code uses `open_image`, so that training and inference see the same pixels.
 """
 
+import re
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,6 +67,21 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
     except Exception as error:  # Pillow's plugins raise many types for invalid bytes
         why = " ".join(str(error).split()) or type(error).__name__
         raise CephaloError(f"{name} is broken: {why}; create it again") from error
+
+
+@contextmanager
+def told_thin(images: Iterable[Image.Image]) -> Iterator[None]:
+    """Raise CephaloError for an image of which an image processor would leave no pixel, as those
+    do that scale the longer edge down and round the other."""
+    try:
+        yield
+    except ValueError as error:
+        if not re.search(r"\b(height|width)=0\b", str(error)):
+            raise
+        thin = max(images, key=lambda image: max(image.size) / min(image.size))
+        raise CephaloError(
+            f"the image is too thin, {thin.width} x {thin.height} pixels; crop it"
+        ) from error
 
 
 def shrunk(image: Image.Image, edge: int) -> Image.Image:
