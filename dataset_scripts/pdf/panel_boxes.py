@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, label
 
 from cephalo.dataset_scripts.common.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, holds, share
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, connect, holds, share
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
@@ -291,15 +290,13 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
 
 def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
     """Return rectangles filled with ink that touch nothing: photographs and maps, but no bars."""
-    labels = np.zeros(ink.shape, np.int32)
-    label(ink, output=labels)
     found = []
-    for down, across in find_objects(labels):
-        wide, high = across.stop - across.start, down.stop - down.start
+    for left, top, right, bottom in connect(ink, corners=False).boxes()[:, 1:].tolist():
+        wide, high = right - left, bottom - top
         square = max(wide, high) < rules.longest * min(wide, high)
         large = wide * high > rules.least_picture * ink.size
-        if square and large and share(ink[down, across]) > rules.solid:
-            found.append((across.start, down.start, across.stop, down.stop))
+        if square and large and share(ink[top:bottom, left:right]) > rules.solid:
+            found.append((left, top, right, bottom))
     return found
 
 

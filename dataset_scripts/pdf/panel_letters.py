@@ -10,14 +10,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
-from scipy import ndimage
 
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, share
+from cephalo.dataset_scripts.pdf.panel_pixels import (
+    Rect,
+    Runs,
+    centre,
+    connect,
+    find_row_runs,
+    holds,
+    share,
+)
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,11 @@ def _shapes() -> _Shapes:
     names, vectors, boxes = [], [], []
     for font in _FONTS:
         page = _draw_characters(font)
-        labels = page * (1 + np.arange(page.shape[1]) // _CELL)
-        own = _boxes(labels, len(_CHARACTERS))
+        rows, lefts, rights = find_row_runs(page)
+        runs = Runs(page.shape, rows, lefts, rights, 1 + lefts // _CELL)
+        own = runs.boxes()
         names += [_CHARACTERS[number - 1] for number in own[:, 0]]
-        vectors.append(_vectors(labels, own))
+        vectors.append(_vectors(runs.numbered(own[:, 0]), own))
         boxes.append(own)
     sides = np.concatenate(boxes)
     wide, high = sides[:, 3] - sides[:, 1], sides[:, 4] - sides[:, 2]
@@ -124,7 +131,7 @@ def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
     """Stretch each glyph to a square and return unit vectors of shape (n, side² + 1).
 
     Args:
-        labels: Connected components, int of shape (height, width).
+        labels: Labels of at least the components of these glyphs, int of shape (height, width).
         glyphs: Label and box of each glyph, of shape (n, 5).
     """
     fine = (np.arange(2 * _SIDE) + 0.5) / (2 * _SIDE)
@@ -185,18 +192,16 @@ def _likely(
     rules: LetterRules,
 ) -> list[Found]:
     """Return isolated components in a range of grey levels that look like one of the letters."""
-    ink = grey < high if not low else grey >= low
-    labelled: Any = ndimage.label(ink, np.ones((3, 3)))
-    labels, count = labelled
-    if not count or count > rules.most_components:
+    runs = connect(grey < high if not low else grey >= low)
+    if not 0 < runs.parts <= rules.most_components:
         return []
     least = max(rules.least_height / scale, rules.least_pixels)
-    glyphs = _alone(_boxes(labels, count, 0.5 * least), least, scale, rules)
+    glyphs = _alone(runs.boxes(0.5 * least), least, scale, rules)
     if not 0 < len(glyphs) <= rules.most_glyphs:
         return []
     shapes = _shapes()
     wide, tall = glyphs[:, 3] - glyphs[:, 1], glyphs[:, 4] - glyphs[:, 2]
-    likeness = _vectors(labels, glyphs) @ shapes.vectors.T
+    likeness = _vectors(runs.numbered(glyphs[:, 0]), glyphs) @ shapes.vectors.T
     likeness -= 0.3 * np.abs(np.log(wide / tall)[:, None] - shapes.ratios)
     best = likeness.max(axis=1)
     found = []
@@ -208,28 +213,6 @@ def _likely(
             place = tuple(glyphs[index, 1:].tolist())
             found.append(Found(letter, float(like[index]), float(size), place))
     return found
-
-
-def _boxes(labels: np.ndarray, count: int, least: float = 1.0) -> np.ndarray:
-    """Return label and box of each component at least `least` pixels high, of shape (n, 5).
-
-    Computed from the ends of runs in each row, which are far fewer than the pixels.
-    """
-    height, width = labels.shape
-    padded = np.zeros((height, width + 2), bool)
-    padded[:, 1:-1] = labels > 0
-    ends = np.flatnonzero(padded.ravel()[1:] != padded.ravel()[:-1]).reshape(-1, 2)
-    rows, lefts = np.divmod(ends[:, 0], width + 2)
-    rights = lefts + ends[:, 1] - ends[:, 0]
-    owners = labels[rows, lefts]
-    boxes = np.zeros((count + 1, 5), int)
-    boxes[:, 0] = np.arange(count + 1)
-    boxes[:, 1] = width
-    boxes[owners[::-1], 2] = rows[::-1]  # the last assignment to a component is its top row
-    boxes[owners, 4] = rows + 1
-    np.minimum.at(boxes[:, 1], owners, lefts)
-    np.maximum.at(boxes[:, 3], owners, rights)
-    return boxes[1:][boxes[1:, 4] - boxes[1:, 2] >= least]
 
 
 def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) -> np.ndarray:
@@ -259,7 +242,7 @@ def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) ->
     for index, ((number, x0, y0, x1, y1), first, last) in enumerate(bounds):
         height, level = y1 - y0, slice(first, last)
         room = rules.apart * height
-        near = np.flatnonzero((lefts[level] < x1 + room) & (rights[level] > x0 - room))
+        near = ((lefts[level] < x1 + room) & (rights[level] > x0 - room)).nonzero()[0]
         for place in (near + first).tolist():  # few, mostly only the component itself
             shared = min(bottoms[place], y1) - max(tops[place], y0)
             if shared <= 0.4 * height or numbers[place] == number:
