@@ -89,7 +89,7 @@ class Runs:
         return boxes[1:][boxes[1:, 4] - boxes[1:, 2] >= least]
 
     def numbered(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the labels of some components at their pixels, 0 elsewhere, int32 of shape `shape`."""
+        """Return an int32 mask with the labels of some components at their pixels, 0 elsewhere."""
         wanted = np.zeros(self.parts + 1, bool)
         wanted[numbers] = True
         own = wanted[self.owners]
