@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from cephalo.hub.disk import Disk, make_folder
 from cephalo.hub.names import KINDS, RepoName
@@ -69,6 +69,34 @@ class Commit:
     tree: dict[str, FileEntry]
 
 
+class Author(TypedDict):
+    """Who wrote something."""
+
+    name: str
+
+
+class Event(TypedDict):
+    """An event of a pull request, of the type "comment", "title-change" or "status-change"."""
+
+    id: str
+    type: str
+    createdAt: str
+    data: dict[str, object]  # by type
+    author: Author
+
+
+class Pull(TypedDict):
+    """A pull request; `base` is a full ref, `merged` a commit."""
+
+    title: str
+    author: str
+    created: str
+    base: NotRequired[str]
+    status: NotRequired[str]
+    merged: NotRequired[str]
+    events: NotRequired[list[Event]]
+
+
 @dataclass
 class RepoState:
     """The content of `refs.json`.
@@ -84,7 +112,7 @@ class RepoState:
     created: str = field(default_factory=lambda: now())
     refs: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
-    pulls: list[dict[str, Any]] = field(default_factory=list)
+    pulls: list[Pull] = field(default_factory=list)
     upstream: str = ""
 
     def resolve(self, revision: str) -> str:
