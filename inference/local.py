@@ -17,7 +17,7 @@ interface is the same for every family.
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NotRequired, TypedDict, cast
 
 import torch
 from PIL import Image
@@ -48,13 +48,29 @@ from modeling_cephalo.checkpoint import (
 )
 from modeling_cephalo.generation import answering_settings, checked_temperature
 
-# {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
-# {"type": "image", "image": ...}.
-Message = dict[str, Any]
+if TYPE_CHECKING:
+    from modeling_cephalo.annotations import GenerativeModel, LoadingInfo, Processor
+
+
 Picture = str | Path | Image.Image
 Readable = Picture | BinaryIO  # in a list of images
 
 MAX_NEW_TOKENS = 512
+
+
+class Part(TypedDict):
+    """A part of a message: its `type` is "text" or "image", the key of its content."""
+
+    type: str
+    text: NotRequired[str]
+    image: NotRequired[Readable]
+
+
+class Message(TypedDict):
+    """A turn of "user", "assistant" or "system"."""
+
+    role: str
+    content: str | list[Part]
 
 
 class Answer(NamedTuple):
@@ -115,7 +131,7 @@ def load(
     for own in dict.fromkeys((base, folder)):
         check_values(own)
     with told(f"cannot load {name}"), silent(bars=True):
-        pair: Any = AutoModelForImageTextToText.from_pretrained(
+        pair = AutoModelForImageTextToText.from_pretrained(
             folder,  # the checked files, even if a branch on the Hub has moved since
             config=config,
             device_map=device,
@@ -126,7 +142,8 @@ def load(
             ignore_mismatched_sizes=True,  # otherwise they would not be named
             trust_remote_code=trust_remote_code,
         )
-    model, loading = pair
+    # Type checkers take the overload without loading info.
+    model, loading = cast("tuple[GenerativeModel, LoadingInfo]", pair)
     check_loading(name, loading)
     with told(f"{name} cannot answer"):
         return Cephalo(model.eval(), processor)
@@ -135,7 +152,7 @@ def load(
 def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
     """Build a user's turn: images, then the question. Raises CephaloError for an invalid image."""
     images = [images] if isinstance(images, Picture) else images
-    content = [{"type": "image", "image": open_image(image)} for image in images]
+    content: list[Part] = [{"type": "image", "image": open_image(image)} for image in images]
     return {"role": "user", "content": [*content, {"type": "text", "text": question}]}
 
 
@@ -144,15 +161,20 @@ def text_message(role: str, text: str) -> Message:
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
-def pictures(talk: Iterable[Message]) -> list[Image.Image]:
-    """Return the images of all messages, whose contents are lists of parts."""
-    return [part["image"] for message in talk for part in message["content"] if "image" in part]
+def pictures(talk: Iterable[Message]) -> list[Readable]:
+    """Return the images of all messages."""
+    return [
+        part["image"]
+        for message in talk
+        for part in message["content"]
+        if not isinstance(part, str) and "image" in part
+    ]
 
 
 class Cephalo:
     """A loaded model. All methods raise CephaloError for errors that the user can fix."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: "GenerativeModel", processor: "Processor") -> None:
         self.model = model
         self.processor = processor
         self.control = control_tokens(processor)
@@ -220,7 +242,7 @@ class Cephalo:
         new = ids[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(new, skip_special_tokens=True)
         prompts = inputs["attention_mask"].sum(1).tolist()
-        answers = []
+        answers: list[Answer] = []
         for number, (text, row) in enumerate(zip(texts, new.tolist(), strict=True)):
             tokens, whole = self.measure(row, text)
             text, thoughts = self.without_stop(text), None
@@ -264,7 +286,8 @@ class Cephalo:
         streamer = TextIteratorStreamer(
             self.processor.tokenizer, skip_prompt=True, skip_special_tokens=not self.thinks
         )
-        left, failures = threading.Event(), []
+        left = threading.Event()
+        failures: list[Exception] = []
         settings = self.generation_settings(inputs, settings)
         settings["stopping_criteria"] = StoppingCriteriaList([WhenSet(left)])
 
@@ -326,17 +349,16 @@ class Cephalo:
 
         Raises CephaloError for text that would end a turn or represent an image.
         """
-        content = message["content"]
-        if isinstance(content, str):
-            content = [{"type": "text", "text": content}]
-        for text in (part["text"] for part in content if part["type"] == "text"):
+        given = message["content"]
+        parts: list[Part] = [{"type": "text", "text": given}] if isinstance(given, str) else given
+        for text in (part.get("text", "") for part in parts if part["type"] == "text"):
             if found := self.control.search(text):
                 raise CephaloError(
                     f"the text contains the control token {found.group()}; remove it"
                 )
-        content = [
+        content: list[Part] = [
             {**part, "image": open_image(part["image"])} if "image" in part else part
-            for part in content
+            for part in parts
         ]
         return {**message, "content": content}
 
@@ -377,7 +399,7 @@ class Conversation:
     ) -> Iterator[str]:
         """Yield the answer of `ask` piece by piece. The turns are added at its end."""
         asked = [*self.messages, user_message(question, images)]
-        pieces = []
+        pieces: list[str] = []
         for piece in self.cephalo.stream_answer(asked, **settings):
             pieces.append(piece)
             yield piece
@@ -392,6 +414,6 @@ class WhenSet(StoppingCriteria):
         self.event = event
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # no BoolTensor ever exists
-        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: Any
+        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: object
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)

@@ -53,7 +53,7 @@ class CephaloStemConfig(Idefics2Config):
     else:
         stem_channels: list[int] | tuple[int, ...] | None = None
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __post_init__(self, **kwargs: object) -> None:
         super().__post_init__(**kwargs)
         if self.stem_channels is None:
             vision = self.vision_config

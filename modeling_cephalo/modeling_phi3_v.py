@@ -325,7 +325,7 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         inputs: torch.Tensor | None,
         bos_token_id: torch.Tensor | None,
         model_kwargs: dict[str, Any],
-    ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:
+    ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:  # the arguments of `generate`
         """Return the start of `generate`, with published image tags replaced by `image_token_id`.
 
         Streamers, logits processors and transformers' own image handling then need not support

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from os.path import isfile
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
 
 import torch
 from transformers import BatchFeature
@@ -21,6 +21,11 @@ from transformers.processing_utils import (
 from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType
 
 from .image_processing_phi3_v import Phi3VImageProcessorKwargs
+
+if TYPE_CHECKING:
+    import os
+
+    from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
 AUTO_MAP = {"AutoProcessor": "processing_phi3_v.Phi3VProcessor"}
 IMAGE_TOKEN = "<|image|>"
@@ -61,6 +66,9 @@ CHAT_TEMPLATE = (
 )
 
 Token = tuple[int, int, int]  # an id, and the start and end of its characters in the prompt
+# An id, a row of ids or rows of rows, as integers, arrays or tensors: of any depth.
+Ids: TypeAlias = Any
+T = TypeVar("T")
 
 
 class Phi3VTextKwargs(TypedDict, total=False):
@@ -105,7 +113,10 @@ class Phi3VProcessor(ProcessorMixin):
     valid_processor_kwargs = Phi3VProcessorKwargs
 
     def __init__(
-        self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
+        self,
+        image_processor: "BaseImageProcessor",
+        tokenizer: "PreTrainedTokenizerBase",
+        chat_template: str | None = None,
     ) -> None:
         super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
 
@@ -147,21 +158,20 @@ class Phi3VProcessor(ProcessorMixin):
         if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
             raise ValueError("phi3_v reads text and images only")
         if is_text(images) and not is_text(text):
-            swapped: Any = text, images
-            images, text = swapped
+            images, text = cast("ImageInput | None", text), cast("Sequence[str]", images)
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
         options = self._merge_kwargs(OPTIONS, self.tokenizer_defaults(), **kwargs)
         texts = [text] if isinstance(text, str) else list(text or ())
         numbered: list[list[int]] = []
-        rows: list[list[Any]] = []
+        rows: list[list[ImageInput]] = []
         if text is not None:
             numbered = [number_tags(one) for one in texts]
             rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
             for own, tags in zip(rows, numbered, strict=True):
                 check_tags(tags, len(own))
-            images = [image for own in rows for image in own] or None
+            images = cast("ImageInput | None", [image for own in rows for image in own] or None)
         pictures = options["images_kwargs"]
         vision = {} if images is None else self.image_processor(images, **pictures)
         tensors = options["text_kwargs"].get("return_tensors")
@@ -176,17 +186,22 @@ class Phi3VProcessor(ProcessorMixin):
             vision, tensor_type=tensors, skip_tensor_conversion=self.skip_tensor_conversion
         )
 
-    def tokenizer_defaults(self) -> dict[str, Any]:
+    def tokenizer_defaults(self) -> dict[str, object]:
         """The tokenizer's defaults, except for the padding side: generation needs padding on the
         left."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
-    def images_of_rows(self, images: Any, tags: list[list[int]], single: bool) -> list[list[Any]]:
+    def images_of_rows(
+        self,
+        images: Any,  # an ImageInput, with None for a prompt without images
+        tags: list[list[int]],
+        single: bool,
+    ) -> list[list[ImageInput]]:
         """Return the images of each prompt. Raises ValueError if the length of a flat list does not
         match."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
-        if isinstance(images, list | tuple):  # None for a prompt without images
+        if isinstance(images, list | tuple):
             images = [[] if own is None else own for own in images]
         images = self.image_processor.fetch_images(images)
         nested = isinstance(images, list) and all(isinstance(own, list | tuple) for own in images)
@@ -196,7 +211,7 @@ class Phi3VProcessor(ProcessorMixin):
             return [list(own) for own in images]
         if nested and not any(images):
             return [[]]
-        flat: Any = make_flat_list_of_images(images)
+        flat = cast("list[ImageInput]", make_flat_list_of_images(images))
         wanted = [len(found) for found in tags]
         if single:
             wanted = [len(flat)]
@@ -247,7 +262,7 @@ class Phi3VProcessor(ProcessorMixin):
             return None
         return options.get("max_length") or self.tokenizer.model_max_length
 
-    def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
+    def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, object]:
         """Return the model inputs of prompts and the requested extras, padded as requested."""
         texts = {**options, **options["text_kwargs"]}  # the last two below may be in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
@@ -268,7 +283,7 @@ class Phi3VProcessor(ProcessorMixin):
             batch["text_replacement_offsets"] = [[] for _ in rows]  # prompts are not rewritten
         return batch
 
-    def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:
+    def create_mm_token_type_ids(self, input_ids: Ids) -> list[list[int]]:
         """Return 1 at the images of rows of ids, else 0."""
         image = self.image_token_id
         return [[int(token < 0 or token == image) for token in row] for row in as_lists(input_ids)]
@@ -279,7 +294,9 @@ class Phi3VProcessor(ProcessorMixin):
         return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
 
     def _get_num_multimodal_tokens(
-        self, image_sizes: Sequence[Sequence[int]] | None = None, **kwargs: Any
+        self,
+        image_sizes: Sequence[Sequence[int]] | None = None,
+        **kwargs: Any,  # of the image processor
     ) -> MultiModalData:
         """Return the number of tokens of images of (height, width) pixels, for the planning of
         servers."""
@@ -290,19 +307,19 @@ class Phi3VProcessor(ProcessorMixin):
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
 
-    def decode(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
+    def decode(self, token_ids: Ids, *args: object, **kwargs: object) -> str | list[str]:
         """Call the tokenizer's `decode`; published ids are supported."""
         return self.tokenizer.decode(self.as_vocabulary(token_ids), *args, **kwargs)
 
-    def batch_decode(self, sequences: Any, *args: Any, **kwargs: Any) -> list[str]:
+    def batch_decode(self, sequences: Ids, *args: object, **kwargs: object) -> list[str]:
         """Call the tokenizer's `batch_decode`; published ids are supported."""
         return self.tokenizer.batch_decode(self.as_vocabulary(sequences), *args, **kwargs)
 
-    def as_vocabulary(self, token_ids: Any) -> Any:
+    def as_vocabulary(self, token_ids: Ids) -> Ids:
         """Replace negative ids by the image token, or remove them if there is none."""
         image = self.image_token_id
 
-        def written(ids: Any) -> Any:
+        def written(ids: Ids) -> Ids:
             if not isinstance(ids, list):
                 return image if ids < 0 else ids
             return [written(item) for item in ids if isinstance(item, list) or item >= 0 or image]
@@ -310,7 +327,7 @@ class Phi3VProcessor(ProcessorMixin):
         return written(as_lists(token_ids))
 
     def post_process_image_text_to_text(
-        self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
+        self, generated_outputs: Ids, skip_special_tokens: bool = True, **kwargs: object
     ) -> list[str]:
         """Return the texts of generated ids, including prompts with images."""
         return self.batch_decode(
@@ -322,7 +339,7 @@ class Phi3VProcessor(ProcessorMixin):
         loading would lose."""
         return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
 
-    def to_json_file(self, json_file_path: Any) -> None:
+    def to_json_file(self, json_file_path: "str | os.PathLike[str]") -> None:
         """Write processor_config.json, and preprocessor_config.json for vLLM and mistral.rs."""
         super().to_json_file(json_file_path)
         self.image_processor.to_json_file(Path(json_file_path).with_name(IMAGE_PROCESSOR_NAME))
@@ -365,7 +382,7 @@ def number_tags(text: str) -> list[int]:
     return [int(tag or place) for place, tag in enumerate(tags, 1)]
 
 
-def is_text(given: Any) -> bool:
+def is_text(given: object) -> bool:
     """Return whether an argument is a prompt or prompts, as opposed to images or their paths."""
     given = [given] if isinstance(given, str) else given
     return (
@@ -383,13 +400,13 @@ def is_place(text: str) -> bool:
     return isfile(text)  # noqa: PTH113 - pathlib raises where a prompt is too long for a name
 
 
-def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
+def padded(row: list[T], filling: T, length: int, options: dict[str, Any]) -> list[T]:
     """Pad a row to a length on the side in `options`."""
     rest = [filling] * (length - len(row))
     return rest + row if options["padding_side"] == "left" else row + rest
 
 
-def as_lists(ids: Any) -> Any:
+def as_lists(ids: Ids) -> Ids:
     """Convert arrays and tensors, also in a list, to lists of ids."""
     if hasattr(ids, "tolist"):
         return ids.tolist()
