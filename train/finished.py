@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.cli.json_files import parse_object, read_object
+from cephalo.cli.json_files import Json, parse_object, read_object
 
 if TYPE_CHECKING:
     from transformers import TrainerState
@@ -22,7 +22,7 @@ IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_model
 
 def settings_of(
     script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Return the arguments that determine the resulting model, as JSON."""
     given = asdict(script_args) | asdict(model_args) | training_args.to_dict()
     deciding = {name: value for name, value in given.items() if not name.startswith(IMMATERIAL)}
@@ -61,14 +61,14 @@ def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSet
     write_whole(path, json.dumps(run, indent=2))
 
 
-def keep_finished(folder: Path, settings: dict[str, Any]) -> None:
+def keep_finished(folder: Path, settings: dict[str, Json]) -> None:
     """Record that a run with these settings is finished."""
     path = folder / "run.json"
     run = read_object(path, "run again")
     write_whole(path, json.dumps(run | {"finished": settings}, indent=2))
 
 
-def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
+def is_finished(folder: Path, settings: dict[str, Json]) -> bool:
     """Return whether a run with these settings is finished in `folder`, and its model exists."""
     try:
         run = read_object(folder / "run.json", "remove it to train again")
@@ -123,8 +123,8 @@ def read_state(checkpoint: Path) -> "TrainerState":
     from transformers import TrainerState
 
     try:
-        found = parse_object((checkpoint / "trainer_state.json").read_bytes())
-        state = TrainerState(**found)
+        fields: dict[str, Any] = parse_object((checkpoint / "trainer_state.json").read_bytes())
+        state = TrainerState(**fields)
     except TypeError as error:  # unknown fields
         raise ValueError(str(error)) from error
     steps, log = state.global_step, state.log_history

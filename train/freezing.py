@@ -2,9 +2,13 @@
 
 import re
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
 
 # The first pattern in a parameter's name determines its part, for the names of the families of
 # `families.py`. All other parameters are the text decoder.
@@ -25,7 +29,7 @@ def part_of(name: str) -> str:
     return next(part for part, pattern in PARTS.items() if re.search(pattern, name))
 
 
-def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
+def freeze(model: "PreTrainedModel", parts: list[str], last_layers: int | None) -> None:
     """Freeze `parts` of the model; with `last_layers`, everything except so many last decoder
     layers.
 
@@ -50,7 +54,7 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
             parameter.requires_grad_(False)
 
 
-def trained_parts(model: Any) -> str:
+def trained_parts(model: "nn.Module") -> str:
     """Format which parts train, and how many parameters they have, in one line.
 
     Raises CephaloError if nothing trains.

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 from safetensors import SafetensorError
@@ -40,13 +40,21 @@ from cephalo.train.rows import (
 from cephalo.train.values import check_installed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datasets import Dataset, IterableDataset
     from huggingface_hub import HfApi
-    from transformers import GenerationConfig, PreTrainedConfig
+    from peft import LoraConfig
+    from transformers import BaseImageProcessor, GenerationConfig, PreTrainedConfig
 
     from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+    from cephalo.train.rows import Message
     from cephalo.train.trainer import PackedTrainer
+    from modeling_cephalo.annotations import Processor
 
 logger = logging.getLogger(__name__)
+
+A = TypeVar("A")
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -149,7 +157,7 @@ def run_training(
                 print(push_epoch(api, read_facts(folder), epoch, name, training_args))
 
 
-def changed(arguments: Any, **values: Any) -> Any:
+def changed(arguments: A, **values: object) -> A:
     """Copy an argument object with other values, which are not validated again."""
     copied = copy(arguments)
     for name, value in values.items():
@@ -157,7 +165,9 @@ def changed(arguments: Any, **values: Any) -> Any:
     return copied
 
 
-def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi | None":
+def writing_api(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> "HfApi | None":
     """Return the client for pushes, or None if nothing is pushed.
 
     Raises CephaloError for names that the Hub does not accept, for a base that it does not have,
@@ -171,7 +181,9 @@ def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi
     return hub_api(training_args.hub_token)
 
 
-def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> None:
+def check_arguments(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> None:
     """Raise CephaloError for missing packages, and for folders that conflict."""
     check_installed(training_args, model_args)
     read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
@@ -264,8 +276,8 @@ def make_trainer(
     training_args: "TrainingSettings",
     model_args: "BaseSettings",
     config: "PreTrainedConfig",
-    processor: Any,
-    data: dict[str, Any],
+    processor: "Processor",
+    data: "dict[str, Dataset | IterableDataset]",
 ) -> "PackedTrainer":
     """Create the trainer of a run, with frozen parts.
 
@@ -286,7 +298,7 @@ def make_trainer(
         max_tiles=script_args.batch_tiles,
         long_after=long_context(config),
     )
-    others: Any = training_args.model_init_kwargs  # a mapping; trl has parsed strings
+    others = cast("dict[str, object] | None", training_args.model_init_kwargs)  # parsed by trl
     loading = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
@@ -296,9 +308,10 @@ def make_trainer(
         **(others or {}),
     }
     try:
-        adapter: Any = get_peft_config(model_args)
+        adapter = cast("LoraConfig | None", get_peft_config(model_args))
         if adapter and str(adapter.target_modules).isidentifier():
-            adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern
+            # A lone name, to peft a pattern; it takes sets, which it does not declare.
+            setattr(adapter, "target_modules", {str(adapter.target_modules)})  # noqa: B010
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
             # The collator uses the columns that the model does not know.
@@ -334,7 +347,7 @@ def make_trainer(
     return trainer
 
 
-def set_splitting(image_processor: Any, split: bool | None) -> None:
+def set_splitting(image_processor: "BaseImageProcessor", split: bool | None) -> None:
     """Set whether images are split into tiles, which is saved with the model; None changes nothing.
 
     Raises CephaloError for a processor without this setting.
@@ -346,7 +359,7 @@ def set_splitting(image_processor: Any, split: bool | None) -> None:
             f"split_images: {type(image_processor).__name__} of this model has no such setting; "
             "leave it out, or set max_image_edge"
         )
-    image_processor.do_image_splitting = split
+    setattr(image_processor, "do_image_splitting", split)  # noqa: B010 - not declared
 
 
 def make_savable(generation: "GenerationConfig") -> None:
@@ -379,14 +392,16 @@ def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 
-def make_base(folder: Path, rows: Any) -> None:
+def make_base(folder: Path, rows: "Dataset | IterableDataset") -> None:
     """Create the tiny base in `folder` unless it is complete."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
+    columns = ["prompt", "completion"]
     texts = (
         text
-        for row in rows.select_columns(["prompt", "completion"])
-        for text in message_texts(row["prompt"]) + message_texts(row["completion"])
+        for row in cast("Iterable[dict[str, list[Message]]]", rows.select_columns(columns))
+        for column in columns
+        for text in message_texts(row[column])
     )
     # Several runs may start with the same base: the first creates it.
     with locked_name(folder, wait=True):
