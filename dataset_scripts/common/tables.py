@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import caption_conversation
 from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.inputs import gone_shards
@@ -53,9 +53,7 @@ def source(config: str, tables: Tables) -> str:
     return "figures" if config == "conversations" and not tables[config] else config
 
 
-def config_rows(
-    config: str, tables: Tables, images: bool = True
-) -> Iterator[tuple[Path, dict[str, Any]]]:
+def config_rows(config: str, tables: Tables, images: bool = True) -> Iterator[tuple[Path, Row]]:
     """Yield the rows of a config, each with its shard, always in the same order.
 
     Figures have manual corrections applied and a "verdict". Images are undecoded; with

@@ -5,11 +5,12 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import conditions_on, takes
 from cephalo.dataset_scripts.common.conversations import ANSWERED
@@ -39,7 +40,7 @@ class Picture(NamedTuple):
 class Talk(NamedTuple):
     """A conversation: its row, its images and its turns (question, answer)."""
 
-    row: dict[str, Any]
+    row: Row
     pictures: list[Picture]
     turns: list[tuple[str, str]]
 
@@ -55,7 +56,7 @@ class Selected:
         # By document and pixels, the figures that are exported, with a caption that was corrected.
         self._kept: dict[tuple[str, str], str] | None = None
 
-    def figures(self, images: bool = True) -> Iterator[dict[str, Any]]:
+    def figures(self, images: bool = True) -> Iterator[Row]:
         """The figures as people corrected them, in their order."""
         condition = self.where.get("figures")
         for _, row in config_rows("figures", self.tables, images):
@@ -79,7 +80,7 @@ class Selected:
             pictures = [picture_of(image, row["document"]) for image in row["images"]]
             yield Talk(row, pictures, turns)
 
-    def reason(self, row: dict[str, Any]) -> str | None:
+    def reason(self, row: Row) -> str | None:
         """Why a conversation is not exported; None if it is."""
         if not self.tables["figures"]:
             return None
@@ -107,7 +108,7 @@ class Selected:
         return self._kept
 
 
-def picture_of(image: dict[str, Any] | None, document: str) -> Picture:
+def picture_of(image: Row | None, document: str) -> Picture:
     """An image of a row, named by what it holds. Raises CephaloError if it is none."""
     data = (image or {}).get("bytes") or b""
     try:

@@ -107,7 +107,8 @@ def find_document(folder: Path, sha256: str) -> Path | None:
     except (OSError, ValueError):
         return None
     paths = known.get(sha256[:DIGITS])
-    for path in map(Path, paths if isinstance(paths, list) else ()):
+    known_paths = paths if isinstance(paths, list) else []
+    for path in (Path(one) for one in known_paths if isinstance(one, str)):
         try:
             state = path.stat()
             if _sha256(path, state.st_mtime_ns, state.st_size) == sha256:

@@ -24,12 +24,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import takes
 from cephalo.dataset_scripts.common.conversations import ANSWERED
@@ -66,7 +66,7 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place for error messages."""
 
-Refuse = Callable[[str, dict[str, Any]], str | None]
+Refuse = Callable[[str, Row], str | None]
 """Takes a config and one of its rows. Returns why its document, its licence, a manual decision or a
 condition excludes it, or None."""
 
@@ -116,7 +116,7 @@ def select_rows(
 
 def refused(
     config: str,
-    row: dict[str, Any],
+    row: Row,
     only_open: bool,
     leave_out: Collection[str],
     where: Mapping[str, Where],
@@ -348,7 +348,7 @@ def select_text(selection: Selection, refuse: Refuse) -> None:
 
 def read_with_progress(
     config: str, tables: Tables, images: bool = True
-) -> Iterator[tuple[Path, dict[str, Any]]]:
+) -> Iterator[tuple[Path, Row]]:
     """Yield `config_rows` with a progress bar."""
     return iter(
         tqdm(

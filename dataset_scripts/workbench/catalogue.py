@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.corrected import DEFAULT_DPI, POINTS, apply, with_crop
 from cephalo.dataset_scripts.common.correction_values import (
     ACCEPTED,
@@ -57,12 +58,12 @@ class Entry:
     number: int
     shard: Path
     place: int
-    row: dict[str, Any]
+    row: Row
     lines: list[Correction] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
 
     @property
-    def now(self) -> dict[str, Any]:
+    def now(self) -> Row:
         """The row as people left it; as extracted, but for the box, where its crop is damaged."""
         try:
             return apply(self.row, self.verdict)
@@ -98,7 +99,7 @@ class Catalogue:
         self.shards: dict[Path, tuple[tuple[int, int], list[int]]] = {}
         self.damaged: dict[str, str] = {}
         self.version = 0  # grows whenever figures come or go
-        self.done: list[tuple[int, What, Any, Any]] = []  # before and after, to be undone
+        self.done: list[tuple[int, What, object, object]] = []  # before and after, to be undone
         self.loaded = False  # whether all that was there at the start is read
         self._next = 0
         self._lock = threading.RLock()
@@ -192,7 +193,7 @@ class Catalogue:
 
     # --- deciding
 
-    def decide(self, number: int, what: What, after: Any) -> Entry:
+    def decide(self, number: int, what: What, after: object) -> Entry:
         """Record a decision about a figure; nothing where it is so already.
 
         Raises CephaloError for a value that the field cannot have, OSError where it cannot be
@@ -207,7 +208,7 @@ class Catalogue:
                 self.done.append((number, what, before, after))
             return entry
 
-    def checked(self, entry: Entry, what: What, after: Any) -> Any:
+    def checked(self, entry: Entry, what: What, after: Any) -> object:
         """A value for a field as it is recorded. Raises CephaloError for one it cannot have."""
         try:
             check_value(what, after)
@@ -241,7 +242,7 @@ class Catalogue:
                     return entry
             return None
 
-    def _add(self, entry: Entry, what: What, before: Any, after: Any) -> None:
+    def _add(self, entry: Entry, what: What, before: object, after: object) -> None:
         line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
         self.corrections.add(line)
         entry.lines.append(line)
@@ -252,7 +253,7 @@ class Catalogue:
         self.file.close()
 
 
-def figures_of(shard: Path) -> list[dict[str, Any]]:
+def figures_of(shard: Path) -> list[Row]:
     """The rows of a shard, with `COLUMNS`. Raises CephaloError if they are no figures."""
     rows = list(read_rows([shard], COLUMNS, batch_rows=500))
     for field_ in open_shard(shard).schema_arrow:
@@ -267,7 +268,7 @@ def figures_of(shard: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def has_page(row: dict[str, Any]) -> bool:
+def has_page(row: Row) -> bool:
     """Whether a figure was cropped from a page; an image by itself is all of its page."""
     box, dpi = row["bbox"], row["dpi"]
     if not box or row["page"] is None:
@@ -282,7 +283,7 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def shown(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+def shown(entries: Iterable[Entry]) -> Iterator[Row]:
     """What the page knows of figures, as JSON has it."""
     for entry in entries:
         now = entry.now

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import IMPORTED
@@ -154,7 +153,7 @@ def read_aside(path: Path) -> Iterator[Line]:
             ) from error
 
 
-def numbers(scores: Any) -> dict[str, float]:
+def numbers(scores: object) -> dict[str, float]:
     """The scores of a conversation that are numbers, and the lowest that judges gave of each
     kind."""
     if not isinstance(scores, dict):
@@ -171,7 +170,7 @@ def numbers(scores: Any) -> dict[str, float]:
     return found
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value of JSON is a number that fits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

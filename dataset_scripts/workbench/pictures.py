@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.crops import (
@@ -23,6 +23,9 @@ from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry, has_page
 from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 THUMBNAIL = 320  # pixels of the longer edge; shown at half that size on dense screens
 LARGE = 1600  # pixels of the longer edge of a figure by itself
@@ -41,11 +44,11 @@ class Pictures:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.images = Images()
-        self.kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self.kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self.size = 0
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(DECODED)
-        self._pool: Any = None
+        self._pool: ProcessPool | None = None
         self._pool_lock = threading.Lock()
         self._open = ExitStack()
 
@@ -115,7 +118,7 @@ class Pictures:
             self.document(entry)
             crop_to_file(self.pool(), self.catalogue.folder, entry.row, found)
 
-    def pool(self) -> Any:
+    def pool(self) -> "ProcessPool":
         """The process that reads PDF files, started when it is first wanted."""
         from cephalo.dataset_scripts.common.workers import looking_pool
 
@@ -133,7 +136,7 @@ class Pictures:
         """End the process."""
         self._open.close()
 
-    def _keep(self, key: tuple[Any, ...], make: Callable[[], bytes]) -> bytes:
+    def _keep(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
         with self._lock:
             if key in self.kept:
                 self.kept.move_to_end(key)

@@ -5,10 +5,10 @@ which applies it in its next run, as those of its own page.
 """
 
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.workbench.catalogue import Entry
@@ -28,7 +28,7 @@ def warm_up(refined: Path) -> None:
         import cephalo.dataset_scripts.refinement.review_page  # noqa: F401
 
 
-def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
+def talks_about(refined: Path, entry: Entry) -> list[Row]:
     """The conversations in a folder of refinement about a figure, as JSON has them.
 
     Each has its "id", "task", "turns", "state" (accepted, undecided, rejected), the "reasons" of
@@ -43,9 +43,9 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
 
     stem, hashes = entry.shard.stem, {entry.row["image_sha256"], entry.now["image_sha256"]}
     decided = take_decisions(refined).get(stem, {})
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
 
-    def add(number: str | None, row: dict[str, Any], turns: Any, state: str, why: Any) -> None:
+    def add(number: str | None, row: Row, turns: list[Row], state: str, why: object) -> None:
         if hashes.isdisjoint(figure["image_sha256"] for figure in row["figures"]):
             return
         decision = decided.get(number or "")
@@ -77,7 +77,7 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
     return found
 
 
-def decide_talk(refined: Path, entry: Entry, number: Any, decision: Any) -> None:
+def decide_talk(refined: Path, entry: Entry, number: object, decision: object) -> None:
     """Record what a person decided about a conversation; on disk when this returns.
 
     Raises CephaloError where there is no such conversation, and while another run writes to the
