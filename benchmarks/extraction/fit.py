@@ -1,11 +1,11 @@
-"""Fit the weights of the line decisions on papers with truth.
+"""Fit the weights of the line decisions on papers with ground truth.
 
     python -m benchmarks.extraction.fit runs/papers ../shared/bench/wide
 
-Each folder is a set in the benchmark's format (`pdf/`, `truth/`). The decisions are fitted one
-after another, since each sees what those before it do; two rounds, since the faces in which
-captions usually go on are known only after the first. Papers of frozen publishers
-(`publishers.is_frozen`) are left out, for they are to be scored on.
+Each folder is a set in the format of the benchmark (`pdf/`, `truth/`). The decisions are fitted one
+by one, since each depends on the previous ones. There are two rounds, since the faces in which
+captions usually continue are only known after the first. Papers of frozen publishers
+(`publishers.is_frozen`) are excluded, because they are used for scoring.
 """
 
 import argparse
@@ -36,14 +36,12 @@ STARTS = ("starts_alone", "starts")
 
 
 def main() -> None:
-    """Fit and write the weights, and print how each decision does on what it was fitted on."""
+    """Fit and write the weights, and print the training error of each decision."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path, nargs="+", help="folders with pdf/ and truth/")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     models = (*EXTENT, *STARTS, "pairs")
-    parser.add_argument(
-        "--only", nargs="+", choices=models, default=models, help="write these; leave the others"
-    )
+    parser.add_argument("--only", nargs="+", choices=models, default=models, help="models to write")
     options = parser.parse_args()
     papers = [paper for folder in options.sets for paper in read_set(folder)]
     with remembering():
@@ -56,14 +54,14 @@ def main() -> None:
 
 
 def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:
-    """The papers of a set, but for scans and frozen publishers; `names`: only those."""
+    """Return the papers of a set without scans and frozen publishers, or only those in `names`."""
     every = [name for name in names_to_fit(folder) if names is None or name in names]
     papers = (read_paper(folder, name) for name in every)
     return [paper for paper in papers if paper]
 
 
 def names_to_fit(folder: Path) -> list[str]:
-    """The papers of a set that may be fitted on: those of publishers that are not frozen."""
+    """Return the papers of a set whose publishers are not frozen."""
     truths = {path.stem: path for path in sorted((folder / "truth").glob("*.json"))}
     return [
         name
@@ -73,7 +71,7 @@ def names_to_fit(folder: Path) -> list[str]:
 
 
 def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
-    """The weights of all line decisions, by model and feature."""
+    """Return the weights of all line decisions, by model and feature."""
     weights = {name: {"bias": -1.0} for name in (*EXTENT, *STARTS)}
     for _ in range(ROUNDS):
         with decisions.use(weights):
@@ -89,13 +87,13 @@ def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]
 
 
 def all_extent_examples(papers: list[Paper]) -> Iterator[Example]:
-    """The examples of how captions go on, with the usual faces that the models of now find."""
+    """Yield the examples of how captions continue, with the usual faces of the current models."""
     for paper in papers:
         yield from extent_examples(paper, usual_of(paper))
 
 
 def all_examples(papers: list[Paper]) -> Iterator[Example]:
-    """The examples of all line decisions, as the models of now see them."""
+    """Yield the examples of all line decisions under the current models."""
     yield from all_extent_examples(papers)
     for paper in papers:
         yield from alone_examples(paper)
@@ -103,7 +101,7 @@ def all_examples(papers: list[Paper]) -> Iterator[Example]:
 
 
 def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[str, float]:
-    """The weights of a model, fitted on its examples."""
+    """Return the weights of a model, fitted on its examples."""
     design = tabulate(examples, model)
     if len(set(design.y.tolist())) < 2:
         return {"bias": -1.0}
@@ -117,7 +115,7 @@ def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[
 
 
 def write_weights(path: Path, weights: dict[str, dict[str, float]]) -> None:
-    """Write weights as JSON, one feature a line, so that a change of one can be read."""
+    """Write weights as JSON with one feature per line, so that differences are readable."""
     if path.exists():
         weights = json.loads(path.read_text(encoding="utf-8")) | weights
     path.write_text(json.dumps(weights, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The filters of the workbench: which figures the list has, and what there is to choose from."""
+"""Filters of the workbench: the matching figures, and the available values."""
 
 import math
 from collections import Counter
@@ -10,22 +10,22 @@ from cephalo.dataset_scripts.workbench.checked import WITHOUT, Findings
 
 FACETS = ("document", "kind", "license")
 NO_LICENSE = "unknown"
-FAULT = "text: "  # before a fault of a figure's text, among the checks
+FAULT = "text: "  # prefix for faults of a figure's text, among the checks
 
 
 def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
-    """The numbers of the figures that all filters let through, in the order of the catalogue.
+    """Return the numbers of the figures that match all filters, in the order of the catalogue.
 
     Args:
         catalogue: The figures.
-        wanted: The filters, of which any may be missing or empty: "kind", "license" and "state" are
-            a value of `counts`; "document" is a part of the file name; "text" has words that all
-            stand in a figure's texts; "talks" is a state of conversations about it, "check" a check
-            that rejects one or a fault of its text; "score" and "most" are a score and what its
-            lowest value is at most.
+        wanted: Values of the filters; any may be missing or empty. "kind", "license" and "state"
+            are values of `counts`. "document" is a part of the file name. "text" has words that
+            must all occur in the texts of a figure. "talks" is a state of its conversations.
+            "check" is a check that rejects one, or a fault of the text. "score" is a score whose
+            lowest value is at most "most".
 
     Raises:
-        CephaloError: Where "most" is no number.
+        CephaloError: If "most" is not a number.
     """
     words = wanted.get("text", "").casefold().split()
     facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
@@ -48,7 +48,11 @@ def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
 
 
 def number_of(text: str) -> float:
-    """The number that a filter has, infinite where it has none. Raises CephaloError."""
+    """Return the number in a filter, infinity if it is empty.
+
+    Raises:
+        CephaloError: If it is not a number.
+    """
     if not text.strip():
         return math.inf
     try:
@@ -60,7 +64,7 @@ def number_of(text: str) -> float:
 def is_found(
     entry: Entry, findings: Findings, talks: str, check: str, score: str, most: float
 ) -> bool:
-    """Whether the filters of conversations, checks and scores let a figure through."""
+    """Return whether a figure matches the filters of conversations, checks and scores."""
     if talks and talks not in states_of(findings):
         return False
     if check and check not in checks_of(entry, findings):
@@ -69,18 +73,20 @@ def is_found(
 
 
 def states_of(findings: Findings) -> list[str]:
-    """The states of the conversations about a figure."""
+    """Return the states of the conversations about a figure."""
     return list(findings.states) or [WITHOUT]
 
 
 def checks_of(entry: Entry, findings: Findings) -> list[str]:
-    """The checks that reject an answer about a figure, and the faults of its text."""
+    """Return the checks that reject an answer about a figure, and the faults of its text."""
     return [*findings.checks, *(f"{FAULT}{fault}" for fault in entry.row["text_faults"] or ())]
 
 
 def counts(catalogue: Catalogue) -> Mapping[str, Mapping[str, int | list[float]]]:
-    """How many figures there are of each value of a filter, by the filter, and under "scores" the
-    lowest and highest value of each."""
+    """Count the figures for each value of each filter.
+
+    "scores" has the lowest and highest value of each score instead.
+    """
     found: dict[str, Counter[str]] = {
         name: Counter() for name in (*FACETS, "state", "talks", "check")
     }
@@ -100,13 +106,13 @@ def counts(catalogue: Catalogue) -> Mapping[str, Mapping[str, int | list[float]]
 
 
 def facet(entry: Entry, name: str) -> str:
-    """A column of a figure, as people left it, as the filters have it."""
+    """Return the filter value of a column of the corrected row."""
     value = entry.verdict.values.get(name, entry.row[name])
     return value or (NO_LICENSE if name == "license" else "")
 
 
 def has_words(entry: Entry, words: Iterable[str]) -> bool:
-    """Whether all words stand in the caption, label, title or file name of a figure."""
+    """Return whether all words occur in the caption, label, title or file name of a figure."""
     if not words:
         return True
     now = entry.row | entry.verdict.values

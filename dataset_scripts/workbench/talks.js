@@ -1,12 +1,12 @@
-// The conversations about a figure, with their state, and the decisions about them.
+// The conversations about a figure, their states, and decisions about them.
 
 import { byId, element, get, post } from "./server.js";
 
-const RESTING = 150; // milliseconds at a figure before they are asked for
+const RESTING = 150; // milliseconds at a figure before they are requested
 const WORDS = { accept: "to be accepted", reject: "to be rejected", edit: "edited" };
 
 export class Talks {
-  // `tell(text)` shows a line.
+  // `tell(text)` shows a message.
   constructor(tell) {
     this.tell = tell;
     this.list = byId("talks");
@@ -36,7 +36,7 @@ export class Talks {
     const head = element("div", "head");
     head.append(element("b", "", talk.task), element("span", `mark ${talk.state}`, talk.state));
     if (talk.decided) {
-      head.append(element("span", "mark edited", `${WORDS[talk.decided]} by the next refine`));
+      head.append(element("span", "mark edited", `${WORDS[talk.decided]} in the next run of refine`));
     }
     for (const [decision, name] of talk.id ? [["accept", "Accept"], ["reject", "Reject"]] : []) {
       const button = element("button", "", name);
@@ -66,7 +66,7 @@ export class Talks {
     }
   }
 
-  // Go to the first button; Tab goes on from there.
+  // Focus the first button; Tab moves to the next one.
   focus() {
     this.list.querySelector("button")?.focus();
   }

@@ -1,7 +1,7 @@
-"""The conversations about a figure: those that refinement took, left undecided and rejected.
+"""Conversations about a figure: accepted, undecided and rejected ones.
 
-What a person decides about them is a line of `decisions.jsonl` of the folder of `cephalo refine`,
-which applies it in its next run, as those of its own page.
+Decisions are appended to `decisions.jsonl` in the folder of `cephalo refine`, which applies them in
+its next run, like those of its own review page.
 """
 
 from pathlib import Path
@@ -18,25 +18,33 @@ DECISIONS = ("accept", "reject")
 
 
 def has_talks(refined: Path) -> bool:
-    """Whether a folder holds conversations."""
+    """Return whether a folder contains conversations."""
     return any((refined / kind).is_dir() for kind in ("conversations", "undecided", "rejected"))
 
 
 def warm_up(refined: Path) -> None:
-    """Import what reads conversations, where there are some, before a figure is looked at."""
+    """Import the reader of conversations, if there are any, before a figure is requested."""
     if has_talks(refined):
         import cephalo.dataset_scripts.refinement.review_page  # noqa: F401
 
 
 def talks_about(refined: Path, entry: Entry) -> list[Row]:
-    """The conversations in a folder of refinement about a figure, as JSON has them.
+    """Return the conversations about a figure as JSON objects.
 
-    Each has its "id", "task", "turns", "state" (accepted, undecided, rejected), the "reasons" of
-    that, and what a person "decided" since. Raises CephaloError for a file that is damaged.
+    Args:
+        refined: Folder of `cephalo refine`.
+        entry: The figure.
+
+    Returns:
+        Objects with "id", "task", "turns", "state" (accepted, undecided, rejected), "reasons" of
+        that state, and "decided": the decision since then.
+
+    Raises:
+        CephaloError: If a file is damaged.
     """
     if not has_talks(refined):
         return []
-    # They import `datasets`, which nobody needs who has no conversations.
+    # Imported here because they import `datasets`, which is not needed without conversations.
     from cephalo.dataset_scripts.refinement.decisions import conversation_id, take_decisions
     from cephalo.dataset_scripts.refinement.documents import ASIDE, read_lines
     from cephalo.dataset_scripts.refinement.review_page import talk_of
@@ -68,7 +76,7 @@ def talks_about(refined: Path, entry: Entry) -> list[Row]:
     shard = refined / "conversations" / f"{stem}{IMPORTED}.parquet"
     for row in read_rows([shard], COLUMNS, batch_rows=100) if shard.exists() else ():
         turns = [turn._asdict() for turn in talk_of(row).turns]
-        add(None, row, turns, "accepted", [])  # which no refinement decides again
+        add(None, row, turns, "accepted", [])  # no later run of refine decides these
     for kind in reversed(ASIDE):
         for line in read_lines(refined / kind / f"{stem}.jsonl"):
             said = line["turns"] or [{"question": "", "answer": line["text"] or ""}]
@@ -78,15 +86,21 @@ def talks_about(refined: Path, entry: Entry) -> list[Row]:
 
 
 def decide_talk(refined: Path, entry: Entry, number: object, decision: object) -> None:
-    """Record what a person decided about a conversation; on disk when this returns.
+    """Record a decision about a conversation. It is on disk when this returns.
 
-    Raises CephaloError where there is no such conversation, and while another run writes to the
-    folder.
+    Args:
+        refined: Folder of `cephalo refine`.
+        entry: The figure.
+        number: Id of the conversation.
+        decision: "accept" or "reject".
+
+    Raises:
+        CephaloError: If there is no such conversation, or another run is writing to the folder.
     """
     if decision not in DECISIONS or not isinstance(number, str):
-        raise CephaloError("no decision about a conversation")
+        raise CephaloError("the request is not a decision about a conversation")
     if number not in {talk["id"] for talk in talks_about(refined, entry)}:
-        raise CephaloError("this conversation is no longer there; reload the page")
+        raise CephaloError("this conversation was removed; reload the page")
     from cephalo.dataset_scripts.refinement.decisions import (
         NAME,
         Decision,

@@ -292,13 +292,13 @@ def test_hostile_texts_stay_texts(page, review):
     expect(page.locator("#caption")).to_have_text(HOSTILE)
     expect(page.locator("#source")).to_have_text(f"{HOSTILE}, page 2")
     expect(page.locator("#faults")).to_have_text(HOSTILE)
-    expect(page.locator("#page-problem")).to_contain_text("is not where it was read")
+    expect(page.locator("#page-problem")).to_contain_text("was moved or changed")
     page.keyboard.press("e")
     page.keyboard.press("Escape")
     assert page.evaluate("document.querySelectorAll('script, img[src=x]').length") == 1
     assert page.title() == "made · Cephalo review"
     page.keyboard.press("b")
-    expect(page.locator("#notice")).to_contain_text("its box stays")
+    expect(page.locator("#notice")).to_contain_text("its box cannot be corrected")
 
 
 def test_conversations_stand_beside_the_figure(page, folder):
@@ -310,7 +310,7 @@ def test_conversations_stand_beside_the_figure(page, folder):
     expect(page.locator(".talk .reason")).to_have_text(f"number: {HOSTILE}")
     page.keyboard.press("c")
     page.keyboard.press("Enter")
-    expect(page.locator(".talk .edited")).to_have_text("to be accepted by the next refine")
+    expect(page.locator(".talk .edited")).to_have_text("to be accepted in the next run of refine")
     [decided] = (folder / "decisions.jsonl").read_text().splitlines()
     assert json.loads(decided) == {
         "id": "a" * 16, "shard": "paper-0", "decision": "accept", "note": ""
