@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import reduce
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.pixels import (
@@ -78,16 +79,16 @@ class Extraction:
         sentences: Number of sentences that were kept and dropped.
     """
 
-    rows: list[dict]
+    rows: list[Row]
     pages: int
-    passages: list[dict] | None = None
+    passages: list[Row] | None = None
     unread: str | None = None
     cut: str | None = None
     sentences: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def _without_collector() -> Generator[None]:
     """Disable the garbage collector for a document: reading makes many objects, but no cycles."""
     enabled = gc.isenabled()
     gc.disable()
@@ -171,7 +172,7 @@ def in_order(pairs: list[Pair]) -> list[Pair]:
     return ordered
 
 
-def _text_faults(row: dict) -> list[str]:
+def _text_faults(row: Row) -> list[str]:
     """Return the faults of reading in the caption, with label and panels, and mentions of a row."""
     parts = [panel["caption"] or "" for panel in row["panels"]]
     caption = [row["caption"], row["label"], *parts]
@@ -274,9 +275,7 @@ class Crop:
     dpi: int
 
 
-def make_row(
-    page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path
-) -> dict | None:
+def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path) -> Row | None:
     """Crop a figure of the PDF file `path` and return its row, or `None` if the crop is blank.
 
     `dpi` is the resolution of rendered images in dots per inch.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -186,8 +186,8 @@ def _likely(
 ) -> list[Found]:
     """Return isolated components in a range of grey levels that look like one of the letters."""
     ink = grey < high if not low else grey >= low
-    labelled: Any = ndimage.label(ink, np.ones((3, 3)))
-    labels, count = labelled
+    # Not annotated by scipy.
+    labels, count = cast("tuple[np.ndarray, int]", ndimage.label(ink, np.ones((3, 3))))
     if not count or count > rules.most_components:
         return []
     least = max(rules.least_height / scale, rules.least_pixels)
