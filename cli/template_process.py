@@ -5,6 +5,9 @@ takes too long (SIGALRM, which also ends it if its parent is gone), and with one
 memory (exit code 0, or a signal).
 """
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 import signal
 import sys

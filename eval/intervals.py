@@ -1,5 +1,10 @@
 """Confidence intervals of measures, and paired comparisons of two models on the same rows."""
 
+# Not typed, or only in part: scipy.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportMissingTypeStubs=false
+
 import warnings
 from collections.abc import Callable
 

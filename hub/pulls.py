@@ -17,7 +17,8 @@ from starlette.routing import Route
 from cephalo.cli.json_files import Json
 from cephalo.hub.files import clashing
 from cephalo.hub.names import RepoName
-from cephalo.hub.store import Author, Event, FileEntry, Pull, RepoState, Store, now
+from cephalo.hub.pull_records import Author, Event, Pull
+from cephalo.hub.store import FileEntry, RepoState, Store, now
 from cephalo.hub.web import (
     REPO,
     HubError,

@@ -13,16 +13,16 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NotRequired, TypedDict
 
 from cephalo.hub.disk import Disk, make_folder
 from cephalo.hub.names import KINDS, RepoName
+from cephalo.hub.pull_records import Pull
 
 GIT_KEY = "git-"  # before the git hash of a content whose sha256 upstream did not state
 
@@ -67,34 +67,6 @@ class Commit:
     author: str
     date: str
     tree: dict[str, FileEntry]
-
-
-class Author(TypedDict):
-    """Who wrote something."""
-
-    name: str
-
-
-class Event(TypedDict):
-    """An event of a pull request, of the type "comment", "title-change" or "status-change"."""
-
-    id: str
-    type: str
-    createdAt: str
-    data: dict[str, object]  # by type
-    author: Author
-
-
-class Pull(TypedDict):
-    """A pull request; `base` is a full ref, `merged` a commit."""
-
-    title: str
-    author: str
-    created: str
-    base: NotRequired[str]
-    status: NotRequired[str]
-    merged: NotRequired[str]
-    events: NotRequired[list[Event]]
 
 
 @dataclass
@@ -219,7 +191,7 @@ class Store:
         return RepoState(**json.loads(data))
 
     @contextmanager
-    def edit(self, repo: RepoName) -> Iterator[RepoState]:
+    def edit(self, repo: RepoName) -> Generator[RepoState]:
         """Yield the state of a repo; changes by the block become visible at its end, atomically.
 
         One writer at a time. Nothing is written if the block raises. Raises NotThere.

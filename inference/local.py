@@ -14,13 +14,16 @@ Prompt format and stop tokens come from the model's chat template and generation
 interface is the same for every family.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
     BatchFeature,
@@ -34,6 +37,15 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
 from cephalo.inference.endings import control_tokens, end_of_turn, until_stop
 from cephalo.inference.images import open_image
+from cephalo.inference.messages import (
+    Message,
+    Part,
+    Picture,
+    Readable,
+    pictures,
+    text_message,
+    user_message,
+)
 from cephalo.inference.thoughts import ANSWER, THOUGHTS, answer_pieces, response_template
 from modeling_cephalo.checkpoint import (
     base_of,
@@ -52,25 +64,7 @@ if TYPE_CHECKING:
     from modeling_cephalo.annotations import GenerativeModel, LoadingInfo, Processor
 
 
-Picture = str | Path | Image.Image
-Readable = Picture | BinaryIO  # in a list of images
-
 MAX_NEW_TOKENS = 512
-
-
-class Part(TypedDict):
-    """A part of a message: its `type` is "text" or "image", the key of its content."""
-
-    type: str
-    text: NotRequired[str]
-    image: NotRequired[Readable]
-
-
-class Message(TypedDict):
-    """A turn of "user", "assistant" or "system"."""
-
-    role: str
-    content: str | list[Part]
 
 
 class Answer(NamedTuple):
@@ -149,28 +143,6 @@ def load(
         return Cephalo(model.eval(), processor)
 
 
-def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
-    """Build a user's turn: images, then the question. Raises CephaloError for an invalid image."""
-    images = [images] if isinstance(images, Picture) else images
-    content: list[Part] = [{"type": "image", "image": open_image(image)} for image in images]
-    return {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-
-
-def text_message(role: str, text: str) -> Message:
-    """Build a turn of "assistant", or of "system" if the family has that role."""
-    return {"role": role, "content": [{"type": "text", "text": text}]}
-
-
-def pictures(talk: Iterable[Message]) -> list[Readable]:
-    """Return the images of all messages."""
-    return [
-        part["image"]
-        for message in talk
-        for part in message["content"]
-        if not isinstance(part, str) and "image" in part
-    ]
-
-
 class Cephalo:
     """A loaded model. All methods raise CephaloError for errors that the user can fix."""
 
@@ -185,7 +157,7 @@ class Cephalo:
         known = settings.eos_token_id
         known = known if isinstance(known, list) else [known]
         stops += [processor.tokenizer.eos_token_id, *known]
-        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})
+        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})  # pyright: ignore[reportUnnecessaryComparison]  # others have none
         settings.stop_strings = self.stop_strings or None
         if settings.pad_token_id is None:
             settings.pad_token_id = processor.tokenizer.pad_token_id

@@ -1,5 +1,8 @@
 """Query a checkpoint in this process in batches, so that a model can teach the next one."""
 
+# Not typed, or only in part: torch.
+# pyright: reportUnknownMemberType=false
+
 import asyncio
 import io
 from collections.abc import Sequence

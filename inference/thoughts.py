@@ -6,6 +6,10 @@ contains untrusted regular expressions, and those that `transformers serve` has 
 fit the published tokenizers.
 """
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias

@@ -1,5 +1,8 @@
 """`cephalo merge`: stack decoder layers with mergekit, keeping all other weights."""
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPrivateUsage=false
+
 import json
 import shutil
 from collections.abc import Mapping

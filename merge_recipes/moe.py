@@ -1,6 +1,9 @@
 """`cephalo moe`: build a mixture of experts from checkpoints, and train its gates from example
 prompts."""
 
+# Not typed, or only in part: safetensors, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import shutil
 from concurrent.futures import Future
 from pathlib import Path

@@ -1,6 +1,10 @@
 """Write the card of a published dataset: sources, licences, splits, dropped rows, samples,
 limits."""
 
+# Not typed, or only in part: datasets, huggingface_hub and jinja2.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false
+
 import io
 import json
 from collections import Counter

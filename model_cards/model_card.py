@@ -1,5 +1,9 @@
 """Write the card of a model: training, usage, evaluation and limits."""
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportPrivateImportUsage=false
+
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -4,7 +4,7 @@ paths."""
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -139,7 +139,7 @@ def push_model(
 
 
 @contextmanager
-def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[str]]]:
+def staged(folder: Path, base_model: str | None) -> Generator[tuple[Path, list[str]]]:
     """Create a folder with the files to upload; yield it and their names.
 
     Files are links to those in `folder`, except for JSON files with local names.

@@ -7,8 +7,12 @@ exist and match each other. Folders are untrusted, so every error becomes a Ceph
 line.
 """
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false, reportPrivateUsage=false
+
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -304,7 +308,7 @@ def read_object(path: Path) -> dict[str, Json]:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def told(what: str) -> Generator[None]:
     """Turn any error of a library into a CephaloError of one line that begins with `what`."""
     try:
         yield
@@ -318,7 +322,7 @@ def told(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def silent(bars: bool = False) -> Iterator[None]:
+def silent(bars: bool = False) -> Generator[None]:
     """Suppress warnings of transformers, whose content is raised instead, and its progress bars
     unless `bars`."""
     verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()

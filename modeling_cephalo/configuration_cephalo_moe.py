@@ -9,6 +9,10 @@ For families and decoders of transformers they derive from its classes: `Cephalo
 from `Qwen3VLConfig`, `CephaloMoeQwen3VLTextConfig` from `Qwen3VLTextConfig`, and so on.
 """
 
+# Not typed, or only in part: huggingface_hub, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportIncompatibleVariableOverride=false
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 

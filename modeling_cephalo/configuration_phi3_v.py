@@ -1,5 +1,9 @@
 """Configuration of `phi3_v`, Phi-3-vision, in the published form of config.json."""
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict

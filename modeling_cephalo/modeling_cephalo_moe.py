@@ -8,6 +8,11 @@ For families and decoders of transformers they derive from its classes, as the c
 `CephaloMoeQwen3VLModel` from `Qwen3VLModel`, and so on.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false
+# pyright: reportIncompatibleVariableOverride=false, reportPrivateUsage=false
+
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -239,7 +244,7 @@ def balanced(
 
     routed.__annotations__ = {
         **forward.__annotations__,
-        "return": tuple | CephaloMoeCausalLMOutputWithPast,
+        "return": tuple[object, ...] | CephaloMoeCausalLMOutputWithPast,
     }
     return routed
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from os.path import isfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import torch
 from transformers import BatchFeature
@@ -21,11 +21,6 @@ from transformers.processing_utils import (
 from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType
 
 from .image_processing_phi3_v import Phi3VImageProcessorKwargs
-
-if TYPE_CHECKING:
-    import os
-
-    from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
 AUTO_MAP = {"AutoProcessor": "processing_phi3_v.Phi3VProcessor"}
 IMAGE_TOKEN = "<|image|>"
@@ -68,7 +63,6 @@ CHAT_TEMPLATE = (
 Token = tuple[int, int, int]  # an id, and the start and end of its characters in the prompt
 # An id, a row of ids or rows of rows, as integers, arrays or tensors: of any depth.
 Ids: TypeAlias = Any
-T = TypeVar("T")
 
 
 class Phi3VTextKwargs(TypedDict, total=False):
@@ -113,10 +107,7 @@ class Phi3VProcessor(ProcessorMixin):
     valid_processor_kwargs = Phi3VProcessorKwargs
 
     def __init__(
-        self,
-        image_processor: "BaseImageProcessor",
-        tokenizer: "PreTrainedTokenizerBase",
-        chat_template: str | None = None,
+        self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
     ) -> None:
         super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
 
@@ -165,7 +156,7 @@ class Phi3VProcessor(ProcessorMixin):
         options = self._merge_kwargs(OPTIONS, self.tokenizer_defaults(), **kwargs)
         texts = [text] if isinstance(text, str) else list(text or ())
         numbered: list[list[int]] = []
-        rows: list[list[ImageInput]] = []
+        rows: list[list[Any]] = []
         if text is not None:
             numbered = [number_tags(one) for one in texts]
             rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
@@ -191,17 +182,12 @@ class Phi3VProcessor(ProcessorMixin):
         left."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
-    def images_of_rows(
-        self,
-        images: Any,  # an ImageInput, with None for a prompt without images
-        tags: list[list[int]],
-        single: bool,
-    ) -> list[list[ImageInput]]:
+    def images_of_rows(self, images: Any, tags: list[list[int]], single: bool) -> list[list[Any]]:
         """Return the images of each prompt. Raises ValueError if the length of a flat list does not
         match."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
-        if isinstance(images, list | tuple):
+        if isinstance(images, list | tuple):  # None for a prompt without images
             images = [[] if own is None else own for own in images]
         images = self.image_processor.fetch_images(images)
         nested = isinstance(images, list) and all(isinstance(own, list | tuple) for own in images)
@@ -294,9 +280,7 @@ class Phi3VProcessor(ProcessorMixin):
         return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
 
     def _get_num_multimodal_tokens(
-        self,
-        image_sizes: Sequence[Sequence[int]] | None = None,
-        **kwargs: Any,  # of the image processor
+        self, image_sizes: Sequence[Sequence[int]] | None = None, **kwargs: Any
     ) -> MultiModalData:
         """Return the number of tokens of images of (height, width) pixels, for the planning of
         servers."""
@@ -339,7 +323,7 @@ class Phi3VProcessor(ProcessorMixin):
         loading would lose."""
         return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
 
-    def to_json_file(self, json_file_path: "str | os.PathLike[str]") -> None:
+    def to_json_file(self, json_file_path: Any) -> None:
         """Write processor_config.json, and preprocessor_config.json for vLLM and mistral.rs."""
         super().to_json_file(json_file_path)
         self.image_processor.to_json_file(Path(json_file_path).with_name(IMAGE_PROCESSOR_NAME))
@@ -400,7 +384,7 @@ def is_place(text: str) -> bool:
     return isfile(text)  # noqa: PTH113 - pathlib raises where a prompt is too long for a name
 
 
-def padded(row: list[T], filling: T, length: int, options: dict[str, Any]) -> list[T]:
+def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
     """Pad a row to a length on the side in `options`."""
     rest = [filling] * (length - len(row))
     return rest + row if options["padding_side"] == "left" else row + rest

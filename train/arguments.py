@@ -1,5 +1,9 @@
 """Arguments of `cephalo train`: the fields of TRL's arguments, and a few of its own."""
 
+# Not typed, or only in part: trl.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false, reportIncompatibleVariableOverride=false
+
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,10 +1,15 @@
 """Encode rows: token ids as at inference, and labels for the answers only."""
 
+# Not typed, or only in part: datasets and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+
 import hashlib
 import io
 import json
 import logging
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from PIL import Image
 
@@ -262,7 +267,8 @@ def render(
     def written(count: int, **settings: bool) -> str:
         return render_with(processor, messages[:count], **settings)
 
-    text, spans = written(len(messages)), []
+    text = written(len(messages))
+    spans: list[tuple[int, int]] = []
     for index in range(len(prompt), len(messages)):
         if messages[index]["role"] != "assistant":
             continue
@@ -282,20 +288,21 @@ def parts(messages: "list[Message]") -> "list[Line]":
     return [part for message in messages for part in message["content"]]
 
 
-def open_images(images: list[dict[str, Any]], max_edge: int | None) -> list[Image.Image]:
+def open_images(images: Sequence[dict[str, Any] | str], max_edge: int | None) -> list[Image.Image]:
     """Return the RGB images of a row, resized to at most `max_edge` pixels, as in inference. Raises
     CephaloError if one is not an image."""
     opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 
 
-def open_encoded(image: dict[str, Any]) -> Image.Image:
+def open_encoded(image: dict[str, Any] | str) -> Image.Image:
     """Open an image that `datasets` did not decode, from its bytes or its path."""
     from datasets import Image as ImageFeature
 
     if isinstance(image, dict) and image["bytes"] is not None:
         return open_image(io.BytesIO(image["bytes"]))
-    return open_image(ImageFeature().decode_example(image))
+    # A path is taken too.
+    return open_image(ImageFeature().decode_example(cast("dict[str, Any]", image)))
 
 
 def count_tiles(inputs: "BatchFeature") -> int:

@@ -5,6 +5,10 @@ layers of the decoder are frozen too, as in the published notebook that trains t
 row has the same hidden states after them, which only the first epoch computes.
 """
 
+# Not typed, or only in part: safetensors, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import contextlib
 import hashlib
 from collections.abc import Callable, Generator

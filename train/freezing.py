@@ -1,5 +1,8 @@
 """Freeze parts of the model, or all but the last layers of its decoder."""
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false
+
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -60,7 +63,7 @@ def trained_parts(model: "nn.Module") -> str:
     Raises CephaloError if nothing trains.
     """
     counts: Counter[str] = Counter()
-    layers = set()
+    layers: set[int] = set()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = part_of(name)

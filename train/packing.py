@@ -1,5 +1,8 @@
 """Pack several conversations, with their images, into one sequence without cross-attention."""
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -52,7 +55,7 @@ class PackingCollator:
             `sequences`: a list of results of `pack_rows`, with the images' model inputs and `rows`,
             the names of the rows; `labels`: int [1, tokens], those of all sequences.
         """
-        sequences = []
+        sequences: list[Inputs] = []
         long_after = float("inf") if self.long_after is None else self.long_after
         for is_long in (False, True):
             own = [row for row in rows if (row["tokens"] > long_after) == is_long]
@@ -208,7 +211,7 @@ def packed_sdpa(
     if bounds is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     window = kwargs.get("sliding_window")
-    outputs = []
+    outputs: list[torch.Tensor] = []
     for start, end in pairwise(bounds.tolist()):
         own_query, own_key, own_value = (one[:, :, start:end] for one in (query, key, value))
         if attention_mask is not None:

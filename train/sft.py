@@ -1,5 +1,9 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
+# Not typed, or only in part: datasets, huggingface_hub, peft, safetensors, transformers and trl.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportPrivateImportUsage=false
+
 import logging
 import shutil
 from contextlib import nullcontext
@@ -37,7 +41,7 @@ from cephalo.train.rows import (
     message_texts,
     without_special_tokens,
 )
-from cephalo.train.values import check_installed
+from cephalo.train.values import check_installed, make_savable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
     from huggingface_hub import HfApi
     from peft import LoraConfig
-    from transformers import BaseImageProcessor, GenerationConfig, PreTrainedConfig
+    from transformers import BaseImageProcessor, PreTrainedConfig
 
     from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
     from cephalo.train.rows import Message
@@ -360,25 +364,6 @@ def set_splitting(image_processor: "BaseImageProcessor", split: bool | None) -> 
             "leave it out, or set max_image_edge"
         )
     setattr(image_processor, "do_image_splitting", split)  # noqa: B010 - not declared
-
-
-def make_savable(generation: "GenerationConfig") -> None:
-    """Fix the generation settings of a base that transformers loads but would not save.
-
-    Bases such as Vicuna set a temperature without `do_sample`, which is set here. Raises
-    CephaloError for other errors, which would end the run at its first checkpoint.
-    """
-    try:
-        generation.validate(strict=True)
-    except (ValueError, TypeError):
-        generation.do_sample = True
-        try:
-            generation.validate(strict=True)
-        except (ValueError, TypeError) as error:
-            raise CephaloError(
-                f"the base's generation_config.json is invalid: {' '.join(str(error).split())}; "
-                "correct it or remove it"
-            ) from error
 
 
 def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:

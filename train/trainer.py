@@ -1,5 +1,10 @@
 """TRL's SFTTrainer on packed sequences, with loss and logits for answers only."""
 
+# Not typed, or only in part: datasets, torch, transformers and trl.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
+
 import contextlib
 import time
 from pathlib import Path
@@ -126,7 +131,7 @@ class PackedTrainer(SFTTrainer):
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
     def set_initial_training_values(
-        self, args: TrainingArguments, dataloader: DataLoader
+        self, args: TrainingArguments, dataloader: DataLoader[Inputs]
     ) -> tuple[int, int, int, int, int, int | None, int]:
         """Do as Trainer, but without epochs if the checkpoint has all steps. Trainer would take one
         more, since it checks the number after a step."""
@@ -267,7 +272,7 @@ class PackedTrainer(SFTTrainer):
         """Return the hidden states, [1, tokens, hidden], of rows; missing ones are computed and
         stored."""
         assert self.features is not None
-        states = []
+        states: list[torch.Tensor] = []
         for row in rows:
             own = row.get("states")
             if own is None:
@@ -282,7 +287,7 @@ class PackedTrainer(SFTTrainer):
         """Return the model's input for images by their features; missing ones are computed and
         stored."""
         assert self.features is not None
-        features = []
+        features: list[torch.Tensor] = []
         for image in images:
             own = image.get("features")
             if own is None:  # or stored since a worker looked
@@ -311,7 +316,7 @@ class PackedTrainer(SFTTrainer):
                 total += loss
         return total, None, None
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Inputs]:
         """Create the data loader as Trainer does; each process reads its own part of a stream,
         repeatedly."""
         from datasets.distributed import split_dataset_by_node

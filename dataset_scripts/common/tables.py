@@ -1,5 +1,8 @@
 """Find the tables of a dataset: their shards in folders, and their rows in order."""
 
+# Not typed, or only in part: datasets.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -60,7 +63,7 @@ def config_rows(config: str, tables: Tables, images: bool = True) -> Iterator[tu
     `images=False` the column is omitted, and more rows are read at a time.
     """
     made_from = source(config, tables)
-    left_out = set() if images else {"image", "images"}
+    left_out: set[str] = set() if images else {"image", "images"}
     columns = [name for name in CONFIGS[made_from] if name not in left_out]
     batch_rows = 8 if images and config != "text" else 500
     for shard in tables[made_from]:

@@ -1,5 +1,8 @@
 """Extract one document: from a PDF file to rows of the `figures` table."""
 
+# Not typed, or only in part: pypdfium2.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 import gc
 from collections import Counter
 from collections.abc import Generator
@@ -118,7 +121,7 @@ def extract_document(
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
     with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
-        count = pdfium.FPDF_GetPageCount(document)
+        count: int = pdfium.FPDF_GetPageCount(document)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:

@@ -225,7 +225,8 @@ def compared_figures(
                 selection.corrected[figure.document, figure.image] = figure.caption
             yield shard, figure, refuse("figures", row), row["image"]["bytes"]
         return
-    of, met = -1, set()
+    of = -1
+    met: set[str] = set()
     for shard, row in read_with_progress("conversations", selection.tables):
         if len(row["figures"]) != len(row["images"]):
             raise CephaloError(
@@ -234,7 +235,7 @@ def compared_figures(
             )
         document = selection.document(row)
         if document != of:
-            of, met = document, set()
+            of, met = document, set[str]()
         for key, image in zip(row["figures"], row["images"], strict=True):
             if key["image_sha256"] not in met:
                 met.add(key["image_sha256"])
@@ -271,7 +272,8 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
 
 def recurs(figures: Iterable[Figure]) -> bool:
     """Return whether near-copies occur in many documents or on many pages."""
-    documents, pages = set(), set()
+    documents: set[int] = set()
+    pages: set[tuple[int, int | None]] = set()
     for figure in figures:
         documents.add(figure.document)
         pages.add((figure.document, figure.page))
