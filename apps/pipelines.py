@@ -1,6 +1,6 @@
 """Load diffusers pipelines without running their code."""
 
-from typing import Any
+from typing import cast
 
 import diffusers
 import torch
@@ -16,13 +16,13 @@ def pipeline_class(model: str) -> str:
     Raises CephaloError if it is not a pipeline.
     """
     try:
-        config: Any = diffusers.DiffusionPipeline.load_config(model)
+        config = cast("dict[str, object]", diffusers.DiffusionPipeline.load_config(model))
         return str(config["_class_name"])
     except Exception as error:  # diffusers raises any error of its parts
         raise no_pipeline(model, error) from error
 
 
-def load_pipeline(kind: str, model: str) -> Any:
+def load_pipeline(kind: str, model: str) -> diffusers.DiffusionPipeline:
     """Load a pipeline of the diffusers class `kind`, on the GPU in half precision if there is one.
 
     Only safetensors are read, those of the variant fp16 if there are no others (as in

@@ -3,19 +3,25 @@
 import socket
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
 from cephalo.cli.errors import CephaloError
 
 if TYPE_CHECKING:
+    import torch
+    from fastapi import FastAPI
     from PIL.Image import Image
     from starlette.requests import Request
-    from starlette.responses import JSONResponse
+    from starlette.responses import JSONResponse, StreamingResponse
+    from transformers import BatchFeature, GenerationConfig
 
-    from cephalo.inference.local import Cephalo
+    from cephalo.inference.local import Cephalo, Message
+    from modeling_cephalo.annotations import GenerativeModel
 
+# A chat completion as `transformers serve` has it; `serve_requests` has checked its fields.
+Body: TypeAlias = dict[str, Any]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -88,7 +94,7 @@ def run_server(
     uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="info")).run()
 
 
-def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
+def build_app(cephalo: "Cephalo", name: str, fetch_images: bool) -> "FastAPI":
     """Build the application of `transformers serve` from its parts, as `Serve` does.
 
     It would load models by itself, without the checks of `local.load`; here its loader returns the
@@ -110,15 +116,21 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     from cephalo.inference.endings import Stops
 
     class Chat(ChatCompletionHandler):
-        def _build_generation_config(self, body: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        def _build_generation_config(  # what follows the body is passed on, here and below
+            self, body: Body, *args: Any, **kwargs: Any
+        ) -> "GenerationConfig":
             settings = super()._build_generation_config(body, *args, **kwargs)
             return asked_settings(settings, body, processor)
 
-        async def handle_request(self, body: dict[str, Any], request_id: str) -> Any:
+        async def handle_request(
+            self, body: Body, request_id: str
+        ) -> "StreamingResponse | JSONResponse":
             asked.set(Stops([*stops_of(body), *cephalo.stop_strings]))
             return await super().handle_request(body, request_id)
 
-        def _build_completion(self, request_id: str, content: str, *args: Any, **more: Any) -> Any:
+        def _build_completion(
+            self, request_id: str, content: str, *args: Any, **more: Any
+        ) -> dict[str, object]:
             if content:
                 text = asked.get()
                 content = text.feed(content) + text.rest()
@@ -135,14 +147,14 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
             return before + super()._build_chunk_sse(*args, **more)
 
     class LoadedModel(ModelManager):
-        def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
+        def _load_processor(self, *_: object, **__: object) -> Any:  # what serves as one
             return processor
 
-        def _load_model(self, *args: Any, **kwargs: Any) -> Any:
+        def _load_model(self, *_: object, **__: object) -> "GenerativeModel":
             return cephalo.model
 
         @staticmethod
-        def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
+        def get_gen_models(cache_dir: str | None = None) -> list[dict[str, object]]:
             return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
 
     asked: ContextVar[Stops] = ContextVar("asked")  # of the request that a task answers
@@ -165,7 +177,9 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     return app
 
 
-def asked_settings(settings: Any, body: dict[str, Any], processor: "ServedProcessor") -> Any:
+def asked_settings(
+    settings: "GenerationConfig", body: Body, processor: "ServedProcessor"
+) -> "GenerationConfig":
     """The generation settings of a request, where `transformers serve` does less than it asks for.
 
     There a temperature samples only if the model's own settings do, stop strings replace those that
@@ -182,7 +196,7 @@ def asked_settings(settings: Any, body: dict[str, Any], processor: "ServedProces
     return settings
 
 
-def stops_of(body: dict[str, Any]) -> list[str]:
+def stops_of(body: Body) -> list[str]:
     """The stop strings of a request."""
     return [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
 
@@ -219,24 +233,26 @@ class ServedProcessor:
         if cephalo.thinks or get_response_template(self, cephalo.model):
             self.tokenizer.response_template = cephalo.response_template
 
-    def apply_chat_template(self, messages: list[dict[str, Any]], **kwargs: Any) -> Any:
+    def apply_chat_template(
+        self, messages: list[dict[str, Any]], **kwargs: object
+    ) -> "BatchFeature":
         """Return the inputs of one request. Raises CephaloError for errors of the client."""
         for message in messages:
             for part in message["content"]:
                 if part["type"] == "image" and "url" in part:
                     part["image"] = image_of_url(part.pop("url"))
-        inputs = self.cephalo.prepare([messages])
+        inputs = self.cephalo.prepare([cast("list[Message]", messages)])
         # Read for the same request: nothing is awaited in between.
         self.room = self.cephalo.context - inputs["input_ids"].shape[1]
         return inputs
 
-    def decode(self, ids: Any, **kwargs: Any) -> str:
+    def decode(self, ids: "torch.Tensor", **kwargs: object) -> str:
         """Return the text of an answer."""
         return self.cephalo.without_stop(self.tokenizer.decode(ids, **kwargs))
 
     # The stop strings of a request are looked up with this as "the tokenizer".
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # as the tokenizer
         return self.tokenizer(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -3,7 +3,6 @@
 import base64
 import ipaddress
 import socket
-from typing import Any
 
 import aiohttp
 import yarl
@@ -69,7 +68,7 @@ class ImageFetcher:
         )
 
 
-async def read_bounded(answer: Any) -> bytes:
+async def read_bounded(answer: aiohttp.ClientResponse) -> bytes:
     """Return the body of an answer. Raises FetchError if it has more than MAX_BYTES."""
     data = bytearray()
     async for chunk in answer.content.iter_any():

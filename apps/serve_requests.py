@@ -6,8 +6,9 @@ models on request, and answers many errors of the client with status 500.
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictInt, ValidationError
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cephalo.apps.serve_images import FetchError, ImageFetcher
 from cephalo.cli.errors import fault_of
+from cephalo.cli.json_files import Json
 
 CHAT = "/v1/chat/completions"
 SERVED = {("POST", CHAT), ("GET", "/v1/models"), ("GET", "/health")}
@@ -29,7 +31,7 @@ MAX_MESSAGES = 1000
 CONVERTED = {"messages", "temperature", "top_p", "frequency_penalty", "logit_bias"}
 # Fields that would change an answer and that `transformers serve` only passes over, with the values
 # that ask for nothing.
-NOT_SERVED: dict[str, tuple[Any, ...]] = {
+NOT_SERVED: dict[str, tuple[Json, ...]] = {
     "audio": (None,),
     "chat_template_kwargs": (None, {}),
     "function_call": (None, "none"),
@@ -148,16 +150,16 @@ class Gate:
         body = json.dumps(await self.body(Request(scope, receive))).encode()
         return replay(body, receive)
 
-    async def body(self, request: Request) -> dict[str, Any]:
+    async def body(self, request: Request) -> Mapping[str, object]:
         """Return the body of a chat completion with its validated messages."""
         try:
             async with asyncio.timeout(READ_SECONDS):
-                found = json.loads(await read_bounded(request))
+                found: Json = json.loads(await read_bounded(request))
         except TimeoutError as error:
             raise RequestError("the request did not arrive in time; send it again", 408) from error
         except (ValueError, RecursionError) as error:
             raise RequestError("the body is not valid JSON; send a chat completion") from error
-        asked = chat_request(found)
+        asked, found = chat_request(found)
         self.check_size(asked)
         for message in asked.messages:
             for part in message.content if isinstance(message.content, list) else ():
@@ -202,8 +204,9 @@ class Gate:
             raise RequestError(f"cannot read {url[:200]}: {error}", param="messages") from error
 
 
-def chat_request(found: Any) -> ChatRequest:
-    """Return the request in a JSON body. Raises RequestError, one line, if it is not one."""
+def chat_request(found: Json) -> tuple[ChatRequest, dict[str, Json]]:
+    """Return the request in a JSON body, checked and as it is. Raises RequestError, one line, if
+    it is not one."""
     try:
         asked = ChatRequest.model_validate(found)
     except ValidationError as error:
@@ -212,10 +215,11 @@ def chat_request(found: Any) -> ChatRequest:
         raise RequestError(
             f"{place or 'the body'}: {fault_of(first)}", param=place or None
         ) from error
+    assert isinstance(found, dict)  # else it is no request
     for name, nothing in NOT_SERVED.items():
         if found.get(name) not in nothing:
             raise RequestError(f"{name} is not supported here; leave it out", param=name)
-    return asked
+    return asked, found
 
 
 def text_length(message: ChatMessage) -> int:

@@ -36,9 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         seconds, size, documents, figures = publish_rows(arguments.folder, Path(scratch))
         rate = compare_pictures(arguments.folder, Path(scratch), arguments.pictures)
-    print(
-        f"{seconds / documents:.3f} CPU s and {size / documents / 1e3:.1f} kB on disk per paper"
-    )
+    print(f"{seconds / documents:.3f} CPU s and {size / documents / 1e3:.1f} kB on disk per paper")
     print(f"memory at its peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     print("    papers  CPU hours by the paper  by the pair of images  GB of disk")
     for papers in PAPERS:

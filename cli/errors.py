@@ -1,7 +1,9 @@
 """The one exception for errors that the user can fix."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class CephaloError(Exception):
@@ -11,7 +13,7 @@ class CephaloError(Exception):
     """
 
 
-def fault_of(fault: Mapping[str, Any]) -> str:
+def fault_of(fault: "ErrorDetails") -> str:
     """Return what is wrong, from an entry of `ValidationError.errors()` of pydantic."""
     return fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 

@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,7 @@ from cephalo.cli.errors import CephaloError
 
 
 @contextmanager
-def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
+def replacing(path: Path, shared: bool = False) -> Generator[Path]:
     """Write a file atomically.
 
     Args:
@@ -65,7 +65,7 @@ def check_outside(
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Generator[None]:
     """Create `folder` if it is missing, and lock it for one run at a time.
 
     A new folder is removed again if the run fails and leaves it empty. Raises CephaloError if
@@ -83,7 +83,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
+def locked_name(folder: Path, wait: bool = False) -> Generator[None]:
     """Lock the name of a folder that `written_aside` will create, for one run at a time.
 
     Raises CephaloError if another run has locked it, unless `wait`, or if its parent cannot be
@@ -95,7 +95,7 @@ def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def written_aside(folder: Path) -> Iterator[Path]:
+def written_aside(folder: Path) -> Generator[Path]:
     """Create a new folder that becomes `folder` when the block ends, and is removed if the block
     fails.
 
@@ -115,7 +115,7 @@ def written_aside(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
+def _held(path: Path, folder: Path, wait: bool) -> Generator[None]:
     """Hold a lock file; the kernel releases it when the process ends, however it ends."""
     try:
         file = _lock(path, wait)

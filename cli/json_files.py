@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from cephalo.cli.errors import CephaloError
 
+# A value of JSON of which nothing else is known yet: narrow it with isinstance.
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
-def parse_object(text: str | bytes) -> dict[str, Any]:
+
+def parse_object(text: str | bytes) -> dict[str, Json]:
     """Return the object in a JSON text. Raises ValueError if it is another value or not JSON."""
     try:
-        found = json.loads(text)
+        found: Json = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(found, dict):
@@ -19,7 +22,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return found
 
 
-def read_object(path: Path, mend: str) -> dict[str, Any]:
+def read_object(path: Path, mend: str) -> dict[str, Json]:
     """Return the object in a JSON file.
 
     `mend` tells the user how to fix a damaged file. Raises FileNotFoundError, and CephaloError if
@@ -33,7 +36,7 @@ def read_object(path: Path, mend: str) -> dict[str, Any]:
         raise CephaloError(f"{path} is damaged ({error}); {mend}") from error
 
 
-def strings(value: Any) -> Iterator[str]:
+def strings(value: Json) -> Iterator[str]:
     """Yield every string in a JSON value, including keys."""
     if isinstance(value, str):
         yield value

@@ -23,7 +23,7 @@ class _ErrorStream(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:
+    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]  # is read
         return sys.stderr
 
 

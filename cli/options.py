@@ -4,15 +4,20 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter
+
+T = TypeVar("T")
 
 MOST_SEED = 2**32 - 1  # what NumPy takes; PyTorch and servers take more
 OPTIONS = "Options"  # heading of the options without a `rich_help_panel`
 
 
-def options_of_dataclasses(command: Callable[..., Any]) -> Callable[..., Any]:
+def options_of_dataclasses(command: Callable[..., T]) -> Callable[..., T]:
     """Replace each parameter of a command that is a dataclass by its fields, as Typer options.
 
     A field `name: Annotated[type, typer.Option(...)] = default` becomes an option of that type,
@@ -41,7 +46,7 @@ def options_of_dataclasses(command: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.Signature(parameters)
 
     @functools.wraps(command)
-    def run(**given: Any) -> Any:
+    def run(**given: object) -> T:
         built = {
             name: kind(**{one: given.pop(one) for one in names})
             for name, (kind, names) in held.items()
@@ -67,7 +72,7 @@ def _parameters(kind: type) -> list[inspect.Parameter]:
     ]
 
 
-def _default(field: Field[Any]) -> Any:
+def _default(field: Field[Any]) -> Any:  # of any type
     if field.default is not MISSING:
         return field.default
     if field.default_factory is not MISSING:
@@ -81,7 +86,7 @@ class GroupedCommand(TyperCommand):
     Typer itself groups them only if rich renders the help, which takes longer to import.
     """
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         """Write the sections of arguments and options, in the order of the first of each."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], OPTIONS: []}
         for parameter in self.get_params(ctx):

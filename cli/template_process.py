@@ -5,13 +5,30 @@ takes too long (SIGALRM, which also ends it if its parent is gone), and with one
 memory (exit code 0, or a signal).
 """
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+from cephalo.cli.json_files import Json
 
 SPARE_BYTES = 1 << 29  # of memory, above what the process uses at its start
+
+
+class Request(TypedDict):
+    """A line of the input; `seconds` and `most_characters` limit what it may take and write."""
+
+    template: str
+    messages: list[Json]
+    tokens: dict[str, str]
+    add_generation_prompt: bool
+    seconds: float
+    most_characters: int
 
 
 def main() -> None:
@@ -22,7 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a parent that ignores it passes that on
     limit_memory()
     for line in sys.stdin:
-        request = json.loads(line)
+        request: Request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["seconds"])
         try:
             reply = {"text": rendered(request, render_jinja_template)}
@@ -35,7 +52,10 @@ def main() -> None:
         print(json.dumps(reply), file=replies, flush=True)
 
 
-def rendered(request: dict[str, Any], render: Any) -> str:
+def rendered(
+    request: Request,
+    render: Callable[..., Any],  # which transformers annotates with the wrong result
+) -> str:
     """Return the rendered messages of a request. Raises ValueError if the text is too long."""
     [text], _ = render(
         [request["messages"]],

@@ -15,9 +15,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
 
 SECONDS = 5.0  # for one conversation; templates of published models take milliseconds
 MOST_CHARACTERS = 1_000_000  # of a template, and of its output in addition to the messages
@@ -36,7 +39,7 @@ class TemplateUnboundedError(CephaloError):
 
 def render(
     template: str,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
     tokens: Mapping[str, str],
     add_generation_prompt: bool = True,
 ) -> str:
@@ -85,7 +88,7 @@ class _Renderer:
         self.process: subprocess.Popen[str] | None = None
         self.lock = threading.Lock()
 
-    def ask(self, request: str) -> dict[str, Any]:
+    def ask(self, request: str) -> dict[str, str]:
         """Return the reply to a request. Raises TemplateUnboundedError if the process ends
         meanwhile."""
         with self.lock:
@@ -178,7 +181,9 @@ def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
 
 
 def render_with(
-    processor: Any, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False
+    processor: "ProcessorMixin",
+    messages: Sequence[Mapping[str, object]],
+    add_generation_prompt: bool = False,
 ) -> str:
     """Render as a processor's `apply_chat_template` does, in bounded time and memory. Raises as
     `render`."""
@@ -186,11 +191,12 @@ def render_with(
     return render(template, messages, tokens, add_generation_prompt)
 
 
-def template_of(processor: Any) -> tuple[str, dict[str, str]]:
+def template_of(processor: "ProcessorMixin") -> tuple[str, dict[str, str]]:
     """Return a processor's chat template and its special tokens."""
     template = processor.chat_template
     if isinstance(template, dict):
         template = template.get("default", "")
+    assert template is not None  # as `read_processor` ensures
     tokens = processor.tokenizer.special_tokens_map
     return template, {
         name: str(text) for name, text in tokens.items() if not isinstance(text, list)

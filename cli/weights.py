@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -28,6 +28,14 @@ FLOATS = {
 }
 
 
+class TensorEntry(TypedDict):
+    """An entry of a tensor in the header of a safetensors file; offsets are in bytes."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
 def weight_files(folder: Path, name: str) -> list[Path]:
     """Return the weight files of a model: those in its index, or else a single file.
 
@@ -49,17 +57,22 @@ def indexed_files(index: Path) -> dict[str, str]:
     """Return the file of each tensor. Raises CephaloError if the index is broken."""
     try:
         found = parse_object(index.read_bytes())["weight_map"]
-        if found and all(isinstance(file, str) for file in found.values()):
-            return found
+        if not isinstance(found, dict):
+            raise TypeError("its weight_map is not an object")
+        files = {name: file for name, file in found.items() if isinstance(file, str)}
+        if files and len(files) == len(found):
+            return files
     except OSError as error:
         raise CephaloError(f"cannot read {index}: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise CephaloError(f"{index} is broken ({error!r}); download it again") from error
     raise CephaloError(f"{index} names no files; download it again")
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, TensorEntry]:
     """Return the JSON header of a safetensors file (its first 8 bytes are the header's length).
+
+    The entry "__metadata__" has texts in place of a tensor's facts.
 
     Raises CephaloError if it is not such a file, is truncated, or has offsets that do not fit its
     shapes.
@@ -91,7 +104,7 @@ def check_finite(path: Path) -> None:
 def not_finite(path: Path) -> list[str]:
     """Return the tensors of a safetensors file with an infinite or NaN value."""
     header = read_header(path)
-    wrong = []
+    wrong: list[str] = []
     with path.open("rb") as file:
         data = 8 + int.from_bytes(file.read(8), "little")
         for name, entry in header.items():

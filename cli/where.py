@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import Any
+from typing import Protocol
 
 from cephalo.cli.errors import CephaloError
 
@@ -68,7 +68,7 @@ class Where:
         self._database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         self.columns = self._prepare()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type["Where"], tuple[str, dict[str, str], str]]:
         """Support processes of `datasets`, since a connection cannot be pickled."""
         return Where, (self.text, self.types, self.table)
 
@@ -88,9 +88,10 @@ class Where:
 
     def _prepare(self) -> list[str]:
         """Return the columns that the expression reads. Raises CephaloError."""
-        read, denied = set(), []
+        read: set[str] = set()
+        denied: list[str] = []
 
-        def authorize(action: int, one: str | None, other: str | None, *_: Any) -> int:
+        def authorize(action: int, one: str | None, other: str | None, *_: object) -> int:
             if action == sqlite3.SQLITE_READ and other:
                 read.add(other)
             allowed = action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT) or (
@@ -140,7 +141,7 @@ class Where:
     def _columns_told(self) -> str:
         return f"the columns of {self.table} are {', '.join(self.types)}"
 
-    def __call__(self, row: Mapping[str, Any]) -> bool:
+    def __call__(self, row: Mapping[str, object]) -> bool:
         """Return whether the condition holds for a row; null counts as false.
 
         Columns that the row lacks are null, lists and structures are JSON strings. Raises
@@ -154,7 +155,16 @@ class Where:
         return bool(holds)
 
 
-def types_of(schema: Iterable[Any]) -> dict[str, str]:
+class Column(Protocol):
+    """A field of an Arrow schema."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> object: ...
+
+
+def types_of(schema: Iterable[Column]) -> dict[str, str]:
     """Return the columns of an Arrow schema that a condition may use: all but images and other
     bytes."""
     kinds = {field.name: str(field.type) for field in schema}
@@ -173,7 +183,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> int | float | str | None:
     """Convert a value of a row to SQLite."""
     if isinstance(value, str):  # half a surrogate pair is not valid UTF-8
         return value.encode("utf-8", "replace").decode()

@@ -1,19 +1,23 @@
 """Read the text of a dataset on the Hub into the `text` table."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from huggingface_hub import constants
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.document_shards import shard_name
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import find_license
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 BATCH = 1000  # rows of the dataset per row group
 
@@ -52,7 +56,7 @@ def read_dataset(name: str, folder: Path) -> int | None:
     return write_passages(rows, name, whole, shard)
 
 
-def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> int:
+def write_passages(rows: "Dataset", name: str, whole: Row, shard: Path) -> int:
     """Write the passages of a dataset to `shard` atomically; return their number.
 
     Every row counts as a separate document. `whole` are the columns that all rows have in common.
@@ -73,11 +77,11 @@ def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> 
     return count
 
 
-def _passages(rows: Any, name: str, whole: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def _passages(rows: "Dataset", name: str, whole: Row) -> Iterator[list[Row]]:
     from tqdm import tqdm
 
-    group: list[dict[str, Any]] = []
-    texts = rows.select_columns("text")
+    group: list[Row] = []
+    texts = cast("Iterable[dict[str, str | None]]", rows.select_columns("text"))
     for number, row in enumerate(tqdm(texts, unit=" rows", desc=name, disable=no_bars())):
         text = row["text"] or ""
         sha256 = hashlib.sha256(text.encode(errors="replace")).hexdigest()

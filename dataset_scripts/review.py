@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
@@ -22,7 +23,11 @@ from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from pebble import ProcessPool
+
+T = TypeVar("T")
 
 MAX_DOCUMENTS = 20  # per page; with their images inline, such a page has about 10 MB
 DPI = 50  # enough to distinguish figures from text
@@ -50,7 +55,7 @@ class Entry:
     """
 
     key: str
-    row: dict[str, Any] | None
+    row: Row | None
     why: Explanation | None
 
     @property
@@ -133,7 +138,7 @@ def documents_of(out: Path, paths: dict[str, Path]) -> list[tuple[Path, Path]]:
 
 def review_documents(
     chosen: list[tuple[Path, Path]], pool: "ProcessPool", timeout: float
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """For each document with its shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
     tasks = draw_pages, explain_document
     jobs = []
@@ -155,7 +160,7 @@ def review_documents(
         yield {"name": path.name, "faults": faults, "pages": pages, "figures": len(rows)}
 
 
-def _result(future: Any, problem: str, faults: list[str]) -> list[Any]:
+def _result(future: "Future[list[T]]", problem: str, faults: list[str]) -> list[T]:
     """Return the result of a job; empty, with a line in `faults`, if it failed."""
     try:
         return future.result()
@@ -165,9 +170,7 @@ def _result(future: Any, problem: str, faults: list[str]) -> list[Any]:
         return []
 
 
-def make_entries(
-    rows: list[dict[str, Any]], reasons: list[Explanation], prefix: str
-) -> Iterator[Entry]:
+def make_entries(rows: list[Row], reasons: list[Explanation], prefix: str) -> Iterator[Entry]:
     """Yield an entry for each row and for each line that starts like a caption, matched with each
     other.
 
@@ -183,7 +186,7 @@ def make_entries(
         yield Entry(f"{prefix}-{number}", row, None)
 
 
-def _is_of(row: dict[str, Any], one: Explanation) -> bool:
+def _is_of(row: Row, one: Explanation) -> bool:
     """Return whether a row is the figure that was assigned to a caption."""
     if one.figure is None or (row["page"], row["label"]) != (one.figure.page, one.label):
         return False

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ def answer_all(
     revision: str | None,
     questions: Sequence[Question],
     folder: Path,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],  # of several types
 ) -> list[Answer]:
     """Return the answers of a model by greedy decoding, reading existing ones from
     FOLDER/answers.jsonl.
@@ -64,7 +64,7 @@ def answer_all(
     return answers
 
 
-def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
+def check_settings(path: Path, settings: Mapping[str, object], answers: Path) -> None:
     """Save the settings, or raise CephaloError if `answers` exist with other settings."""
     if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
@@ -87,9 +87,15 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
     if size < path.stat().st_size:
         os.truncate(path, size)
     try:
-        return [Answer(**parse_object(line)) for line in kept]
+        return [read_answer(line) for line in kept]
     except (ValueError, TypeError) as error:
         raise CephaloError(f"{path} is damaged; remove it and run again") from error
+
+
+def read_answer(line: bytes) -> Answer:
+    """Read an answer as it was written. Raises ValueError and TypeError for another line."""
+    fields: dict[str, Any] = parse_object(line)
+    return Answer(**fields)
 
 
 def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:

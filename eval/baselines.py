@@ -12,6 +12,10 @@ solid; - nearest image: the answer of the most similar training image, a measure
 CNN: a convolutional network trained on the numbers directly.
 """
 
+# Not typed, or only in part: scipy and torch.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -122,7 +126,10 @@ def solid_stiffness(images: np.ndarray) -> np.ndarray:
 
 
 def polynomial(
-    train: Arrays, images: np.ndarray, measures: Sequence[Callable], degree: int
+    train: Arrays,
+    images: np.ndarray,
+    measures: Sequence[Callable[[np.ndarray], np.ndarray]],
+    degree: int,
 ) -> np.ndarray:
     """Predict by least squares on all products of up to `degree` measures."""
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from cephalo.cli.files import check_outside, locked, write_whole
 
 if TYPE_CHECKING:
     from cephalo.eval.questions import Question
-    from cephalo.eval.results import Evaluated
+    from cephalo.eval.results import Evaluated, Results
     from cephalo.eval.scores import Scores
 
 
@@ -114,7 +114,12 @@ def evaluate(
 
 
 def measure(
-    name: str, shown: str, task: str, asked: "list[Question]", out: Path, settings: dict[str, Any]
+    name: str,
+    shown: str,
+    task: str,
+    asked: "list[Question]",
+    out: Path,
+    settings: dict[str, object],
 ) -> "Evaluated":
     """Return one model's answers and scores. `name` may include @REVISION; results name it
     `shown`."""
@@ -165,12 +170,12 @@ def judged(
     asked: "list[Question]",
     evaluated: "list[Evaluated]",
     out: Path,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the judge's comparison of every later model with the first."""
     from cephalo.eval.judge import judge_answers, open_judge
 
     first, *others = [(one.model, [answer.answer for answer in one.answers]) for one in evaluated]
-    pairs = []
+    pairs: list[dict[str, object]] = []
     for name, texts in others:
         respondent = open_judge(judge, base_url, api_key, out)
         found = judge_answers(asked, first[1], texts, respondent)
@@ -178,7 +183,7 @@ def judged(
     return {"model": judge, "pairs": pairs}
 
 
-def summary(results: dict[str, Any]) -> str:
+def summary(results: "Results") -> str:
     """Format the measures of all models, one line each."""
     lines = []
     for model in results["models"]:
@@ -190,5 +195,6 @@ def summary(results: dict[str, Any]) -> str:
             ]
             lines.append(f"  {name:32} {shown[0]:>8}  ({shown[1]} to {shown[2]})")
         if unread := model["unreadable_questions"]:
-            lines.append(f"  {unread} could not be read and count as wrong: {model['first_error']}")
+            why = model.get("first_error")
+            lines.append(f"  {unread} could not be read and count as wrong: {why}")
     return "\n".join(lines)

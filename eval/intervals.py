@@ -1,8 +1,12 @@
 """Confidence intervals of measures, and paired comparisons of two models on the same rows."""
 
+# Not typed, or only in part: scipy.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportMissingTypeStubs=false
+
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.stats import DegenerateDataWarning, binomtest, bootstrap
@@ -25,14 +29,14 @@ def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
     }
 
 
-def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
+def compare(first: Scores, second: Scores) -> dict[str, dict[str, float | None]]:
     """Return each measure's difference, second minus first, on the same rows.
 
     {"difference", "low", "high", "p"}: paired bootstrap, `p` two-sided, from the share of resamples
     on the other side of 0. If answers are right or wrong, "mcnemar" has the exact test on the rows
     where the models differ.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, float | None]] = {}
     drawn = resampled(first, lambda index: measured(second, index) - measured(first, index))
     for name, values in drawn.items():
         value = finite(second.measures[name](second.table) - first.measures[name](first.table))
@@ -89,7 +93,7 @@ def two_sided(differences: np.ndarray) -> float | None:
     return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, float | None]:
     """Compute McNemar's exact test on the rows that exactly one of the models answers correctly."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
@@ -97,6 +101,6 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     return {"only_first": only_first, "only_second": only_second, "p": float(p)}
 
 
-def finite(value: Any) -> float | None:
+def finite(value: float | np.ndarray) -> float | None:
     """Return a number, or None if it is not finite, since JSON has no nan."""
     return float(value) if np.isfinite(value) else None

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from cephalo.eval.scores import Scores, column_mean
 
 if TYPE_CHECKING:
     from cephalo.inference import questions as asking
+    from cephalo.inference.endpoint import Endpoint
     from cephalo.inference.questions import Respondent
 
 
@@ -42,7 +43,7 @@ def judge_answers(
     first: Sequence[str],
     second: Sequence[str],
     respondent: "Respondent",
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return how often the second answers win against the first, by the judge behind a
     `Respondent`.
 
@@ -90,8 +91,7 @@ async def ask_all(
             return None
         return answer.value.better if isinstance(answer.value, Verdict) else None
 
-    model: Any = respondent.model  # opened as an endpoint
-    async with model:
+    async with cast("Endpoint", respondent.model):
         tasks = []
         for question, one, other in zip(questions, first, second, strict=True):
             tasks += [ask(question, one, other), ask(question, other, one)]

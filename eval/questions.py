@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.inference.replies import one_line
 from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.model_folder import model_sha256
@@ -91,7 +92,8 @@ def load_questions(
         raise CephaloError(f"{source.dataset} has no such rows; check --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
     folders = [Path(HF_CACHE_HOME), Path(source.dataset)]
-    return [read_question(row, columns, folders) for row in rows]
+    found = cast("Iterable[Row]", rows)
+    return [read_question(row, columns, folders) for row in found]
 
 
 def column(rows: "Dataset", wanted: str | None, known: Iterable[str], option: str) -> str:
@@ -151,7 +153,7 @@ def undecoded(rows: "Dataset") -> "Dataset":
     return rows
 
 
-def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) -> Question:
+def read_question(row: Row, columns: dict[str, str], folders: Iterable[Path]) -> Question:
     """Read one row; of several right answers, the first one. `folders` are those that may be
     read."""
     answer = row[columns["answer"]]
@@ -163,7 +165,14 @@ def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) ->
     return Question(str(row[columns["question"]]), images, str(answer), group)
 
 
-def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
+class Undecoded(TypedDict):
+    """An image as `datasets` has it undecoded; `path` if its file is beside the dataset."""
+
+    bytes: bytes | None
+    path: str | None
+
+
+def image_bytes(picture: Undecoded, folders: Iterable[Path]) -> bytes:
     """Return the file of an undecoded image, from the row or a file beside it; empty if it is
     missing, which affects this row only.
 

@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.eval.questions import Question
-from cephalo.eval.results import Evaluated
+from cephalo.eval.results import Evaluated, Results
 from cephalo.inference.images import open_image, shrunk
 
 WORST = 12  # rows of each model
@@ -24,7 +23,7 @@ BINS = 30
 
 
 def write_report(
-    page: Path, results: dict[str, Any], questions: Sequence[Question], models: Sequence[Evaluated]
+    page: Path, results: Results, questions: Sequence[Question], models: Sequence[Evaluated]
 ) -> None:
     """Write the page: measures, comparisons, plots, and the worst answers with their images."""
     # Questions and answers are untrusted: everything is escaped.
@@ -78,7 +77,7 @@ def draw_vectors(axes: np.ndarray, evaluated: Evaluated) -> None:
         errors.set(xlabel="prediction - truth", ylabel="answers")
 
 
-def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[dict[str, Any]]:
+def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[dict[str, object]]:
     """Return the rows with the largest errors, largest first, without correct ones."""
     order = np.argsort(-evaluated.scores.errors, kind="stable")[:WORST]
     return [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations, count
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -22,6 +22,28 @@ class Evaluated:
     revision: str | None
     answers: list[Answer]
     scores: Scores
+
+
+class ModelResults(TypedDict):
+    """The results of one model; `measures` and those of `groups` as from `intervals`."""
+
+    model: str
+    revision: str | None
+    n: int
+    unreadable_questions: int
+    measures: dict[str, dict[str, float | None]]
+    first_error: NotRequired[str]
+    groups: NotRequired[dict[str, dict[str, object]]]
+
+
+class Results(TypedDict):
+    """The content of results.json."""
+
+    task: str
+    dataset: dict[str, object]
+    models: list[ModelResults]
+    comparisons: list[dict[str, object]]
+    judge: NotRequired[dict[str, object]]
 
 
 def shown_names(names: Sequence[str]) -> dict[str, str]:
@@ -45,7 +67,7 @@ def build_results(
     rows_sha256: str,
     questions: Sequence[Question],
     models: Sequence[Evaluated],
-) -> dict[str, Any]:
+) -> Results:
     """Return all numbers of an evaluation, ready for JSON. Models are compared in the order
     given."""
     return {
@@ -69,13 +91,13 @@ def build_results(
     }
 
 
-def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> dict[str, Any]:
+def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> ModelResults:
     """Return the measures of one model, of all rows and by group."""
     errors = [
         f"row {row}: {answer.error}" for row, answer in enumerate(evaluated.answers) if answer.error
     ]
     groups = np.array([question.group or "" for question in questions])
-    found = {
+    found: ModelResults = {
         "model": evaluated.model,
         "revision": evaluated.revision,
         "n": len(questions),

@@ -5,6 +5,11 @@ compared on the same resamples (intervals.py). No answer is excluded: one that c
 counts as wrong.
 """
 
+# Not typed, or only in part: sacrebleu and rouge_score.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportPrivateImportUsage=false
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -98,13 +98,14 @@ class Tickets:
         """Identify this root among others at its address, and after it lost chunks."""
         return hashlib.sha256(b"root id" + self._key + self._generation).hexdigest()[:12]
 
-    def issue(self, use: str, expires: int, **claims: Any) -> str:
+    def issue(self, use: str, expires: int, **claims: object) -> str:
         """Sign `claims` for one `use` until `expires`, in seconds since 1970."""
         body = _b64(json.dumps({"use": use, "exp": expires, **claims}).encode())
         return f"{body}.{self._sign(body)}"
 
     def read(self, use: str, ticket: str) -> dict[str, Any]:
-        """Return the claims of a ticket. Raises BadTicket."""
+        """Return the claims of a ticket, of the types that they were issued with. Raises
+        BadTicket."""
         body, _, signature = ticket.partition(".")
         if not hmac.compare_digest(self._sign(body).encode(), signature.encode()):
             raise BadTicket("not signed by this server")

@@ -3,10 +3,11 @@
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.store import FileEntry, Store
 
 MAX_CARD_BYTES = 4 << 20
@@ -40,12 +41,12 @@ class Cards:
         entry = tree.get("README.md")
         return "" if entry is None else self._read(namespace, entry)
 
-    def data(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any]:
+    def data(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Json]:
         """Return the metadata in README.md; {} without valid metadata."""
         entry = tree.get("README.md")
         return {} if entry is None else self._parsed(namespace, entry)
 
-    def _parse(self, namespace: str, entry: FileEntry) -> dict[str, Any]:
+    def _parse(self, namespace: str, entry: FileEntry) -> dict[str, Json]:
         try:
             return card_data(self._read(namespace, entry))
         except BadCard:
@@ -63,7 +64,7 @@ def has_header(text: str) -> bool:
     return _HEADER.match(text) is not None
 
 
-def card_data(text: str) -> dict[str, Any]:
+def card_data(text: str) -> dict[str, Json]:
     """Return the YAML header of a card as JSON values; {} if there is none. Raises BadCard."""
     match = _HEADER.match(text)
     if match is None:
@@ -74,7 +75,7 @@ def card_data(text: str) -> dict[str, Any]:
         _check_size(match[1])
         data = yaml.load(match[1], Loader=_Metadata)
         # NaN and infinity are YAML but not JSON.
-        value = json.loads(_bounded_json(data or {}), parse_constant=lambda _: None)
+        value: Json = json.loads(_bounded_json(data or {}), parse_constant=lambda _: None)
     except BadCard:
         raise
     except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
@@ -122,7 +123,7 @@ class _Metadata(_Parser):
         if self.merged > MAX_NODES:
             raise BadCard(f"the metadata has more than {MAX_NODES} values")
 
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
         """Return the text of a node, limited in length for numbers."""
         text = super().construct_scalar(node)
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -131,7 +132,7 @@ class _Metadata(_Parser):
         return text
 
 
-def _bounded_json(data: Any) -> str:
+def _bounded_json(data: object) -> str:
     """Serialize `data` as JSON, counting its length meanwhile, since aliases can make a short YAML
     text endless."""
     pieces, size = [], 0
@@ -150,7 +151,7 @@ _DATASET_KEYS = (
 )
 
 
-def card_tags(kind: str, card: dict[str, Any]) -> list[str]:
+def card_tags(kind: str, card: dict[str, Json]) -> list[str]:
     """Return the tags by which repos are listed: those of the card, and those that the Hub
     derives."""
     tags = _texts(card.get("tags"))
@@ -165,7 +166,7 @@ def card_tags(kind: str, card: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Json) -> list[str]:
     """Return one value or a list of values as strings."""
     values = value if isinstance(value, list) else [value]
     return [str(one) for one in values if isinstance(one, str | int | float) and one != ""]

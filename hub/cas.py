@@ -25,7 +25,7 @@ from array import array
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -34,7 +34,7 @@ from starlette.routing import Route
 
 from cephalo.hub.access import BadTicket
 from cephalo.hub.disk import Staged
-from cephalo.hub.names import check_repo
+from cephalo.hub.names import RepoName, check_repo
 from cephalo.hub.store import Store
 from cephalo.hub.web import (
     REPO,
@@ -185,7 +185,16 @@ def token(request: Request, scope: str) -> Response:
     return JSONResponse(answer, headers=headers)
 
 
-def _claims(request: Request, scope: str) -> dict[str, Any]:
+class Claims(TypedDict):
+    """Of a token: which revision of a repo it is for, and whose it is."""
+
+    scope: str
+    user: str | None
+    repo: RepoName
+    revision: str
+
+
+def _claims(request: Request, scope: str) -> Claims:
     header = request.headers.get("authorization", "").removeprefix("Bearer ")
     try:
         claims = hub_of(request).tickets.read("xet", header)
@@ -193,7 +202,12 @@ def _claims(request: Request, scope: str) -> dict[str, Any]:
         raise HubError(401, f"The Xet token is {error}") from error
     if scope == "write" and claims["scope"] != "write":
         raise HubError(403, "The Xet token is for reading")
-    return claims | {"repo": check_repo(*claims["repo"])}
+    return {
+        "scope": claims["scope"],
+        "user": claims["user"],
+        "repo": check_repo(*claims["repo"]),
+        "revision": claims["revision"],
+    }
 
 
 def _hash(request: Request) -> str:
@@ -285,7 +299,7 @@ def reconstruction(request: Request) -> Response:
     terms = read_recipe(recipe_path(hub.store, repo.namespace, True, sha256)).terms
     start, stop = _asked(request, sum(term.unpacked for term in terms))
     skip, pieces = _pieces(hub.store, repo.namespace, terms, start, stop)
-    fetch: dict[str, list[dict[str, Any]]] = {}
+    fetch: dict[str, list[dict[str, object]]] = {}
     for piece in pieces:
         fetch.setdefault(piece.term.xorb, []).append(_fetch_info(request, repo.namespace, piece))
     return JSONResponse(
@@ -331,7 +345,7 @@ def _pieces(
     return skip, pieces
 
 
-def _term_json(term: Term) -> dict[str, Any]:
+def _term_json(term: Term) -> dict[str, object]:
     return {
         "hash": term.xorb,
         "unpacked_length": term.unpacked,
@@ -339,7 +353,7 @@ def _term_json(term: Term) -> dict[str, Any]:
     }
 
 
-def _fetch_info(request: Request, namespace: str, piece: Piece) -> dict[str, Any]:
+def _fetch_info(request: Request, namespace: str, piece: Piece) -> dict[str, object]:
     byte_range = {"start": piece.first_byte, "end": piece.last_byte}
     expires = int(time.time()) + TICKET_SECONDS
     claims = {"namespace": namespace, "xorb": piece.term.xorb, **byte_range}

@@ -8,14 +8,16 @@ import json
 import re
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.names import RepoName, check_repo, check_user
 from cephalo.hub.store import now
 from cephalo.hub.web import (
@@ -36,6 +38,29 @@ MAX_ITEMS = 1000
 THEMES = ("orange", "blue", "green", "purple", "pink", "indigo")
 ID = re.compile(r"[0-9a-f]{24}")
 
+
+class Item(TypedDict):
+    """An item of a collection."""
+
+    _id: str
+    id: str
+    type: str
+    note: str
+
+
+class Collection(TypedDict):
+    """The content of a collection's file."""
+
+    id: str
+    title: str
+    owner: str
+    private: bool
+    description: str
+    updated: str
+    items: list[Item]
+    theme: NotRequired[str]
+
+
 _writing = threading.Lock()  # a file is read, changed and replaced by one request at a time
 
 
@@ -43,7 +68,7 @@ def list_collections(request: Request) -> Response:
     """GET /api/collections?owner: those that the caller may read."""
     owner, user = check_user(request.query_params.get("owner", "")), caller(request)
     files = sorted(folder(hub_of(request), owner).glob("*.json"))
-    found = [json.loads(file.read_bytes()) for file in files]
+    found: list[Collection] = [json.loads(file.read_bytes()) for file in files]
     shown = [describe(request, one) for one in found if not one["private"] or user == owner]
     for one in shown:
         del one["position"]  # the client counts them itself
@@ -58,7 +83,7 @@ async def create(request: Request) -> Response:
         raise HubError(403, f"You don't have the rights to create a collection of {owner[:100]}")
     if not 0 < len(title) <= MAX_TITLE:
         raise HubError(400, f"A title has 1 to {MAX_TITLE} characters")
-    made = {
+    made: Collection = {
         "id": secrets.token_hex(12),
         "title": title,
         "owner": user,
@@ -70,11 +95,11 @@ async def create(request: Request) -> Response:
     return await run_in_threadpool(_create, request, made)
 
 
-def _create(request: Request, made: dict[str, Any]) -> Response:
+def _create(request: Request, made: Collection) -> Response:
     hub = hub_of(request)
     with _writing:
         for file in folder(hub, made["owner"]).glob("*.json"):
-            other = json.loads(file.read_bytes())
+            other: Collection = json.loads(file.read_bytes())
             if other["title"] == made["title"]:
                 message = "You already have a collection of that title"
                 return JSONResponse({"error": message, "slug": slug(other)}, 409)
@@ -101,7 +126,7 @@ async def add_item(request: Request) -> Response:
     return await run_in_threadpool(_add_item, request, body)
 
 
-def _add_item(request: Request, body: dict[str, Any]) -> Response:
+def _add_item(request: Request, body: dict[str, Json]) -> Response:
     hub, user = hub_of(request), need_caller(request)
     with _writing:
         found = owned(request)
@@ -112,14 +137,14 @@ def _add_item(request: Request, body: dict[str, Any]) -> Response:
         if len(found["items"]) >= MAX_ITEMS:
             raise HubError(400, f"A collection has at most {MAX_ITEMS} items")
         note = value_of(body, "note", str, "")[:500]
-        item = {"_id": secrets.token_hex(12), "id": repo.id, "type": repo.kind, "note": note}
+        item: Item = {"_id": secrets.token_hex(12), "id": repo.id, "type": repo.kind, "note": note}
         found["items"].append(item)
         found["updated"] = now()
         save(hub, found)
     return JSONResponse(describe(request, found))
 
 
-def item_repo(item: dict[str, Any]) -> RepoName:
+def item_repo(item: Mapping[str, object]) -> RepoName:
     """Return the repo of an item; other items are not supported."""
     namespace, _, name = value_of(item, "id", str).partition("/")
     return check_repo(value_of(item, "type", str), namespace, name)
@@ -132,7 +157,7 @@ async def change(request: Request) -> Response:
     return await run_in_threadpool(_change, request, body)
 
 
-def _change(request: Request, body: dict[str, Any]) -> Response:
+def _change(request: Request, body: dict[str, Json]) -> Response:
     with _writing:
         found = owned(request)
         found["title"] = value_of(body, "title", str, found["title"])
@@ -156,12 +181,12 @@ async def change_item(request: Request) -> Response:
     return await run_in_threadpool(_change_item, request, body)
 
 
-def _change_item(request: Request, body: dict[str, Any]) -> Response:
+def _change_item(request: Request, body: dict[str, Json]) -> Response:
     with _writing:
         found = owned(request)
-        item = _take_item(request, found)
+        item, place = _take_item(request, found)
         item["note"] = value_of(body, "note", str, item["note"])[:500]
-        place = value_of(body, "position", int, item.pop("place"))
+        place = value_of(body, "position", int, place)
         found["items"].insert(max(place, 0), item)
         found["updated"] = now()
         save(hub_of(request), found)
@@ -178,30 +203,31 @@ def delete_item(request: Request) -> Response:
     return JSONResponse({"success": True})
 
 
-def _take_item(request: Request, found: dict[str, Any]) -> dict[str, Any]:
-    """Remove the item in the address from a collection and return it; `place` is its position."""
+def _take_item(request: Request, found: Collection) -> tuple[Item, int]:
+    """Remove the item in the address from a collection; return it and its position."""
     for place, item in enumerate(found["items"]):
         if item["_id"] == param(request, "item"):
-            return found["items"].pop(place) | {"place": place}
+            return found["items"].pop(place), place
     raise HubError(404, "The item is not in the collection")
 
 
-def collection(request: Request) -> dict[str, Any]:
+def collection(request: Request) -> Collection:
     """Return the collection in the address, if the caller may read it."""
     owner, number = check_user(param(request, "owner")), param(request, "slug")[-24:]
     missing = HubError(404, "Collection not found")
     if not ID.fullmatch(number):
         raise missing
     try:
-        found = json.loads((folder(hub_of(request), owner) / f"{number}.json").read_bytes())
+        content = (folder(hub_of(request), owner) / f"{number}.json").read_bytes()
     except FileNotFoundError as error:
         raise missing from error
+    found: Collection = json.loads(content)
     if found["private"] and caller(request) != owner:
         raise missing
     return found
 
 
-def owned(request: Request) -> dict[str, Any]:
+def owned(request: Request) -> Collection:
     """Return the collection in the address, if it is the caller's."""
     user, found = need_caller(request), collection(request)
     if found["owner"] != user:
@@ -209,7 +235,7 @@ def owned(request: Request) -> dict[str, Any]:
     return found
 
 
-def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
+def describe(request: Request, found: Collection) -> dict[str, object]:
     """Return the JSON of `Collection`, with the items that the caller may read."""
     items = [item for item in found["items"] if readable(request, item)]
     return {
@@ -218,7 +244,7 @@ def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
         "description": found["description"],
         "owner": {"name": found["owner"], "type": "user"},
         "items": [
-            item | {"position": place, "note": {"text": item["note"]} if item["note"] else None}
+            {**item, "position": place, "note": {"text": item["note"]} if item["note"] else None}
             for place, item in enumerate(items)
         ],
         "lastUpdated": found["updated"],
@@ -229,7 +255,7 @@ def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def readable(request: Request, item: dict[str, Any]) -> bool:
+def readable(request: Request, item: Item) -> bool:
     """Return whether the repo of an item exists and the caller may read it."""
     try:
         open_for(hub_of(request), caller(request), item_repo(item))
@@ -238,7 +264,7 @@ def readable(request: Request, item: dict[str, Any]) -> bool:
     return True
 
 
-def slug(found: dict[str, Any]) -> str:
+def slug(found: Collection) -> str:
     """Return OWNER/TITLE-ID, with the title in lower-case letters, digits and "-"."""
     title = re.sub(r"[^a-z0-9]+", "-", found["title"].lower()).strip("-")
     return f"{found['owner']}/{title}-{found['id']}".replace("/-", "/")
@@ -249,12 +275,12 @@ def folder(hub: Hub, owner: str) -> Path:
     return hub.store.disk.root / "collections" / owner
 
 
-def path(hub: Hub, found: dict[str, Any]) -> Path:
+def path(hub: Hub, found: Collection) -> Path:
     """Return the file of a collection."""
     return folder(hub, found["owner"]) / f"{found['id']}.json"
 
 
-def save(hub: Hub, found: dict[str, Any]) -> None:
+def save(hub: Hub, found: Collection) -> None:
     """Write the file of a collection atomically."""
     hub.store.disk.write(path(hub, found), json.dumps(found).encode())
 

@@ -10,13 +10,14 @@ import binascii
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.cas import adopt
 from cephalo.hub.files import clashing
 from cephalo.hub.gitignore import (
@@ -85,21 +86,22 @@ async def preupload(request: Request) -> Response:
     return await run_in_threadpool(_preupload, request, files, sent)
 
 
-def _preupload(request: Request, files: list[Any], sent: str | None) -> Response:
+def _preupload(request: Request, files: list[Json], sent: str | None) -> Response:
     repo = repo_to_write(request)
     store = hub_of(request).store
     sha = store.load(repo).resolve(param(request, "rev"))
     tree = store.commit(repo, sha).tree
-    if not all(isinstance(file, dict) for file in files):
+    described = [file for file in files if isinstance(file, dict)]
+    if len(described) < len(files):
         raise HubError(400, "Each of the files must be a JSON object")
-    paths = [check_path(value_of(file, "path", str)) for file in files]
+    paths = [check_path(value_of(file, "path", str)) for file in described]
     try:
         patterns = parse(gitignore_of(store, repo, tree) if sent is None else sent)
         check_steps(patterns, paths)
     except BadGitignore as error:
         raise HubError(400, str(error)) from error
     answers = []
-    for file, path in zip(files, paths, strict=True):
+    for file, path in zip(described, paths, strict=True):
         # As in git, a file that is already in the repo stays tracked.
         ignored = path not in tree and ignores(patterns, path)
         answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
@@ -124,7 +126,7 @@ def gitignore_of(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> st
     return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
-def upload_mode(path: str, file: dict[str, Any]) -> str:
+def upload_mode(path: str, file: dict[str, Json]) -> str:
     """Return "lfs" for large and binary files; `sample` is the start of the file in base64."""
     if path.lower().endswith(tuple(f".{suffix}" for suffix in LARGE_SUFFIXES)):
         return "lfs"
@@ -145,7 +147,7 @@ def from_base64(text: str) -> bytes:
 async def commit(request: Request) -> Response:
     """POST commit/REV[?create_pr]: all of the changes or none."""
     repo = await run_in_threadpool(repo_to_write, request)
-    header: dict[str, Any] | None = None
+    header: dict[str, Json] | None = None
     changes: list[Change | Uploaded] = []
     async for line in body_lines(request, MAX_LINE_BYTES):
         if not line.strip():
@@ -166,7 +168,9 @@ async def commit(request: Request) -> Response:
     return await run_while_connected(request, partial(_commit, request, repo, header, changes))
 
 
-def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change | Uploaded:
+def read_change(
+    store: Store, repo: RepoName, key: str, value: dict[str, Json]
+) -> Change | Uploaded:
     """Check one line of a commit and store the content that it brings."""
     path = value_of(value, "path", str)
     if key == "deletedFile":
@@ -207,7 +211,7 @@ def find_uploaded(
 def _commit(
     request: Request,
     repo: RepoName,
-    header: dict[str, Any],
+    header: dict[str, Json],
     lines: list[Change | Uploaded],
     left: Callable[[], bool],
 ) -> Response:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,6 +30,19 @@ from cephalo.hub.web import (
 )
 
 MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which take about two seconds
+
+
+class Listed(TypedDict):
+    """The JSON of `RepoFile`, or of `RepoFolder`, whose `type` is "directory"."""
+
+    type: str
+    path: str
+    size: int
+    oid: str
+    lfs: NotRequired[dict[str, str | int]]
+    xetHash: NotRequired[str]
+    lastCommit: NotRequired[dict[str, str]]
+    securityFileStatus: NotRequired[None]
 
 
 class Wanted(NamedTuple):
@@ -127,7 +140,7 @@ def _list_tree(request: Request) -> Response:
     return JSONResponse(found)
 
 
-def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator[dict[str, Any]]:
+def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator[Listed]:
     """Yield the folders and files under `folder`, folders before their content."""
     prefix = f"{folder}/" if folder else ""
     seen = set()
@@ -144,9 +157,7 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
             yield file_item(path, tree[path])
 
 
-def tell_last_commits(
-    store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
-) -> None:
+def tell_last_commits(store: Store, repo: RepoName, commit: Commit, found: list[Listed]) -> None:
     """Add the commit that last changed it to each path; see `last_changes`."""
     changed = last_changes(store, repo, commit)
     for item in found:
@@ -210,9 +221,9 @@ def _paths_info(request: Request, wanted: list[str], expand: bool) -> Response:
     return JSONResponse(found)
 
 
-def file_item(path: str, entry: FileEntry) -> dict[str, Any]:
+def file_item(path: str, entry: FileEntry) -> Listed:
     """Return the JSON of `RepoFile`."""
-    item: dict[str, Any] = {"type": "file", "path": path, "size": entry.size, "oid": entry.oid}
+    item: Listed = {"type": "file", "path": path, "size": entry.size, "oid": entry.oid}
     if entry.lfs:
         item["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": 134}
     if entry.xet:
@@ -220,7 +231,7 @@ def file_item(path: str, entry: FileEntry) -> dict[str, Any]:
     return item
 
 
-def folder_item(path: str) -> dict[str, Any]:
+def folder_item(path: str) -> Listed:
     """Return the JSON of `RepoFolder`; there are no git trees here to take `oid` from."""
     oid = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
     return {"type": "directory", "path": path, "size": 0, "oid": oid}

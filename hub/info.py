@@ -1,7 +1,7 @@
 """Routes about a repo's metadata: its description, and the validation of a card."""
 
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -30,9 +30,11 @@ from cephalo.hub.web import (
 MAX_STRANGERS_CARD_BYTES = 64 << 10
 
 
-def describe(
-    hub: Hub, repo: RepoName, state: RepoState, sha: str, blobs: bool = False
-) -> dict[str, Any]:
+# The JSON of a repo by field, of which a query may want some.
+Info: TypeAlias = dict[str, Any]
+
+
+def describe(hub: Hub, repo: RepoName, state: RepoState, sha: str, blobs: bool = False) -> Info:
     """Return the JSON of `ModelInfo` and `DatasetInfo`; `blobs` adds sizes and hashes."""
     commit = hub.store.commit(repo, sha)
     card = hub.cards.data(repo.namespace, commit.tree)
@@ -59,11 +61,11 @@ def describe(
     }
 
 
-def sibling(path: str, entry: FileEntry, blobs: bool) -> dict[str, Any]:
+def sibling(path: str, entry: FileEntry, blobs: bool) -> dict[str, object]:
     """Return the JSON of `RepoSibling`."""
     if not blobs:
         return {"rfilename": path}
-    described = {"rfilename": path, "size": entry.size, "blobId": entry.oid}
+    described: dict[str, object] = {"rfilename": path, "size": entry.size, "blobId": entry.oid}
     if entry.lfs:
         described["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": 134}
     return described
@@ -78,7 +80,7 @@ def repo_info(request: Request) -> Response:
     return JSONResponse(expanded(request, described))
 
 
-def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
+def expanded(request: Request, described: Info) -> Info:
     """Return the fields of a description in the query's `expand`, or all of them."""
     wanted = request.query_params.getlist("expand")
     other = sorted(set(wanted) - described.keys())

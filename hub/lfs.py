@@ -8,13 +8,14 @@ is the Hub's own, see `huggingface_hub.lfs._upload_multi_part`).
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.access import BadTicket
 from cephalo.hub.disk import Staged
 from cephalo.hub.web import (
@@ -36,6 +37,14 @@ MAX_OBJECTS = 1000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class Claims(TypedDict):
+    """What a ticket is for."""
+
+    namespace: str
+    oid: str
+    size: int
+
+
 async def batch(request: Request) -> Response:
     """POST [datasets/]ID.git/info/lfs/objects/batch: where to upload missing contents."""
     repo = await run_in_threadpool(repo_to_write, request)
@@ -51,19 +60,21 @@ async def batch(request: Request) -> Response:
     return JSONResponse({"transfer": "multipart" if multipart else "basic", "objects": answers})
 
 
-def _instructions(hub: Hub, base: str, namespace: str, item: Any, multipart: bool) -> dict:
+def _instructions(
+    hub: Hub, base: str, namespace: str, item: Json, multipart: bool
+) -> dict[str, object]:
     if not isinstance(item, dict):
         raise HubError(400, "Each of the objects must be a JSON object")
     oid, size = value_of(item, "oid", str), value_of(item, "size", int)
     if not _SHA256.fullmatch(oid) or size < 0:
         raise HubError(400, "An object needs its sha256 and its size")
-    answer: dict[str, Any] = {"oid": oid, "size": size}
+    answer: dict[str, object] = {"oid": oid, "size": size}
     if hub.store.object_path(namespace, oid).exists():
         return answer
     expires = int(time.time()) + TICKET_SECONDS
     ticket = hub.tickets.issue("lfs", expires, namespace=namespace, oid=oid, size=size)
     url = f"{base}/lfs/{ticket}"
-    upload: dict[str, Any] = {"href": url}
+    upload: dict[str, object] = {"href": url}
     if multipart and size > hub.part_bytes:
         count = -(-size // hub.part_bytes)
         parts = {str(number): f"{url}/{number}" for number in range(1, count + 1)}
@@ -107,13 +118,13 @@ async def complete(request: Request) -> Response:
     return JSONResponse({})
 
 
-def _join(hub: Hub, claims: dict[str, Any], numbers: list[Any]) -> None:
+def _join(hub: Hub, claims: Claims, numbers: list[Json]) -> None:
     if hub.store.object_path(claims["namespace"], claims["oid"]).exists():
         return  # the answer to an earlier completion was lost
     count = -(-claims["size"] // hub.part_bytes)
     if numbers != list(range(1, count + 1)):
         raise HubError(400, f"The parts must be 1 to {count}, in order")
-    paths = [_part_path(hub, claims, number) for number in numbers]
+    paths = [_part_path(hub, claims, number) for number in range(1, count + 1)]
     with hub.store.disk.stage() as staged:
         for path in paths:
             if not path.exists():
@@ -126,7 +137,7 @@ def _join(hub: Hub, claims: dict[str, Any], numbers: list[Any]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _keep(hub: Hub, claims: dict[str, Any], staged: Staged) -> None:
+def _keep(hub: Hub, claims: Claims, staged: Staged) -> None:
     if staged.size != claims["size"] or staged.sha256 != claims["oid"]:
         raise HubError(400, f"The content does not have the sha256 {claims['oid']}")
     staged.publish(hub.store.object_path(claims["namespace"], claims["oid"]))
@@ -141,14 +152,14 @@ def verify(request: Request) -> Response:
     return JSONResponse({})
 
 
-def _claims(request: Request) -> dict[str, Any]:
+def _claims(request: Request) -> Claims:
     try:
-        return hub_of(request).tickets.read("lfs", param(request, "ticket"))
+        return cast("Claims", hub_of(request).tickets.read("lfs", param(request, "ticket")))
     except BadTicket as error:
         raise HubError(401, f"This upload address is {error}") from error
 
 
-def _part_path(hub: Hub, claims: dict[str, Any], number: int) -> Path:
+def _part_path(hub: Hub, claims: Claims, number: int) -> Path:
     # Parts of one content never mix with those of another namespace or size.
     name = f"{claims['namespace']}-{claims['size']}-{claims['oid']}"
     return hub.store.disk.tmp / "parts" / f"{name}.{number}"

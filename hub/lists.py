@@ -1,12 +1,10 @@
 """The lists of repos, filtered by their cards and names."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cephalo.hub.info import describe, expanded, flag, number
+from cephalo.hub.info import Info, describe, expanded, flag, number
 from cephalo.hub.names import RepoName, check_repo
 from cephalo.hub.store import NotThere
 from cephalo.hub.web import HubError, base_url, caller, hub_of, only, run_costly
@@ -53,7 +51,7 @@ def named(request: Request, repo: RepoName) -> bool:
     )
 
 
-def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any] | None:
+def _listed(request: Request, repo: RepoName, user: str | None) -> Info | None:
     hub, query = hub_of(request), request.query_params
     try:
         state = hub.store.load(repo)
@@ -69,7 +67,7 @@ def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any
     return described
 
 
-def _shown(request: Request, described: dict[str, Any]) -> dict[str, Any]:
+def _shown(request: Request, described: Info) -> Info:
     described = expanded(request, described)
     if request.query_params.getlist("expand") or flag(request, "full"):
         return described

@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +34,13 @@ class LocalHub:
 
 
 @contextlib.contextmanager
-def local_hub(root: Path, users: list[str]) -> Iterator[LocalHub]:
+def local_hub(root: Path, users: list[str]) -> Generator[LocalHub]:
     """Serve a hub of `root` on a free loopback port, with a token for each of `users`.
 
     Raises CephaloError if it does not start; the server's own error is then on stderr.
     """
     path = root / "tokens.json"
-    tokens = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    tokens: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for user in users:
         tokens.setdefault(user, f"hf_{secrets.token_urlsafe(27)}")
     root.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def local_hub(root: Path, users: list[str]) -> Iterator[LocalHub]:
             server.terminate()
 
 
-def endpoint_of(server: subprocess.Popen) -> str:
+def endpoint_of(server: subprocess.Popen[str]) -> str:
     """Return the address that a starting server prints, once it listens."""
     for line in server.stdout or ():
         if line.startswith("export HF_ENDPOINT="):

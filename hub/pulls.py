@@ -7,15 +7,17 @@ not supported.
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.files import clashing
 from cephalo.hub.names import RepoName
+from cephalo.hub.pull_records import Author, Event, Pull
 from cephalo.hub.store import FileEntry, RepoState, Store, now
 from cephalo.hub.web import (
     REPO,
@@ -87,7 +89,24 @@ def number_of(request: Request, state: RepoState) -> int:
     return int(text)
 
 
-def _describe(request: Request, repo: RepoName, state: RepoState, number: int) -> dict[str, Any]:
+class Described(TypedDict):
+    """The JSON of `DiscussionWithDetails`."""
+
+    num: int
+    title: str
+    author: Author
+    createdAt: str
+    status: str
+    isPullRequest: bool
+    repo: dict[str, str]
+    changes: dict[str, str | None]
+    filesWithConflicts: list[str]
+    events: list[Event]
+    diff: str
+    url: str
+
+
+def _describe(request: Request, repo: RepoName, state: RepoState, number: int) -> Described:
     pull = state.pulls[number - 1]
     return {
         "num": number,
@@ -108,7 +127,7 @@ def _describe(request: Request, repo: RepoName, state: RepoState, number: int) -
 # --- changes
 
 
-def text_of(body: dict[str, Any], key: str, limit: int) -> str:
+def text_of(body: dict[str, Json], key: str, limit: int) -> str:
     """Return a text of the body, of 1 to `limit` characters."""
     text = value_of(body, key, str).strip()
     if not 0 < len(text) <= limit:
@@ -116,27 +135,33 @@ def text_of(body: dict[str, Any], key: str, limit: int) -> str:
     return text
 
 
-def comment(user: str, text: str) -> dict[str, Any]:
+def comment(user: str, text: str) -> dict[str, object]:
     """Return the data of a comment's event."""
     latest = {"raw": text, "html": "", "updatedAt": now(), "author": {"name": user}}
     return {"edited": False, "hidden": False, "latest": latest, "history": [latest]}
 
 
-def add_event(pull: dict[str, Any], user: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+def add_event(pull: Pull, user: str, kind: str, data: dict[str, object]) -> Event:
     """Append to the events of a pull request, and return the new one."""
     events = pull.setdefault("events", [])
     if len(events) >= MAX_EVENTS:
         raise HubError(400, f"A pull request has at most {MAX_EVENTS} events")
-    event = {"id": secrets.token_hex(12), "type": kind, "createdAt": now(), "data": data}
-    events.append(event | {"author": {"name": user}})
-    return events[-1]
+    event: Event = {
+        "id": secrets.token_hex(12),
+        "type": kind,
+        "createdAt": now(),
+        "data": data,
+        "author": {"name": user},
+    }
+    events.append(event)
+    return event
 
 
 async def add_comment(request: Request) -> Response:
     """POST discussions/N/comment."""
     text = text_of(await json_body(request), "comment", MAX_TEXT)
 
-    def add(pull: dict[str, Any], user: str) -> dict[str, Any]:
+    def add(pull: Pull, user: str) -> dict[str, Event]:
         return {"newMessage": add_event(pull, user, "comment", comment(user, text))}
 
     return await _edit(request, add)
@@ -146,7 +171,7 @@ async def edit_comment(request: Request) -> Response:
     """POST discussions/N/comment/ID/edit."""
     text = text_of(await json_body(request), "content", MAX_TEXT)
 
-    def edit(pull: dict[str, Any], user: str) -> dict[str, Any]:
+    def edit(pull: Pull, user: str) -> dict[str, Event]:
         event = comment_of(request, pull)
         changed = comment(user, text)
         event["data"] |= changed | {"edited": True, "hidden": event["data"]["hidden"]}
@@ -158,7 +183,7 @@ async def edit_comment(request: Request) -> Response:
 async def hide_comment(request: Request) -> Response:
     """POST discussions/N/comment/ID/hide: delete its text permanently."""
 
-    def hide(pull: dict[str, Any], user: str) -> dict[str, Any]:
+    def hide(pull: Pull, user: str) -> dict[str, Event]:
         event = comment_of(request, pull)
         event["data"] = comment(user, "This comment has been hidden") | {"hidden": True}
         return {"updatedComment": event}
@@ -166,7 +191,7 @@ async def hide_comment(request: Request) -> Response:
     return await _edit(request, hide)
 
 
-def comment_of(request: Request, pull: dict[str, Any]) -> dict[str, Any]:
+def comment_of(request: Request, pull: Pull) -> Event:
     """Return the comment in the address, or answer 404."""
     for event in pull.get("events", []):
         if event["id"] == request.path_params["comment"] and event["type"] == "comment":
@@ -178,7 +203,7 @@ async def rename(request: Request) -> Response:
     """POST discussions/N/title."""
     title = text_of(await json_body(request), "title", MAX_TITLE)
 
-    def change(pull: dict[str, Any], user: str) -> dict[str, Any]:
+    def change(pull: Pull, user: str) -> dict[str, Event]:
         event = add_event(pull, user, "title-change", {"from": pull["title"], "to": title})
         pull["title"] = title
         return {"newTitle": event}
@@ -194,7 +219,7 @@ async def set_status(request: Request) -> Response:
         raise HubError(400, f"status is one of {', '.join(STATUSES)}")
     text = text_of(body, "comment", MAX_TEXT) if body.get("comment") else ""
 
-    def change(pull: dict[str, Any], user: str) -> dict[str, Any]:
+    def change(pull: Pull, user: str) -> dict[str, Event]:
         if pull.get("status") == "merged":
             raise HubError(400, "The pull request is merged already")
         if text:
@@ -205,10 +230,8 @@ async def set_status(request: Request) -> Response:
     return await _edit(request, change)
 
 
-async def _edit(
-    request: Request, change: Callable[[dict[str, Any], str], dict[str, Any]]
-) -> Response:
-    def edit() -> dict[str, Any]:
+async def _edit(request: Request, change: Callable[[Pull, str], dict[str, Event]]) -> Response:
+    def edit() -> dict[str, Event]:
         repo = repo_to_write(request)
         with hub_of(request).store.edit(repo) as state:
             return change(state.pulls[number_of(request, state) - 1], need_caller(request))
@@ -231,8 +254,8 @@ def _merge(request: Request, text: str) -> Response:
     with store.edit(repo) as state:
         number = number_of(request, state)
         pull = state.pulls[number - 1]
-        if pull.get("status") in ("merged", "closed"):
-            raise HubError(400, f"The pull request is {pull['status']} already")
+        if (status := pull.get("status")) in ("merged", "closed"):
+            raise HubError(400, f"The pull request is {status} already")
         base = pull.get("base", MAIN)
         if base not in state.refs:
             raise HubError(409, f"{base} is not there any more")
@@ -244,7 +267,7 @@ def _merge(request: Request, text: str) -> Response:
         if text:
             add_event(pull, user, "comment", comment(user, text))
         add_event(pull, user, "status-change", {"status": "merged"})
-        pull |= {"status": "merged", "merged": sha}
+        pull["status"], pull["merged"] = "merged", sha
     return JSONResponse({})
 
 

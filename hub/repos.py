@@ -1,12 +1,11 @@
 """Routes about whole repos: the caller, create, delete, move, settings."""
 
-from typing import Any
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.names import RepoName, check_repo
 from cephalo.hub.web import (
     REPO,
@@ -140,7 +139,7 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
     return JSONResponse({"private": state.private})
 
 
-def private_of(body: dict[str, Any]) -> bool | None:
+def private_of(body: dict[str, Json]) -> bool | None:
     """Return whether a repo should be private; None if unspecified. Older clients send
     `private`."""
     private = None if body.get("private") is None else value_of(body, "private", bool)
@@ -159,7 +158,7 @@ def private_of(body: dict[str, Any]) -> bool | None:
     return visibility == "private"
 
 
-def _repo_in_body(body: dict[str, Any], user: str) -> RepoName:
+def _repo_in_body(body: dict[str, Json], user: str) -> RepoName:
     namespace = value_of(body, "organization", str, user)
     name = value_of(body, "name", str)
     return check_repo(value_of(body, "type", str, "model"), namespace, name)

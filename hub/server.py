@@ -6,7 +6,7 @@ import secrets
 import shlex
 import socket
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -243,7 +243,7 @@ def check_contents(root: Annotated[Path, typer.Option(help="Folder of the Hub.")
 
 
 @contextlib.contextmanager
-def opened(root: Path) -> Iterator[Store]:
+def opened(root: Path) -> Generator[Store]:
     """Open the store of an existing Hub that is not being served. Raises CephaloError."""
     if not (root / "signing.key").exists():
         raise CephaloError(

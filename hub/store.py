@@ -13,16 +13,16 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from cephalo.hub.disk import Disk, make_folder
 from cephalo.hub.names import KINDS, RepoName
+from cephalo.hub.pull_records import Pull
 
 GIT_KEY = "git-"  # before the git hash of a content whose sha256 upstream did not state
 
@@ -84,7 +84,7 @@ class RepoState:
     created: str = field(default_factory=lambda: now())
     refs: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
-    pulls: list[dict[str, Any]] = field(default_factory=list)
+    pulls: list[Pull] = field(default_factory=list)
     upstream: str = ""
 
     def resolve(self, revision: str) -> str:
@@ -191,7 +191,7 @@ class Store:
         return RepoState(**json.loads(data))
 
     @contextmanager
-    def edit(self, repo: RepoName) -> Iterator[RepoState]:
+    def edit(self, repo: RepoName) -> Generator[RepoState]:
         """Yield the state of a repo; changes by the block become visible at its end, atomically.
 
         One writer at a time. Nothing is written if the block raises. Raises NotThere.

@@ -6,8 +6,8 @@ import struct
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.store import FileEntry, Store
 
 INDEX = "model.safetensors.index.json"
@@ -22,7 +22,7 @@ class BadWeights(ValueError):
     """Not a safetensors header, or one above the size limit."""
 
 
-def header_of(path: Path) -> dict[str, Any]:
+def header_of(path: Path) -> dict[str, Json]:
     """Return the header of a safetensors file. Raises BadWeights."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -31,7 +31,7 @@ def header_of(path: Path) -> dict[str, Any]:
             raise BadWeights("the header is missing or too long")
         text = file.read(size)
     try:
-        header = json.loads(text)
+        header: Json = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadWeights("the header is not valid JSON") from error
     if not isinstance(header, dict):
@@ -63,7 +63,7 @@ class Weights:
         self._store = store
         self._count = lru_cache(maxsize=1024)(self._count_file)
 
-    def parameters(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any] | None:
+    def parameters(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, object] | None:
         """Return the number of parameters by dtype, or None for a repo without safetensors."""
         try:
             names = [SINGLE] if SINGLE in tree else shards_of(self._store, namespace, tree, INDEX)
@@ -84,9 +84,8 @@ class Weights:
             )
             if not isinstance(shape, list) or not isinstance(dtype, str) or len(dtype) > 16:
                 raise BadWeights("a tensor without shape and dtype")
-            if len(shape) > MAX_DIMENSIONS or not all(
-                isinstance(size, int) and 0 <= size < 1 << 48 for size in shape
-            ):
+            sizes = [size for size in shape if isinstance(size, int) and 0 <= size < 1 << 48]
+            if len(shape) > MAX_DIMENSIONS or len(sizes) < len(shape):
                 raise BadWeights("a tensor of an impossible shape")
-            counts[dtype] += math.prod(shape)
+            counts[dtype] += math.prod(sizes)
         return dict(counts)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -38,7 +38,7 @@ async def list_own(request: Request) -> Response:
 
 def _list_own(request: Request, user: str) -> Response:
     store = hub_of(request).store
-    found = []
+    found: list[Usage] = []
     for kind in KINDS:
         for repo in store.names(kind):
             if repo.namespace == user:
@@ -50,7 +50,18 @@ def _list_own(request: Request, user: str) -> Response:
     return JSONResponse(found)
 
 
-def _usage(store: Store, repo: RepoName) -> dict[str, Any]:
+class Usage(TypedDict):
+    """A repo of `list_own`; `storage` is in bytes."""
+
+    id: str
+    type: str
+    updatedAt: str
+    visibility: str
+    storage: int
+    storagePercent: NotRequired[float]
+
+
+def _usage(store: Store, repo: RepoName) -> Usage:
     state = store.load(repo)
     sizes: dict[str, int] = {}
     for sha in state.commits:
@@ -73,13 +84,13 @@ async def list_large(request: Request) -> Response:
     return JSONResponse(await run_costly(request, _list_large, hub_of(request).store, repo))
 
 
-def _list_large(store: Store, repo: RepoName) -> list[dict[str, Any]]:
+def _list_large(store: Store, repo: RepoName) -> list[dict[str, object]]:
     state = store.load(repo)
     refs: dict[str, str] = {}
     for ref in sorted(state.refs, key=lambda ref: ref != "refs/heads/main"):
         for commit in store.history(repo, state.refs[ref]):
             refs.setdefault(commit.sha, ref)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for sha in state.commits:
         commit = store.commit(repo, sha)
         for path, entry in commit.tree.items():

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, TypeVarTuple
 from urllib.parse import parse_qs, unquote
 
 from anyio import CapacityLimiter, to_thread
@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from cephalo.cli.json_files import Json
 from cephalo.hub.access import Tickets, user_of_token
 from cephalo.hub.cards import Cards
 from cephalo.hub.disk import Staged
@@ -33,6 +34,7 @@ REPO = "/api/{kind}/{namespace}/{name}"  # prefix of the routes about one repo
 WATCH_SECONDS = 0.5  # between two checks whether the client is still connected
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def hub_of(request: Request) -> Hub:
     return request.app.state.hub
 
 
-async def run_costly(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+async def run_costly(request: Request, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Run an expensive function in a thread, one request at a time; the others wait without a
     thread.
 
@@ -140,7 +142,7 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
-async def run_in_thread(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+async def run_in_thread(request: Request, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Run a short read from disk beside other requests."""
     return await run_in_threadpool(function, *arguments)
 
@@ -312,7 +314,7 @@ def writable(request: Request, repo: RepoName) -> RepoName:
 # --- bodies
 
 
-async def json_body(request: Request) -> dict[str, Any]:
+async def json_body(request: Request) -> dict[str, Json]:
     """Return a JSON object of at most MAX_JSON_BYTES; {} for an empty body."""
     return parse_object(await bounded_body(request, MAX_JSON_BYTES) or b"{}")
 
@@ -326,10 +328,10 @@ async def form_body(request: Request) -> dict[str, list[str]]:
         raise HubError(400, f"The form does not parse: {error}") from error
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes) -> dict[str, Json]:
     """Parse a JSON object, or answer 400."""
     try:
-        value = json.loads(data)
+        value: Json = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise HubError(400, "The body is not valid JSON") from error
     if not isinstance(value, dict):
@@ -337,7 +339,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
+def value_of(body: Mapping[str, object], key: str, kind: type[T], default: T | None = None) -> T:
     """Return `body[key]`, which must be a `kind`; if it is absent or null, `default`, or answer
     400."""
     value = body.get(key)
@@ -349,7 +351,7 @@ def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = 
     return value
 
 
-def only(asked: Mapping[str, Any], *kept: str) -> None:
+def only(asked: Mapping[str, object], *kept: str) -> None:
     """Answer 400 if an unsupported field is set, and name it.
 
     A field that is null, false or empty counts as absent.

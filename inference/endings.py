@@ -3,12 +3,15 @@ template."""
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.templates import render_with
 
+if TYPE_CHECKING:
+    from modeling_cephalo.annotations import Processor
 
-def control_tokens(processor: Any) -> re.Pattern:
+
+def control_tokens(processor: "Processor") -> re.Pattern[str]:
     """Return a pattern of what user texts must not contain: special tokens, and image tags that are
     not tokens."""
     added = processor.tokenizer.added_tokens_decoder.values()
@@ -56,7 +59,7 @@ def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
         yield rest
 
 
-def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:
+def end_of_turn(processor: "Processor") -> tuple[list[int], list[str]]:
     """Return what the chat template writes after an assistant's text: ids of control tokens that
     end an answer, or else strings."""
     marker = "the answer"

@@ -29,6 +29,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
 from cephalo.inference.data_urls import data_url, with_pixels
 from cephalo.inference.questions import (
+    ModelSettings,
     NoAnswerError,
     Picture,
     Question,
@@ -97,7 +98,7 @@ class Endpoint:
         limits: Limits = Limits(),
     ) -> None:
         self.model, self.api_key, self.usage, self.limits = model, api_key, usage, limits
-        self.settings = {"model": model, "max_image_edge": limits.max_image_edge}
+        self.settings: ModelSettings = {"model": model, "max_image_edge": limits.max_image_edge}
         self.address = checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
         check_key(api_key, f"the key of {model}")
         self.refused: set[str] = set()  # fields of OPTIONAL

@@ -5,7 +5,7 @@ All code uses `open_image`, so that training and inference see the same pixels.
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -70,7 +70,7 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
 
 
 @contextmanager
-def told_thin(images: Iterable[Image.Image]) -> Iterator[None]:
+def told_thin(images: Iterable[Image.Image]) -> Generator[None]:
     """Raise CephaloError for an image of which an image processor would leave no pixel, as those
     do that scale the longer edge down and round the other."""
     try:

@@ -14,13 +14,16 @@ Prompt format and stop tokens come from the model's chat template and generation
 interface is the same for every family.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
     BatchFeature,
@@ -34,6 +37,15 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
 from cephalo.inference.endings import control_tokens, end_of_turn, until_stop
 from cephalo.inference.images import open_image, told_thin
+from cephalo.inference.messages import (
+    Message,
+    Part,
+    Picture,
+    Readable,
+    pictures,
+    text_message,
+    user_message,
+)
 from cephalo.inference.thoughts import ANSWER, THOUGHTS, answer_pieces, response_template
 from modeling_cephalo.checkpoint import (
     base_of,
@@ -48,11 +60,11 @@ from modeling_cephalo.checkpoint import (
 )
 from modeling_cephalo.generation import answering_settings, checked_temperature
 
-# {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
-# {"type": "image", "image": ...}.
-Message = dict[str, Any]
-Picture = str | Path | Image.Image
-Readable = Picture | BinaryIO  # in a list of images
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from modeling_cephalo.annotations import GenerativeModel, LoadingInfo, Processor
+
 
 MAX_NEW_TOKENS = 512
 
@@ -115,7 +127,7 @@ def load(
     for own in dict.fromkeys((base, folder)):
         check_values(own)
     with told(f"cannot load {name}"), silent(bars=True):
-        pair: Any = AutoModelForImageTextToText.from_pretrained(
+        pair = AutoModelForImageTextToText.from_pretrained(
             folder,  # the checked files, even if a branch on the Hub has moved since
             config=config,
             device_map=device,
@@ -126,33 +138,17 @@ def load(
             ignore_mismatched_sizes=True,  # otherwise they would not be named
             trust_remote_code=trust_remote_code,
         )
-    model, loading = pair
+    # Type checkers take the overload without loading info.
+    model, loading = cast("tuple[GenerativeModel, LoadingInfo]", pair)
     check_loading(name, loading)
     with told(f"{name} cannot answer"):
         return Cephalo(model.eval(), processor)
 
 
-def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
-    """Build a user's turn: images, then the question. Raises CephaloError for an invalid image."""
-    images = [images] if isinstance(images, Picture) else images
-    content = [{"type": "image", "image": open_image(image)} for image in images]
-    return {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-
-
-def text_message(role: str, text: str) -> Message:
-    """Build a turn of "assistant", or of "system" if the family has that role."""
-    return {"role": role, "content": [{"type": "text", "text": text}]}
-
-
-def pictures(talk: Iterable[Message]) -> list[Image.Image]:
-    """Return the images of all messages, whose contents are lists of parts."""
-    return [part["image"] for message in talk for part in message["content"] if "image" in part]
-
-
 class Cephalo:
     """A loaded model. All methods raise CephaloError for errors that the user can fix."""
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: "GenerativeModel", processor: "Processor") -> None:
         self.model = model
         self.processor = processor
         self.control = control_tokens(processor)
@@ -163,7 +159,7 @@ class Cephalo:
         known = settings.eos_token_id
         known = known if isinstance(known, list) else [known]
         stops += [processor.tokenizer.eos_token_id, *known]
-        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})
+        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})  # pyright: ignore[reportUnnecessaryComparison]  # others have none
         settings.stop_strings = self.stop_strings or None
         if settings.pad_token_id is None:
             settings.pad_token_id = processor.tokenizer.pad_token_id
@@ -220,7 +216,7 @@ class Cephalo:
         new = ids[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(new, skip_special_tokens=True)
         prompts = inputs["attention_mask"].sum(1).tolist()
-        answers = []
+        answers: list[Answer] = []
         for number, (text, row) in enumerate(zip(texts, new.tolist(), strict=True)):
             tokens, whole = self.measure(row, text)
             text, thoughts = self.without_stop(text), None
@@ -264,7 +260,8 @@ class Cephalo:
         streamer = TextIteratorStreamer(
             self.processor.tokenizer, skip_prompt=True, skip_special_tokens=not self.thinks
         )
-        left, failures = threading.Event(), []
+        left = threading.Event()
+        failures: list[Exception] = []
         settings = self.generation_settings(inputs, settings)
         settings["stopping_criteria"] = StoppingCriteriaList([WhenSet(left)])
 
@@ -303,7 +300,7 @@ class Cephalo:
         begins = self.processor.tokenizer.bos_token
         begun = begins is not None and prompts[0].startswith(begins)
         try:
-            with told_thin(image for own in images for image in own):
+            with told_thin(cast("Image", image) for own in images for image in own):
                 inputs = self.processor(
                     text=prompts,
                     images=images if any(images) else None,
@@ -327,17 +324,16 @@ class Cephalo:
 
         Raises CephaloError for text that would end a turn or represent an image.
         """
-        content = message["content"]
-        if isinstance(content, str):
-            content = [{"type": "text", "text": content}]
-        for text in (part["text"] for part in content if part["type"] == "text"):
+        given = message["content"]
+        parts: list[Part] = [{"type": "text", "text": given}] if isinstance(given, str) else given
+        for text in (part.get("text", "") for part in parts if part["type"] == "text"):
             if found := self.control.search(text):
                 raise CephaloError(
                     f"the text contains the control token {found.group()}; remove it"
                 )
-        content = [
+        content: list[Part] = [
             {**part, "image": open_image(part["image"])} if "image" in part else part
-            for part in content
+            for part in parts
         ]
         return {**message, "content": content}
 
@@ -378,7 +374,7 @@ class Conversation:
     ) -> Iterator[str]:
         """Yield the answer of `ask` piece by piece. The turns are added at its end."""
         asked = [*self.messages, user_message(question, images)]
-        pieces = []
+        pieces: list[str] = []
         for piece in self.cephalo.stream_answer(asked, **settings):
             pieces.append(piece)
             yield piece
@@ -393,6 +389,6 @@ class WhenSet(StoppingCriteria):
         self.event = event
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # no BoolTensor ever exists
-        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: Any
+        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: object
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)

@@ -1,10 +1,12 @@
 """Query a checkpoint in this process in batches, so that a model can teach the next one."""
 
+# Not typed, or only in part: torch.
+# pyright: reportUnknownMemberType=false
+
 import asyncio
 import io
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import torch
 
@@ -12,7 +14,15 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.inference import local
 from cephalo.inference.images import open_image, shrunk
-from cephalo.inference.questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
+from cephalo.inference.questions import (
+    ModelSettings,
+    NoAnswerError,
+    Picture,
+    Question,
+    Reply,
+    Sampling,
+    Usage,
+)
 
 Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
 
@@ -30,7 +40,7 @@ class LocalModel:
     ) -> None:
         self.cephalo, self.usage = cephalo, usage
         self.batch_size, self.max_image_edge = batch_size, max_image_edge
-        self.settings = {"model": name, "max_image_edge": max_image_edge}
+        self.settings: ModelSettings = {"model": name, "max_image_edge": max_image_edge}
         self.waiting: asyncio.Queue[Waiting] = asyncio.Queue()
 
     async def __aenter__(self) -> "LocalModel":
@@ -104,9 +114,9 @@ class LocalModel:
             for answer in answers
         ]
 
-    def message(self, question: Question) -> dict[str, Any]:
+    def message(self, question: Question) -> local.Message:
         """Build one user's turn, since not every family's template has a system turn."""
-        content = []
+        content: list[local.Part] = []
         for part in (question.system, *question.parts):
             if isinstance(part, Picture):
                 image = shrunk(open_image(io.BytesIO(part.data)), self.max_image_edge)

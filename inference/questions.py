@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from pydantic import BaseModel, ValidationError
 
@@ -110,11 +110,18 @@ class Usage:
         self.completion_tokens += reply.completion_tokens
 
 
+class ModelSettings(TypedDict):
+    """What replies depend on: the name of the model, and the longest edge of images, in pixels."""
+
+    model: str
+    max_image_edge: int
+
+
 class Model(Protocol):
     """A model that answers questions. `settings` are all inputs of its replies besides the
     question."""
 
-    settings: dict[str, Any]
+    settings: ModelSettings
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
         """Return one reply. Raises NoAnswerError, BudgetSpentError or, to end the run,
@@ -195,7 +202,7 @@ class Respondent:
     def key(self, question: Question) -> str:
         """Return the cache key of a question: the SHA-256 of all inputs of its replies."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
-        settings = self.model.settings | vars(self.sampling)
+        settings = {**self.model.settings, **vars(self.sampling)}
         form = schema_text(question.schema) if question.schema else "null"
         text = ", ".join(
             [
@@ -242,7 +249,7 @@ class Respondent:
 
 
 @cache
-def json_schema(form: type[BaseModel]) -> dict[str, Any]:
+def json_schema(form: type[BaseModel]) -> dict[str, object]:
     """Return the JSON schema of a form of answer."""
     return form.model_json_schema()
 

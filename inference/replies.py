@@ -6,8 +6,8 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
 
+from cephalo.cli.json_files import Json
 from cephalo.inference.questions import Reply, in_utf8
 from cephalo.inference.thoughts import without_thoughts
 
@@ -48,10 +48,10 @@ def read_reply(body: bytes) -> Reply:
     found = parsed(body)
     choice = first_choice(found)
     for holder in (found, choice):
-        if isinstance(holder, dict) and holder.get("error"):
-            raise refusal(status_of(holder["error"]), holder, {})
+        if isinstance(holder, dict) and (error := holder.get("error")):
+            raise refusal(status_of(error), holder, {})
     message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
+    if not (isinstance(found, dict) and isinstance(choice, dict) and isinstance(message, dict)):
         raise ValueError(f"the server's answer is not a chat completion but {shown(body)}")
     finish_reason = str(choice.get("finish_reason") or "stop")[:LONGEST_REASON]
     usage = found.get("usage")
@@ -74,7 +74,7 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refuse
     return refusal(status, found, headers)
 
 
-def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> RefusedError:
+def refusal(status: int, found: dict[str, Json], headers: Mapping[str, str]) -> RefusedError:
     """Build the error from a JSON object: {"error": {"message": ...}} of OpenAI, {"error": ...} of
     Ollama, {"message": ...} and {"detail": ...} of others."""
     error = found.get("error") or found
@@ -85,13 +85,13 @@ def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> R
     return RefusedError(status, one_line(reason), str(code or ""), retry_after(headers))
 
 
-def status_of(error: Any) -> int:
+def status_of(error: Json) -> int:
     """Return the HTTP status in an error within a reply of status 200, 500 if there is none."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Json:
     """Return the JSON in a body, or None if it is not JSON."""
     try:
         return json.loads(body)
@@ -99,13 +99,13 @@ def parsed(body: bytes) -> Any:
         return None
 
 
-def first_choice(found: Any) -> Any:
+def first_choice(found: Json) -> Json:
     """Return the first choice of a completion, or None if there is none."""
     choices = found.get("choices") if isinstance(found, dict) else None
     return choices[0] if isinstance(choices, list) and choices else None
 
 
-def said(message: dict[str, Any], finish_reason: str) -> str:
+def said(message: dict[str, Json], finish_reason: str) -> str:
     """Return the text of a message: its content, a string or a list of parts, or the refusal.
 
     A parser of thoughts that found no end leaves the answer among them, unless the reply was cut. A
@@ -117,7 +117,7 @@ def said(message: dict[str, Any], finish_reason: str) -> str:
     return text
 
 
-def text_of(content: Any) -> str:
+def text_of(content: Json) -> str:
     """Return a string, or the text of a list's parts that are not thoughts."""
     if isinstance(content, str):
         return content
@@ -126,10 +126,11 @@ def text_of(content: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def count(value: Any) -> int:
+def count(value: Json) -> int:
     """Return a number of tokens, 0 if a server sends something else, such as a word or 1e400."""
-    known = isinstance(value, int | float) and math.isfinite(value)
-    return int(value) if known and 0 <= value <= MOST_TOKENS else 0
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return int(value) if 0 <= value <= MOST_TOKENS else 0
 
 
 def refused_field(error: RefusedError, sent: set[str]) -> str | None:

@@ -6,12 +6,21 @@ contains untrusted regular expressions, and those that `transformers serve` has 
 fit the published tokenizers.
 """
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
+
+if TYPE_CHECKING:
+    from transformers.utils.chat_parsing import ResponseParser
+
+    from modeling_cephalo.annotations import Processor
 
 THOUGHTS, ANSWER = "reasoning_content", "content"  # names of the fields in OpenAI's API
 # Start and end of thoughts, and a pattern of what follows the start: Qwen 3 and 3.5, GLM and
@@ -21,10 +30,12 @@ MARKS = (
     ("[THINK]", "[/THINK]", ""),
     ("<|channel>", "<channel|>", r"[^\n<]*"),
 )
+# "start_anchor_pattern", and "fields" with the patterns of each.
+ResponseTemplate: TypeAlias = dict[str, str | dict[str, dict[str, str]]]
 UNFINISHED = "the model's tokens ran out while it was thinking; raise the maximum of new tokens"
 
 
-def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, Any]:
+def response_template(processor: "Processor", ends: Sequence[str | None]) -> ResponseTemplate:
     """Build the template of a model's output, for `ResponseParser` of transformers.
 
     Args:
@@ -36,7 +47,7 @@ def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, A
         `THOUGHTS`.
     """
     begun = beginning(processor)
-    answer: dict[str, Any] = {"content": "text"}
+    answer: dict[str, str] = {"content": "text"}
     if written := [re.escape(end) for end in ends if end]:
         answer["close_pattern"] = rf"\s*(?:{'|'.join(written)})"
     fields = {ANSWER: answer}
@@ -53,7 +64,7 @@ def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, A
     return {"start_anchor_pattern": re.escape(begun) or r"\Z", "fields": fields}
 
 
-def beginning(processor: Any) -> str:
+def beginning(processor: "Processor") -> str:
     """Return what the chat template writes before an answer; "" if unknown."""
     asked = [{"role": "user", "content": [{"type": "text", "text": "a question"}]}]
     plain = render_with(processor, asked)
@@ -61,7 +72,7 @@ def beginning(processor: Any) -> str:
     return whole.removeprefix(plain) if whole.startswith(plain) else ""
 
 
-def answer_pieces(pieces: Iterable[str], parser: Any) -> Iterator[str]:
+def answer_pieces(pieces: Iterable[str], parser: "ResponseParser") -> Iterator[str]:
     """Yield the part of the generated `pieces` that is the answer.
 
     Raises CephaloError if all of them were thoughts.
@@ -78,7 +89,7 @@ def answer_pieces(pieces: Iterable[str], parser: Any) -> Iterator[str]:
         raise CephaloError(UNFINISHED)
 
 
-def answers(events: Iterable[dict[str, Any]]) -> Iterator[str]:
+def answers(events: Iterable[dict[str, str]]) -> Iterator[str]:
     """Yield the pieces of the answer among a parser's events."""
     for event in events:
         if event["type"] == "region_chunk" and event["field"] == ANSWER:

@@ -8,10 +8,13 @@ tensors and its entries in the configuration's per-layer lists, such as `layer_t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import DECODER_LAYER, Checkpoint, Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 # Why a decoder with one of these in its configuration cannot be split into layers.
 INSEPARABLE = {
@@ -46,10 +49,10 @@ class Source:
     """
 
     checkpoint: Checkpoint
-    lists: dict[str, list[Any]]
+    lists: dict[str, list[object]]
     first_layers: int
 
-    def settings(self, layer: int) -> dict[str, Any]:
+    def settings(self, layer: int) -> dict[str, object]:
         """Return the entries of a layer in the configuration's lists."""
         return {name: values[layer] for name, values in self.lists.items()}
 
@@ -82,12 +85,12 @@ def read_source(checkpoint: Checkpoint) -> Source:
     return Source(checkpoint, lists, first_layers)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Return whether a value may be the index of a layer."""
     return isinstance(value, int)
 
 
-def lists_by_layer(text: Any) -> dict[str, list[Any]]:
+def lists_by_layer(text: "PreTrainedConfig") -> dict[str, list[object]]:
     """Return the per-layer lists of a decoder's configuration by name.
 
     Settings of single layers by index become such a list too, empty for other layers.
@@ -156,7 +159,7 @@ def check_shapes(
 
 def stack(
     sources: Sequence[Source], ranges: Sequence[tuple[int, int]]
-) -> tuple[int, dict[str, list[Any]]]:
+) -> tuple[int, dict[str, list[object]]]:
     """Check that the layers in `ranges` of `sources` can follow each other in one model.
 
     Returns the number of layers after which their kinds repeat, and the per-layer lists of the new
@@ -191,7 +194,7 @@ def check_settings(sources: Sequence[Source]) -> None:
     from cephalo.merge_recipes.moe_sources import differences, listed, settings
     from modeling_cephalo.checkpoint import read_config
 
-    def own(source: Source) -> dict[str, Any]:
+    def own(source: Source) -> dict[str, object]:
         config = read_config(source.checkpoint.folder)
         text = config.get_text_config()
         found = {

@@ -9,7 +9,7 @@ and on the activations under the gates just trained.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -24,6 +24,9 @@ from modeling_cephalo.modeling_cephalo_moe import (
     RoutedGeneration,
     expert_shares,
 )
+
+if TYPE_CHECKING:
+    from modeling_cephalo.annotations import Processor
 
 TOKENS_PER_PROMPT = 64  # sampled from each prompt, since a long one would need gigabytes
 WEIGHT_DECAY = 0.01
@@ -48,7 +51,7 @@ class Routing:
 
 def train_gates(
     model: RoutedGeneration,
-    processor: Any,
+    processor: "Processor",
     prompts: Prompts,
     training: GateTraining | None = None,
 ) -> None:
@@ -87,7 +90,7 @@ def train_gates(
             fit_router(router, torch.cat(layer), torch.cat(experts), training)
 
 
-def encode(processor: Any, prompt: Prompt) -> BatchFeature:
+def encode(processor: "Processor", prompt: Prompt) -> BatchFeature:
     """Return the model's inputs for one prompt, as at inference."""
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
@@ -185,7 +188,7 @@ def fit_router(
 
 
 @torch.inference_mode()
-def measure_routing(model: RoutedGeneration, processor: Any, prompts: Prompts) -> Routing:
+def measure_routing(model: RoutedGeneration, processor: "Processor", prompts: Prompts) -> Routing:
     """Route the prompts of each expert, in order, and count where their tokens go.
 
     With k experts per token the places are its k choices, of which one can be right.

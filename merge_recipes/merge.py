@@ -1,10 +1,14 @@
 """`cephalo merge`: stack decoder layers with mergekit, keeping all other weights."""
 
+# Not typed, or only in part: transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPrivateUsage=false
+
 import json
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -129,7 +133,7 @@ def merge_checkpoints(
 
 
 def merged_config(
-    first: Checkpoint, recipe: DepthRecipe, lists: dict[str, list[Any]]
+    first: Checkpoint, recipe: DepthRecipe, lists: dict[str, list[object]]
 ) -> dict[str, Any]:
     """Return config.json of the first source with the new depth, per-layer lists and dtype.
 
@@ -159,7 +163,7 @@ def merged_config(
     return config
 
 
-def check_lists(config: dict[str, Any], lists: dict[str, list[Any]]) -> None:
+def check_lists(config: dict[str, Any], lists: dict[str, list[object]]) -> None:
     """Raise CephaloError if transformers derives other per-layer lists from a configuration."""
     from transformers import CONFIG_MAPPING
 
@@ -175,7 +179,7 @@ def check_lists(config: dict[str, Any], lists: dict[str, list[Any]]) -> None:
                 )
 
 
-def write_json(content: dict[str, Any], path: Path) -> None:
+def write_json(content: Mapping[str, object], path: Path) -> None:
     """Write a JSON file as transformers does."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")
@@ -193,7 +197,7 @@ def write_code(folder: Path) -> None:
     model = on_meta(config)
     if model._auto_class is None:
         return
-    custom_object_save(model, folder, config=config)
+    custom_object_save(model, folder, config=cast("dict[str, object]", config))
     read_processor(folder, config).save_pretrained(folder)
     stored = read_json(folder / "config.json") | {"auto_map": config.to_dict()["auto_map"]}
     write_json(stored, folder / "config.json")
@@ -210,7 +214,7 @@ def copy_companions(source: Path, folder: Path) -> None:
             write_json(kept, folder / path.name)
 
 
-def without_code(found: Any) -> Any:
+def without_code(found: Any) -> Any:  # of the type that it is given
     """Remove references to remote code from a JSON value, at any depth."""
     if not isinstance(found, dict):
         return found

@@ -1,10 +1,13 @@
 """`cephalo moe`: build a mixture of experts from checkpoints, and train its gates from example
 prompts."""
 
+# Not typed, or only in part: safetensors, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from cephalo.merge_recipes.moe_sources import Dense
+    from modeling_cephalo.annotations import Processor
+    from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
 
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -87,7 +92,7 @@ def mix(
     text: str,
     recipe: MoeRecipe,
     out: Path,
-    found: dict[str, Any],
+    found: "dict[str, Dense]",
     digests: dict[Path, Future[str]],
 ) -> Gates:
     """Build the mixture of the models in `found`, by their names in the recipe; see `run_moe`."""
@@ -133,18 +138,22 @@ def config_of_mixture(base: "Dense", recipe: MoeRecipe) -> "PreTrainedConfig":
         raise CephaloError(f"no mixture of {base.name}: {error}") from error
 
 
-def empty_mixture(config: "PreTrainedConfig") -> Any:
+def empty_mixture(config: "PreTrainedConfig") -> "RoutedGeneration":
     """Create the mixture on the meta device."""
     from modeling_cephalo.published import on_meta
 
-    model = on_meta(config)
+    model = cast("RoutedGeneration", on_meta(config))
     config.architectures = [type(model).__name__]
     return model
 
 
 def build(
-    places: dict[str, str], skeleton: Any, base: Path, recipe: MoeRecipe, folder: Path
-) -> tuple[Any, Any]:
+    places: dict[str, str],
+    skeleton: "RoutedGeneration",
+    base: Path,
+    recipe: MoeRecipe,
+    folder: Path,
+) -> "tuple[RoutedGeneration, Processor]":
     """Add empty gates, code and processor to the weights in `folder`, and load the mixture.
 
     `places` maps each weight to its file. Returns the model and the processor.
@@ -160,7 +169,7 @@ def build(
         for parameter in router.parameters():
             torch.nn.init.zeros_(parameter)
     write_index(places | dict.fromkeys(save_gates(skeleton, folder), GATES_FILE), folder)
-    custom_object_save(skeleton, folder, config=skeleton.config)
+    custom_object_save(skeleton, folder, config=cast("dict[str, object]", skeleton.config))
     processor = read_processor(base, skeleton.config)
     processor.save_pretrained(folder)
     if (path := base / "generation_config.json").exists():
@@ -187,7 +196,9 @@ def save_gates(model: "torch.nn.Module", folder: Path) -> list[str]:
     return list(gates)
 
 
-def teach_gates(model: Any, processor: Any, recipe: MoeRecipe) -> dict[str, Any]:
+def teach_gates(
+    model: "RoutedGeneration", processor: "Processor", recipe: MoeRecipe
+) -> dict[str, Any]:
     """Train the gates and measure them: on the test prompts, or on the others if there are none.
 
     Returns the results as fields of Gates.

@@ -1,7 +1,7 @@
 """Recipes of mixtures of experts, read strictly."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -18,7 +18,7 @@ class Prompt(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def plain(cls, value: Any) -> Any:
+    def plain(cls, value: object) -> object:
         """Accept a plain string as a prompt without an image."""
         return {"text": value} if isinstance(value, str) else value
 

@@ -3,18 +3,18 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.json_files import parse_object
+from cephalo.cli.json_files import Json, parse_object
 from cephalo.merge_recipes.sources import Checkpoint, Tensor
 from cephalo.merge_recipes.weight_files import Piece, Planned, locate, plan_tensor
 from modeling_cephalo.checkpoint import read_config, told
@@ -45,7 +45,7 @@ class Dense:
         self.family = checkpoint.family
 
     @cached_property
-    def config(self) -> Any:
+    def config(self) -> PreTrainedConfig:
         """The configuration. Raises CephaloError if transformers cannot read it."""
         return read_config(self.checkpoint.folder)
 
@@ -161,14 +161,14 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
                 )
 
 
-def settings(config: Any) -> dict[str, Any]:
+def settings(config: PreTrainedConfig) -> dict[str, object]:
     """Flatten a configuration to keys such as "text_config.rope_theta", without provenance."""
     return flat(config.to_dict())
 
 
-def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(part: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Flatten settings to keys that begin with `prefix`, without provenance."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in part.items():
         if key in PROVENANCE:
             continue
@@ -179,7 +179,7 @@ def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def shapes(dense: Dense) -> dict[str, Any]:
+def shapes(dense: Dense) -> dict[str, list[int]]:
     """Return the shape of each tensor."""
     return {name: list(tensor.shape) for name, tensor in dense.tensors.items()}
 
@@ -213,7 +213,7 @@ def parts_in(folder: Path) -> dict[str, str]:
     return parts
 
 
-def chat_template(folder: Path) -> Any:
+def chat_template(folder: Path) -> Json:
     """Return the chat template, from the first of the files that may contain it."""
     if (path := folder / "chat_template.jinja").exists():
         return path.read_text(encoding="utf-8")
@@ -225,12 +225,12 @@ def chat_template(folder: Path) -> Any:
     return None
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """Return a short hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+def differences(ours: Mapping[str, object], theirs: Mapping[str, object]) -> list[str]:
     """Return the differences between two flat mappings, by name."""
     absent = object()
     return [

@@ -4,12 +4,15 @@ import json
 import logging
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.moe_sources import Dense, differences, flat, listed, tokenizer_parts
 from cephalo.merge_recipes.sources import Checkpoint
 from modeling_cephalo.checkpoint import PROCESSORS, TOKENIZERS, read_config, read_processor
+
+if TYPE_CHECKING:
+    from modeling_cephalo.annotations import Processor
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ def check_readers(checkpoints: Iterable[Checkpoint]) -> None:
             )
 
 
-def read(checkpoint: Checkpoint) -> Any:
+def read(checkpoint: Checkpoint) -> "Processor":
     """Return the processor of a checkpoint.
 
     Raises:
@@ -82,7 +85,7 @@ def check_ids(
         )
 
 
-def manner(checkpoint: Checkpoint, processor: Any) -> dict[str, Any]:
+def manner(checkpoint: Checkpoint, processor: "Processor") -> dict[str, object]:
     """Return the settings by which a processor makes tokens and pixels, as flat keys."""
     parts = tokenizer_parts(Dense(checkpoint))
     own = {key: part for key, part in processor.to_dict().items() if key not in NOT_COMPARED}

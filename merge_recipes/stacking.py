@@ -15,6 +15,7 @@ from mergekit.architecture.base import (
 from mergekit.config import MergeConfiguration
 from mergekit.options import MergeOptions
 from mergekit.plan import MergePlanner
+from transformers import PretrainedConfig
 
 from cephalo.merge_recipes.recipe import DepthRecipe
 from cephalo.merge_recipes.sources import Checkpoint
@@ -68,15 +69,15 @@ class Layers(ModuleArchitecture):
     def __init__(self, first: Checkpoint, period: int) -> None:
         self.first, self.period = first, period
 
-    def pre_weights(self, config: Any) -> list[WeightInfo]:
+    def pre_weights(self, config: PretrainedConfig) -> list[WeightInfo]:
         """Return all tensors outside the layers."""
         return [WeightInfo(name=name) for name in self.first.other_tensors()]
 
-    def post_weights(self, config: Any) -> list[WeightInfo]:
+    def post_weights(self, config: PretrainedConfig) -> list[WeightInfo]:
         """Return an empty list."""
         return []
 
-    def layer_weights(self, index: int, config: Any) -> list[WeightInfo]:
+    def layer_weights(self, index: int, config: PretrainedConfig) -> list[WeightInfo]:
         """Return the tensors of a layer, in the same order for all of a kind."""
         names = sorted(self.first.layers[index % self.period])
         return [WeightInfo(name=f"{self.first.layer_prefix}{index}{name}") for name in names]

@@ -1,6 +1,10 @@
 """Write the card of a published dataset: sources, licences, splits, dropped rows, samples,
 limits."""
 
+# Not typed, or only in part: datasets, huggingface_hub and jinja2.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false
+
 import io
 import json
 from collections import Counter
@@ -19,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from cephalo.cli.json_files import read_object
+from cephalo.cli.rows import Row
 from cephalo.inference.images import as_rgb, shrunk
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
@@ -70,7 +75,7 @@ class DatasetFacts:
     figures_a_document: Counter[int]  # documents by the number of their figures
     dropped: Counter[tuple[str, str]]  # rows by config and reason
     excluded: Counter[str]  # figures by the excluding dataset
-    reports: list[dict[str, Any]]  # of refinement
+    reports: list[dict[str, Any]]  # of refinement, as its `report` writes them
     sources: Sources
     kinds: Counter[str] = field(default_factory=Counter)  # figures by kind
     licenses: dict[str, Counter[str]] = field(default_factory=dict)  # rows by config and licence
@@ -84,9 +89,7 @@ class DatasetFacts:
     seen: int = 0  # figures that were accepted or corrected manually
     samples: list[Sample] = field(default_factory=list)
 
-    def count(
-        self, config: str, row: dict[str, Any], split: str, language: str | None = None
-    ) -> None:
+    def count(self, config: str, row: Row, split: str, language: str | None = None) -> None:
         """Count one published row and its language, if known. Figures come before conversations."""
         if language:
             self.languages[language] += 1
@@ -107,7 +110,7 @@ class DatasetFacts:
             if not self.sources.is_cited(row["document_sha256"]):
                 self.sources.cite(row)
 
-    def sample(self, row: dict[str, Any], split: str) -> None:
+    def sample(self, row: Row, split: str) -> None:
         """Store a row of train for the card if it is the first of its document."""
         if len(self.samples) == SAMPLES or split != "train" or not row["images"]:
             return
@@ -146,7 +149,7 @@ class DatasetFacts:
 
 def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
     """Return the `report.json` files of `cephalo refine` in these folders."""
-    reports = []
+    reports: list[dict[str, Any]] = []
     for path in (folder / "report.json" for folder in folders):
         with suppress(FileNotFoundError):
             reports.append(read_object(path, "run `cephalo refine` again"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from cephalo.cli.errors import CephaloError, hub_failure
 
@@ -61,8 +61,9 @@ def resolve(
 
     api = HfApi()
     try:
-        found: Any = api.repo_info(name, revision=revision, repo_type=repo_type)
-        return found  # never a kernel, which is another type
+        found = api.repo_info(name, revision=revision, repo_type=repo_type)
+        # Never a kernel, which is another type.
+        return cast("ModelInfo | DatasetInfo | SpaceInfo", found)
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         at = f"{name}@{revision}" if revision else name
         raise CephaloError(

@@ -1,10 +1,13 @@
 """Write the card of a model: training, usage, evaluation and limits."""
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportPrivateImportUsage=false
+
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 from pydantic import TypeAdapter, ValidationError
@@ -50,7 +53,7 @@ class Training:
     trained: str  # parts that trained, with their number of parameters
     train_loss: float | None  # last logged
     eval_loss: float | None  # on the validation split
-    settings: dict[str, Any]  # the arguments that differ from their defaults
+    settings: dict[str, object]  # the arguments that differ from their defaults
     hardware: str
     versions: dict[str, str]  # of the libraries
     base_folder: str | None = None  # the name of a base that is not on the Hub
@@ -228,6 +231,6 @@ def prompt_form(folder: Path) -> str | None:
         return None
 
 
-def token_text(token: str | Mapping[str, Any] | None) -> str:
+def token_text(token: str | Mapping[str, object] | None) -> str:
     """Return a special token from either of its forms in tokenizer_config.json."""
     return str(token.get("content", "")) if isinstance(token, Mapping) else token or ""

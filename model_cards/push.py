@@ -4,11 +4,11 @@ paths."""
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx2
 import typer
@@ -16,7 +16,7 @@ from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.cli.json_files import strings
+from cephalo.cli.json_files import Json, strings
 from cephalo.model_cards.hub_names import check_repo_id
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import FACTS, WEIGHTS, hub_id, pushed_files, read_json
@@ -139,7 +139,7 @@ def push_model(
 
 
 @contextmanager
-def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[str]]]:
+def staged(folder: Path, base_model: str | None) -> Generator[tuple[Path, list[str]]]:
     """Create a folder with the files to upload; yield it and their names.
 
     Files are links to those in `folder`, except for JSON files with local names.
@@ -190,7 +190,7 @@ def clean(folder: Path, name: str, base: str | None) -> str | None:
     return None if kept == found else json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
 
 
-def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[str, Any]:
+def with_hub_names(path: Path, found: dict[str, Json], base: str | None) -> dict[str, Json]:
     """Return the JSON of a file with the Hub id `base` of an adapter's base, and without
     provenance.
 
@@ -209,7 +209,7 @@ def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[
     return kept
 
 
-def is_local(value: Any) -> bool:
+def is_local(value: object) -> bool:
     """Return whether a value names a local file or folder."""
     return isinstance(value, str) and bool(LOCAL_PATH.fullmatch(value) or Path(value).is_dir())
 

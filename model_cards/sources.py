@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cephalo.cli.files import scratch_database
+from cephalo.cli.rows import Row
 
 TOLD = ("document", "title", "author", "doi", "license", "source_url")
 MAX_COUNTED = 1000  # sources whose counts are held in memory
@@ -57,7 +57,7 @@ class Sources:
         self._counts: dict[tuple[str | None, ...], Counter[str]] = {}
         self._last: str | None = None  # the document cited last
 
-    def cite(self, row: dict[str, Any], what: str | None = None) -> None:
+    def cite(self, row: Row, what: str | None = None) -> None:
         """Insert the source of a row if it is new, and count one of its "figures" or "passages"."""
         if row["document_sha256"] != self._last:
             self._last = row["document_sha256"]

@@ -11,7 +11,7 @@ that importing the package is fast.
 """
 
 from functools import cache
-from typing import Any
+from typing import cast
 
 from transformers import (
     AutoConfig,
@@ -100,7 +100,7 @@ def register_model(
     AutoModel.register(config, headless)
     for auto in WITH_HEAD:
         auto.register(config, model)
-    tables: Any = CAPABILITIES  # the types contain transformers' own models
+    tables = cast("tuple[dict[str, str], ...]", CAPABILITIES)  # declared for transformers' models
     for table in tables:
         table[config.model_type] = model.__name__
     TOKENIZERS[config.model_type] = "TokenizersBackend"

@@ -7,11 +7,15 @@ exist and match each other. Folders are untrusted, so every error becomes a Ceph
 line.
 """
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false, reportPrivateUsage=false
+
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import httpx2
 import transformers
@@ -35,12 +39,17 @@ from transformers.utils import is_flash_attn_2_available, logging
 from transformers.utils.versions import require_version
 
 from cephalo.cli.errors import CephaloError, hub_failure
-from cephalo.cli.json_files import parse_object
+from cephalo.cli.json_files import Json, parse_object
 from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 from . import register
 from .generation import answering_settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from .annotations import LoadingInfo, Processor
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 GENERATION = "generation_config.json"
@@ -87,7 +96,7 @@ def check_weights(
             "transformers does not have; save the model again"
         )
     with told(f"cannot load {name_or_folder}"), silent():
-        pair: Any = AutoModelForImageTextToText.from_pretrained(
+        pair = AutoModelForImageTextToText.from_pretrained(
             folder,
             config=config,
             device_map="meta",
@@ -97,7 +106,8 @@ def check_weights(
             ignore_mismatched_sizes=True,  # otherwise they would not be named
             trust_remote_code=trust_remote_code,
         )
-    _, loading = pair
+    # Type checkers take the overload without loading info.
+    _, loading = cast("tuple[object, LoadingInfo]", pair)
     check_loading(str(name_or_folder), loading)
     return folder
 
@@ -153,7 +163,7 @@ def check_whole(folder: Path, name: str) -> None:
     )
 
 
-def quantized(config: dict[str, Any]) -> str | None:
+def quantized(config: dict[str, Json]) -> str | None:
     """Return the method by which the weights of a config.json are quantized, or None."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
@@ -171,7 +181,7 @@ def check_values(folder: Path) -> None:
 
 def read_config(
     folder: Path, attn_implementation: str | None = None, trust_remote_code: bool = False
-) -> Any:
+) -> "PreTrainedConfig":
     """Return the configuration of a model for images and text.
 
     If config.json requests an attention implementation that this machine lacks, as the published
@@ -219,7 +229,7 @@ def check_generation(folder: Path, vocabulary: int) -> None:
         raise CephaloError(f"cannot load {folder}: {error}") from error
 
 
-def newer(saved_with: Any) -> str:
+def newer(saved_with: object) -> str:
     """Return advice about a model that a later version of transformers saved; "" for others."""
     if not isinstance(saved_with, str) or not re.fullmatch(r"\d+(\.\w+)+", saved_with):
         return ""
@@ -233,7 +243,7 @@ def newer(saved_with: Any) -> str:
     return ""
 
 
-def keep_rope_theta(config: Any) -> None:
+def keep_rope_theta(config: "PreTrainedConfig") -> None:
     """Save a configuration with `rope_theta`, in addition to the `rope_parameters` of transformers
     5.
 
@@ -245,7 +255,7 @@ def keep_rope_theta(config: Any) -> None:
         text.rope_theta = rope["rope_theta"]
 
 
-def check_loading(name: str, loading: dict[str, Any]) -> None:
+def check_loading(name: str, loading: "LoadingInfo") -> None:
     """Raise CephaloError for weights that do not match, from transformers' loading info."""
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(key if isinstance(key, str) else str(key[0]) for key in loading[kind]):
@@ -256,7 +266,9 @@ def check_loading(name: str, loading: dict[str, Any]) -> None:
             )
 
 
-def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -> Any:
+def read_processor(
+    folder: Path, config: "PreTrainedConfig", trust_remote_code: bool = False
+) -> "Processor":
     """Return the processor of a model, with its tokenizer and chat template.
 
     Older files of LLaVA-NeXT lack the number of tokens per image, which config.json has. Raises
@@ -295,7 +307,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     return processor
 
 
-def check_written(processor: Any, folder: Path) -> None:
+def check_written(processor: "Processor", folder: Path) -> None:
     """Raise CephaloError if the chat template cannot render a conversation in bounded time."""
     template, tokens = template_of(processor)
     try:
@@ -304,7 +316,7 @@ def check_written(processor: Any, folder: Path) -> None:
         raise CephaloError(f"cannot load {folder}: {error}") from error
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Json]:
     """Return the object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
         return parse_object(path.read_bytes())
@@ -318,7 +330,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def told(what: str) -> Generator[None]:
     """Turn any error of a library into a CephaloError of one line that begins with `what`."""
     try:
         yield
@@ -332,7 +344,7 @@ def told(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def silent(bars: bool = False) -> Iterator[None]:
+def silent(bars: bool = False) -> Generator[None]:
     """Suppress warnings of transformers, whose content is raised instead, and its progress bars
     unless `bars`."""
     verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()

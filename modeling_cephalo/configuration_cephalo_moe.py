@@ -9,8 +9,12 @@ For families and decoders of transformers they derive from its classes: `Cephalo
 from `Qwen3VLConfig`, `CephaloMoeQwen3VLTextConfig` from `Qwen3VLTextConfig`, and so on.
 """
 
+# Not typed, or only in part: huggingface_hub, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportIncompatibleVariableOverride=false
+
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, PreTrainedConfig
@@ -18,6 +22,8 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 from .configuration_phi3_v import Phi3VConfig
 
 if TYPE_CHECKING:  # base classes that the classes here are combined with
+    import torch
+
     _Config = PreTrainedConfig
 else:
     _Config = object
@@ -63,7 +69,7 @@ EXPERTS_EP_PLAN: Any = {  # declared in another form by transformers, and read i
 }
 
 
-def experts_plan(dense: dict[str, Any] | None) -> dict[str, Any]:
+def experts_plan(dense: dict[str, str] | None) -> dict[str, str]:
     """Return the tensor-parallel plan of a dense decoder with experts in place of its MLPs."""
     return {
         name: how for name, how in (dense or {}).items() if ".mlp." not in name
@@ -103,7 +109,7 @@ class RoutedText(Routing):
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as transformers does, with `rope_theta` for other programs, if
         it is the same in all layers."""
-        rope: Any = self.rope_parameters or {}
+        rope = dict(self.rope_parameters or {})
         own = {"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {}
         return super().to_dict() | own
 
@@ -128,7 +134,7 @@ def routed_text(decoder: str) -> type[PreTrainedConfig]:
 TEXT_CONFIGS: dict[str, Any] = {decoder: routed_text(decoder) for decoder in DECODERS}
 
 # A property, which its descriptor hides from type checkers.
-_IMPLEMENTATION: Any = vars(PreTrainedConfig)["_experts_implementation"]
+_IMPLEMENTATION: property = vars(PreTrainedConfig)["_experts_implementation"]
 
 
 class Mixture(_Config):
@@ -139,14 +145,14 @@ class Mixture(_Config):
 
     @property
     def _experts_implementation(self) -> str | None:
-        return _IMPLEMENTATION.fget(self)
+        return _IMPLEMENTATION.__get__(self)
 
     @_experts_implementation.setter
-    def _experts_implementation(self, value: str | dict | None) -> None:
+    def _experts_implementation(self, value: str | dict[str, str] | None) -> None:
         """Leave out the vision tower: it has no experts, and its class would refuse."""
         if isinstance(value, str):
             value = {"": value, "text_config": value}
-        _IMPLEMENTATION.fset(self, value)
+        _IMPLEMENTATION.__set__(self, value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as transformers does, with the paths of the classes in a saved
@@ -168,9 +174,9 @@ class MixtureOfFamily(Mixture):
     default_decoder = ""  # the model type of a decoder with experts
 
     if TYPE_CHECKING:  # what `__post_init__` makes of it
-        text_config: Any
+        text_config: PreTrainedConfig | dict[str, Any] | None
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __post_init__(self, **kwargs: object) -> None:
         if self.text_config is None or isinstance(self.text_config, dict):
             known = {own.model_type: own for own in TEXT_CONFIGS.values()}
             keys = dict(self.text_config or {})
@@ -210,7 +216,7 @@ class CephaloMoePhi3VConfig(Mixture, Routing, Phi3VConfig):
     base_model_ep_plan = EXPERTS_EP_PLAN
 
 
-FAMILY_CONFIGS: dict[str, Any] = {
+FAMILY_CONFIGS: dict[str, Any] = {  # made at import too
     **{family: mixture_of_family(family) for family in FAMILIES},
     "phi3_v": CephaloMoePhi3VConfig,
 }
@@ -218,14 +224,16 @@ MADE = {own.__name__: own for own in (*TEXT_CONFIGS.values(), *FAMILY_CONFIGS.va
 globals().update(MADE)
 if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+    def __getattr__(name: str) -> type[PreTrainedConfig]: ...
 
 
 # Of the dense model's configuration only.
 OWN_KEYS = ("model_type", "architectures", "auto_map", "transformers_version", "_name_or_path")
 
 
-def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) -> PreTrainedConfig:
+def mixture_config(
+    base: PreTrainedConfig, dtype: "str | torch.dtype | None" = None, **routing: Any
+) -> PreTrainedConfig:
     """Return the configuration of a mixture around a dense model.
 
     Args:
@@ -241,9 +249,11 @@ def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) ->
         raise ValueError(
             f"the base is of type {family!r}; mixtures support {', '.join(FAMILY_CONFIGS)}"
         )
-    keys = {name: value for name, value in base.to_dict().items() if name not in OWN_KEYS}
+    keys: dict[str, Any] = {
+        name: value for name, value in base.to_dict().items() if name not in OWN_KEYS
+    }
     if dtype is not None:
-        keys = without_dtype(keys) | {"dtype": dtype}
+        keys = {**without_dtype(keys), "dtype": dtype}
     if family == "phi3_v":
         return CephaloMoePhi3VConfig(**keys, **routing)
     decoder = base.get_text_config()
@@ -254,7 +264,8 @@ def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) ->
         )
     if getattr(decoder, "mlp_bias", False):
         raise ValueError("the MLPs of the decoder have biases (mlp_bias), and experts have none")
-    text = {name: value for name, value in keys["text_config"].items() if name not in OWN_KEYS}
+    stored: dict[str, Any] = keys["text_config"]
+    text = {name: value for name, value in stored.items() if name not in OWN_KEYS}
     kind = TEXT_CONFIGS[decoder.model_type].model_type
     keys["text_config"] = {**text, **routing, "model_type": kind}
     return FAMILY_CONFIGS[family](**keys)
@@ -282,7 +293,7 @@ class Published(_Config):
         return output
 
     @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: object) -> Self:
         """Read the published form, with `k` and `num_expert_models`, or the form saved here."""
         if "num_expert_models" in config_dict:
             keys = dict(config_dict)
@@ -310,7 +321,10 @@ class Phi3VMoeConfig(Published, CephaloMoePhi3VConfig):
     model_type = "phi3_v_moe"
 
 
-Idefics2Mixture: Any = FAMILY_CONFIGS["idefics2"]
+if TYPE_CHECKING:  # a class that is made at import
+    Idefics2Mixture = PreTrainedConfig
+else:
+    Idefics2Mixture = FAMILY_CONFIGS["idefics2"]
 
 
 @strict

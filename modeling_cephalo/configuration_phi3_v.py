@@ -1,5 +1,9 @@
 """Configuration of `phi3_v`, Phi-3-vision, in the published form of config.json."""
 
+# Not typed, or only in part: huggingface_hub and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
@@ -66,20 +70,21 @@ class Phi3VConfig(Phi3Config):
         embd_layer: dict[str, Any] = {}
         vision_config: CLIPVisionConfig = CLIPVisionConfig()
 
-        def __init__(self, **kwargs: Any) -> None: ...
+        def __init__(self, **kwargs: object) -> None: ...
     else:
         img_processor: dict[str, Any] | None = None
         embd_layer: dict[str, Any] | None = None
         vision_config: dict | CLIPVisionConfig | None = None
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __post_init__(self, **kwargs: object) -> None:
         self.img_processor = self.img_processor or dict(IMG_PROCESSOR)
         self.embd_layer = self.embd_layer or dict(EMBD_LAYER)
         super().__post_init__(**kwargs)
 
     def convert_rope_params_to_dict(  # pyright: ignore[reportIncompatibleMethodOverride]  # as called
-        self, **kwargs: Any
-    ) -> dict[str, Any]:
+        self,
+        **kwargs: Any,  # whatever config.json has
+    ) -> dict[str, object]:
         """Translate the published `rope_scaling` of type "su" to transformers' "longrope".
 
         Both are the same: factors divide the inverse frequencies, cos and sin are scaled by sqrt(1

@@ -1,6 +1,7 @@
 """The experts of a mixture and its router, in place of a decoder's MLPs."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from transformers.integrations.moe import (
 )
 
 BY_DEVICE = "by_device"
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def by_device(
@@ -34,8 +36,10 @@ IMPLEMENTATIONS = ExpertsInterface()
 IMPLEMENTATIONS[BY_DEVICE] = by_device  # only here, not for other models
 
 
-# Declared to return a module, and not the class.
-implemented: Any = use_experts_implementation(experts_interface=IMPLEMENTATIONS)
+def implemented(experts: type[Module]) -> type[Module]:
+    """Decorate the class of experts with the choice of an implementation."""
+    decorate = use_experts_implementation(experts_interface=IMPLEMENTATIONS)
+    return cast("type[Module]", decorate(experts))
 
 
 @implemented
@@ -92,7 +96,7 @@ class CephaloMoeExperts(nn.Module):
     def mlp(self, expert: int, hidden_states: torch.Tensor) -> torch.Tensor:
         """Apply one expert to [tokens, hidden]."""
         gate_up = functional.linear(hidden_states, self.gate_up_proj[expert])
-        gate: Any = self._apply_gate  # of the decorator
+        gate = cast("Callable[[torch.Tensor], torch.Tensor]", self._apply_gate)  # of the decorator
         return functional.linear(gate(gate_up), self.down_proj[expert])
 
 

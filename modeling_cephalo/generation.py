@@ -1,7 +1,7 @@
 """Read how a checkpoint's answers are generated from its generation_config.json."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from transformers import GenerationConfig
 
@@ -20,16 +20,20 @@ def answering_settings(found: GenerationConfig, vocabulary: int) -> GenerationCo
     supports.
     """
 
-    def is_token(value: Any) -> bool:
+    def is_token(value: object) -> bool:
         return type(value) is int and 0 <= value < vocabulary
 
-    def are_tokens(value: Any) -> bool:
+    def are_tokens(value: object) -> bool:
         return isinstance(value, list) and all(map(is_token, value))
 
-    def is_number(value: Any, least: float, most: float) -> bool:
-        return type(value) in (int, float) and least < value <= most
+    def is_number(value: object, least: float, most: float) -> bool:
+        # No bool, which is a subclass of int.
+        return isinstance(value, int | float) and type(value) is not bool and least < value <= most
 
-    checks = {
+    def is_count(value: object) -> bool:
+        return type(value) is int and value >= 0
+
+    checks: dict[str, Callable[[object], bool]] = {
         "bos_token_id": is_token,
         "eos_token_id": lambda value: is_token(value) or are_tokens(value),
         "pad_token_id": is_token,
@@ -37,8 +41,8 @@ def answering_settings(found: GenerationConfig, vocabulary: int) -> GenerationCo
         "begin_suppress_tokens": are_tokens,
         "bad_words_ids": lambda value: isinstance(value, list) and all(map(are_tokens, value)),
         "repetition_penalty": lambda value: is_number(value, 0, math.inf),
-        "no_repeat_ngram_size": lambda value: type(value) is int and value >= 0,
-        "top_k": lambda value: type(value) is int and value >= 0,
+        "no_repeat_ngram_size": is_count,
+        "top_k": is_count,
         "top_p": lambda value: is_number(value, 0, 1),
     }
     kept = {name: getattr(found, name, None) for name in checks}

@@ -1,6 +1,6 @@
 """Embed images for `phi3_v`: a CLIP tower, a layout of its patches and a projection."""
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
@@ -157,7 +157,7 @@ class Phi3VImageEmbedding(nn.Module):
     def encode_tiles(self, tiles: torch.Tensor) -> torch.Tensor:
         """Return CLIP's patch features [tiles, patches, width] of an inner layer, without the class
         token."""
-        clip: Any = self.img_processor["vision_model"]
+        clip = cast("CLIPVisionModel", self.img_processor["vision_model"])
         hidden = clip.pre_layrnorm(clip.embeddings(tiles))
         for layer in clip.encoder.layers[: self.clip_layers]:
             hidden = layer(hidden, attention_mask=None)

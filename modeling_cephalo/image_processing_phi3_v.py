@@ -5,6 +5,10 @@ tiles and split. A view of the whole image, one tile large, precedes them. Image
 or in batches by torch on any device, with the same result; neither needs torchvision.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportPrivateImportUsage=false
+
 import math
 from typing import Any, TypedDict
 
@@ -289,7 +293,11 @@ def fit_all(
 ) -> list[torch.Tensor]:
     """Scale and pad images to whole tiles, uint8 [3, height, width]; tensors of one size in a
     batch."""
-    options = {"num_crops": num_crops, "tile_size": tile_size, "do_resize": do_resize}
+    options: dict[str, Any] = {
+        "num_crops": num_crops,
+        "tile_size": tile_size,
+        "do_resize": do_resize,
+    }
     fitted: dict[int, torch.Tensor] = {}
     alike: dict[tuple[int, ...], list[int]] = {}
     tensors: dict[int, torch.Tensor] = {}

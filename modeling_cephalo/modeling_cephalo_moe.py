@@ -8,12 +8,17 @@ For families and decoders of transformers they derive from its classes, as the c
 `CephaloMoeQwen3VLModel` from `Qwen3VLModel`, and so on.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false
+# pyright: reportIncompatibleVariableOverride=false, reportPrivateUsage=false
+
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -26,7 +31,7 @@ from transformers import (
     PreTrainedModel,
 )
 from transformers import initialization as init
-from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.modeling_outputs import ModelOutput, MoeCausalLMOutputWithPast
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 from transformers.models.phi3.modeling_phi3 import Phi3PreTrainedModel
 from transformers.utils.output_capturing import OutputRecorder
@@ -80,7 +85,8 @@ class RoutedDecoder(WithExperts):
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
-        layers: Any = self.layers
+        layers = self.layers
+        assert isinstance(layers, nn.ModuleList)
         for layer in layers:
             layer.mlp = CephaloMoeMLP(config)
         self.post_init()
@@ -97,13 +103,16 @@ class RoutedDecoder(WithExperts):
             init.zeros_(module.bias)
 
 
-def filling(forward: Callable) -> Callable:
+def filling(forward: Callable[..., ModelOutput]) -> Any:  # of the type of `forward`
     """Wrap a decoder's `forward` to fill the `RouterLogits` given as `router_logits`."""
 
     @wraps(forward)
     def filled(
-        self: PreTrainedModel, *args: Any, router_logits: RouterLogits | None = None, **kwargs: Any
-    ) -> Any:
+        self: PreTrainedModel,
+        *args: object,
+        router_logits: RouterLogits | None = None,
+        **kwargs: object,
+    ) -> ModelOutput:
         outputs = forward(self, *args, **kwargs)
         if router_logits is not None and "router_logits" in outputs:
             router_logits.layers = outputs["router_logits"]
@@ -112,7 +121,7 @@ def filling(forward: Callable) -> Callable:
     return filled
 
 
-def recorded(outputs: dict[str, Any] | None) -> dict[str, Any]:
+def recorded(outputs: dict[str, object] | None) -> dict[str, object]:
     """Return which outputs of a decoder may be recorded, including the logits of the routers."""
     return {**(outputs or {}), "router_logits": OutputRecorder(CephaloMoeRouter, index=0)}
 
@@ -125,7 +134,7 @@ class CephaloMoePhi3VModel(RoutedDecoder, Phi3VModel):
 
 def routed_decoder(decoder: str, config: type[PreTrainedConfig]) -> type[PreTrainedModel]:
     """Return the class of a decoder with experts, by the model type of the dense one."""
-    dense: Any = MODEL_MAPPING[CONFIG_MAPPING[decoder]]
+    dense = cast("type[PreTrainedModel]", MODEL_MAPPING[CONFIG_MAPPING[decoder]])
     parts = {
         "__module__": __name__,
         "config_class": config,
@@ -144,7 +153,7 @@ class RoutedHeadless(WithExperts):
     """Base class, before a headless model that has a decoder with its own configuration."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
-        text: Any = config.get_text_config()
+        text = config.get_text_config()
         routed = DECODERS[text.model_type]
         # Here, since remote code may be loaded twice, with two classes of one configuration.
         AutoModel.register(type(text), routed, exist_ok=True)
@@ -163,8 +172,9 @@ class CephaloMoeCausalLMOutputWithPast(MoeCausalLMOutputWithPast):
     """Output of the dense families with `router_logits`, float32 [batch * length, experts] by
     layer, and `aux_loss`, the load-balancing loss."""
 
-    image_hidden_states: Any = None
-    video_hidden_states: Any = None
+    # A tensor, or a tuple of them.
+    image_hidden_states: object = None
+    video_hidden_states: object = None
 
 
 class RoutedGeneration(WithExperts, LoadsWhole):
@@ -183,11 +193,14 @@ class RoutedGeneration(WithExperts, LoadsWhole):
     @property
     def routers(self) -> list[CephaloMoeRouter]:
         """The router of each layer, in order."""
-        decoder: Any = self.get_decoder()
-        return [layer.mlp.gate for layer in decoder.layers]
+        layers = self.get_decoder().layers
+        assert isinstance(layers, nn.ModuleList)
+        return [cast("CephaloMoeMLP", layer.mlp).gate for layer in layers]
 
 
-def balanced(forward: Callable) -> Callable:
+def balanced(
+    forward: Callable[..., ModelOutput],
+) -> Any:  # of the arguments of `forward`
     """Wrap a family's `forward` to return router logits and the load-balancing loss.
 
     `output_router_logits` requests both, by default as in the decoder's configuration. In training
@@ -198,8 +211,10 @@ def balanced(forward: Callable) -> Callable:
 
     @wraps(forward)
     def routed(
-        self: RoutedGeneration, *args: Any, **kwargs: Any
-    ) -> tuple | CephaloMoeCausalLMOutputWithPast:
+        self: RoutedGeneration,
+        *args: Any,
+        **kwargs: Any,  # the arguments of `forward`
+    ) -> tuple[object, ...] | CephaloMoeCausalLMOutputWithPast:
         kwargs |= zip(names, args, strict=False)
         text, labels = self.config.get_text_config(), kwargs.get("labels")
         return_dict = kwargs.pop("return_dict", None)
@@ -229,7 +244,7 @@ def balanced(forward: Callable) -> Callable:
 
     routed.__annotations__ = {
         **forward.__annotations__,
-        "return": tuple | CephaloMoeCausalLMOutputWithPast,
+        "return": tuple[object, ...] | CephaloMoeCausalLMOutputWithPast,
     }
     return routed
 
@@ -245,14 +260,14 @@ def of_family(family: str) -> tuple[type[PreTrainedModel], type[PreTrainedModel]
     type."""
     config, dense = FAMILY_CONFIGS[family], CONFIG_MAPPING[family]
     parts = {"__module__": __name__, "config_class": config}
-    model: Any = MODEL_MAPPING[dense]
-    with_head: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[dense]
+    model = cast("type[PreTrainedModel]", MODEL_MAPPING[dense])
+    with_head = cast("type[PreTrainedModel]", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[dense])
     headless = type(config.headless_class, (RoutedHeadless, model), parts)
     parts |= {"headless": headless, "forward": balanced(with_head.forward)}
     return headless, type(config.model_class, (RoutedGeneration, with_head), parts)
 
 
-MODELS: dict[str, Any] = {
+MODELS: dict[str, tuple[type[PreTrainedModel], type[PreTrainedModel]]] = {
     **{family: of_family(family) for family in FAMILIES},
     "phi3_v": (CephaloMoePhi3VModel, CephaloMoePhi3VForCausalLM),
 }
@@ -260,7 +275,7 @@ MADE = {own.__name__: own for own in (*DECODERS.values(), *chain(*MODELS.values(
 globals().update(MADE)
 if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...
+    def __getattr__(name: str) -> type[PreTrainedModel]: ...
 
 
 def mask_of_last(mask: torch.Tensor | None, tokens: int) -> torch.Tensor | None:

@@ -5,8 +5,10 @@ Each expert has separate linear layers, `model.<decoder>.layers.N.mlp.experts.E.
 They are saved in the same layout.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+import torch
+from transformers import PreTrainedModel
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
 from transformers.core_model_loading import (
     Concatenate,
@@ -19,9 +21,10 @@ from transformers.core_model_loading import (
 from .configuration_cephalo_moe import Idefics2MoeConfig, Phi3VMoeConfig
 from .modeling_cephalo_moe import MODELS, CephaloMoePhi3VForCausalLM, CephaloMoePhi3VModel
 
-Idefics2Headless: Any
-Idefics2WithHead: Any
-Idefics2Headless, Idefics2WithHead = MODELS["idefics2"]
+if TYPE_CHECKING:  # classes that are made at import
+    Idefics2Headless = Idefics2WithHead = PreTrainedModel
+else:
+    Idefics2Headless, Idefics2WithHead = MODELS["idefics2"]
 USED_HEAD = "model.lm_head.weight"
 
 
@@ -47,8 +50,11 @@ class TakeUsedHead(ConversionOps):
     """Selects the head of the dense model, of the two heads in the files."""
 
     def convert(  # pyright: ignore[reportIncompatibleMethodOverride]  # as transformers' own do
-        self, input_dict: dict[str, Any], target_patterns: list[str], **kwargs: Any
-    ) -> dict[str, Any]:
+        self,
+        input_dict: dict[str, list[torch.Tensor]],
+        target_patterns: list[str],
+        **kwargs: object,
+    ) -> dict[str, list[torch.Tensor]]:
         """Return the head by its name in the model; that of the first pattern, if it exists."""
         return {target_patterns[0]: input_dict.get(USED_HEAD) or next(iter(input_dict.values()))}
 

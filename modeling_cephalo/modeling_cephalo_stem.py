@@ -5,6 +5,10 @@ convolutions instead (arXiv 2106.14881) it learns it early. The rest is Idefics2
 processor, keys.
 """
 
+# Not typed, or only in part: huggingface_hub, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportIncompatibleVariableOverride=false
+
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -53,9 +57,9 @@ class CephaloStemConfig(Idefics2Config):
     else:
         stem_channels: list[int] | tuple[int, ...] | None = None
 
-    def __post_init__(self, **kwargs: Any) -> None:
+    def __post_init__(self, **kwargs: object) -> None:
         super().__post_init__(**kwargs)
-        if self.stem_channels is None:
+        if self.stem_channels is None:  # pyright: ignore[reportUnnecessaryComparison]  # as given
             vision = self.vision_config
             assert isinstance(vision.patch_size, int)
             halvings = vision.patch_size.bit_length() - 1

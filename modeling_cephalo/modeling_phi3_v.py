@@ -12,6 +12,11 @@ set. A prompt is one forward pass, so its length determines the set. During gene
 length, new tokens use the long set and the cached keys do not change, as in the published code.
 """
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false
+# pyright: reportIncompatibleVariableOverride=false
+
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -325,7 +330,7 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         inputs: torch.Tensor | None,
         bos_token_id: torch.Tensor | None,
         model_kwargs: dict[str, Any],
-    ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:
+    ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:  # the arguments of `generate`
         """Return the start of `generate`, with published image tags replaced by `image_token_id`.
 
         Streamers, logits processors and transformers' own image handling then need not support

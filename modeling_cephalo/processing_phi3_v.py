@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from os.path import isfile
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict, cast
 
 import torch
 from transformers import BatchFeature
@@ -61,6 +61,8 @@ CHAT_TEMPLATE = (
 )
 
 Token = tuple[int, int, int]  # an id, and the start and end of its characters in the prompt
+# An id, a row of ids or rows of rows, as integers, arrays or tensors: of any depth.
+Ids: TypeAlias = Any
 
 
 class Phi3VTextKwargs(TypedDict, total=False):
@@ -147,8 +149,7 @@ class Phi3VProcessor(ProcessorMixin):
         if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
             raise ValueError("phi3_v reads text and images only")
         if is_text(images) and not is_text(text):
-            swapped: Any = text, images
-            images, text = swapped
+            images, text = cast("ImageInput | None", text), cast("Sequence[str]", images)
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
@@ -161,7 +162,7 @@ class Phi3VProcessor(ProcessorMixin):
             rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
             for own, tags in zip(rows, numbered, strict=True):
                 check_tags(tags, len(own))
-            images = [image for own in rows for image in own] or None
+            images = cast("ImageInput | None", [image for own in rows for image in own] or None)
         pictures = options["images_kwargs"]
         vision = {} if images is None else self.image_processor(images, **pictures)
         tensors = options["text_kwargs"].get("return_tensors")
@@ -176,7 +177,7 @@ class Phi3VProcessor(ProcessorMixin):
             vision, tensor_type=tensors, skip_tensor_conversion=self.skip_tensor_conversion
         )
 
-    def tokenizer_defaults(self) -> dict[str, Any]:
+    def tokenizer_defaults(self) -> dict[str, object]:
         """The tokenizer's defaults, except for the padding side: generation needs padding on the
         left."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
@@ -196,7 +197,7 @@ class Phi3VProcessor(ProcessorMixin):
             return [list(own) for own in images]
         if nested and not any(images):
             return [[]]
-        flat: Any = make_flat_list_of_images(images)
+        flat = cast("list[ImageInput]", make_flat_list_of_images(images))
         wanted = [len(found) for found in tags]
         if single:
             wanted = [len(flat)]
@@ -247,7 +248,7 @@ class Phi3VProcessor(ProcessorMixin):
             return None
         return options.get("max_length") or self.tokenizer.model_max_length
 
-    def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
+    def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, object]:
         """Return the model inputs of prompts and the requested extras, padded as requested."""
         texts = {**options, **options["text_kwargs"]}  # the last two below may be in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
@@ -268,7 +269,7 @@ class Phi3VProcessor(ProcessorMixin):
             batch["text_replacement_offsets"] = [[] for _ in rows]  # prompts are not rewritten
         return batch
 
-    def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:
+    def create_mm_token_type_ids(self, input_ids: Ids) -> list[list[int]]:
         """Return 1 at the images of rows of ids, else 0."""
         image = self.image_token_id
         return [[int(token < 0 or token == image) for token in row] for row in as_lists(input_ids)]
@@ -290,19 +291,19 @@ class Phi3VProcessor(ProcessorMixin):
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
 
-    def decode(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
+    def decode(self, token_ids: Ids, *args: object, **kwargs: object) -> str | list[str]:
         """Call the tokenizer's `decode`; published ids are supported."""
         return self.tokenizer.decode(self.as_vocabulary(token_ids), *args, **kwargs)
 
-    def batch_decode(self, sequences: Any, *args: Any, **kwargs: Any) -> list[str]:
+    def batch_decode(self, sequences: Ids, *args: object, **kwargs: object) -> list[str]:
         """Call the tokenizer's `batch_decode`; published ids are supported."""
         return self.tokenizer.batch_decode(self.as_vocabulary(sequences), *args, **kwargs)
 
-    def as_vocabulary(self, token_ids: Any) -> Any:
+    def as_vocabulary(self, token_ids: Ids) -> Ids:
         """Replace negative ids by the image token, or remove them if there is none."""
         image = self.image_token_id
 
-        def written(ids: Any) -> Any:
+        def written(ids: Ids) -> Ids:
             if not isinstance(ids, list):
                 return image if ids < 0 else ids
             return [written(item) for item in ids if isinstance(item, list) or item >= 0 or image]
@@ -310,7 +311,7 @@ class Phi3VProcessor(ProcessorMixin):
         return written(as_lists(token_ids))
 
     def post_process_image_text_to_text(
-        self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
+        self, generated_outputs: Ids, skip_special_tokens: bool = True, **kwargs: object
     ) -> list[str]:
         """Return the texts of generated ids, including prompts with images."""
         return self.batch_decode(
@@ -365,7 +366,7 @@ def number_tags(text: str) -> list[int]:
     return [int(tag or place) for place, tag in enumerate(tags, 1)]
 
 
-def is_text(given: Any) -> bool:
+def is_text(given: object) -> bool:
     """Return whether an argument is a prompt or prompts, as opposed to images or their paths."""
     given = [given] if isinstance(given, str) else given
     return (
@@ -389,7 +390,7 @@ def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -
     return rest + row if options["padding_side"] == "left" else row + rest
 
 
-def as_lists(ids: Any) -> Any:
+def as_lists(ids: Ids) -> Ids:
     """Convert arrays and tensors, also in a list, to lists of ids."""
     if hasattr(ids, "tolist"):
         return ids.tolist()

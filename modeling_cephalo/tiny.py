@@ -4,7 +4,10 @@ They have every part of the real architecture at a size that two CPU cores train
 test the pipeline from data to answers, not the quality.
 """
 
-from collections.abc import Iterable, Iterator
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -143,7 +146,7 @@ def train_bpe(texts: Iterable[str], special_tokens: list[str]) -> Tokenizer:
 
 
 @contextmanager
-def weights_of(seed: int) -> Iterator[None]:
+def weights_of(seed: int) -> Generator[None]:
     """Make random weights within the block depend on `seed` only; torch's generator is restored."""
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)

@@ -1,6 +1,6 @@
 """Check a row at scale `check`: the real configuration, with shapes and names and no weights."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.estimate import with_lora
@@ -15,6 +15,7 @@ from modeling_cephalo.published import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedConfig, PreTrainedModel
 
 PUBLISHED = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}
@@ -60,6 +61,6 @@ def trained_parameters(model: "PreTrainedModel", row: Row) -> int:
     settings = train_settings(row)
     if settings.get("use_peft"):
         return with_lora(model, settings).get_nb_trainable_parameters()[0]
-    layers: Any = model.get_decoder().layers
+    layers = cast("torch.nn.ModuleList", model.get_decoder().layers)
     layers = layers[-settings["train_last_layers"] :]
     return sum(parameter.numel() for parameter in layers.parameters())

@@ -8,15 +8,22 @@ the decoder starts, and which needs less than the decoder's backward pass; and t
 
 import warnings
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from torch.autograd.function import FunctionCtx
+
+    from cephalo.series.table import Settings
 
 ROW_TOKENS = 1024  # assumed, for a conversation with its image
 ANSWER_SHARE = 0.25  # of tokens, assumed: logits are computed for answers only
@@ -68,7 +75,7 @@ class Estimate:
         """All operations of a sequence."""
         return self.forward + self.backward
 
-    def lines(self, settings: dict[str, Any]) -> list[str]:
+    def lines(self, settings: "Settings") -> list[str]:
         """Format the estimate, with the source of each term."""
         often = ", computed again layer by layer" * bool(settings.get("activation_checkpointing"))
         kind = "4-bit" if settings.get("load_in_4bit") else settings.get("dtype", "float32")
@@ -93,7 +100,7 @@ class Estimate:
         ]
 
 
-def estimate(model: Any, settings: dict[str, Any], answers: int | None = None) -> Estimate:
+def estimate(model: PreTrainedModel, settings: "Settings", answers: int | None = None) -> Estimate:
     """Estimate a training step.
 
     Args:
@@ -102,34 +109,34 @@ def estimate(model: Any, settings: dict[str, Any], answers: int | None = None) -
         answers: Tokens of answers in a sequence, by default ANSWER_SHARE of it. Each takes a row of
             logits, of its softmax and of their gradients.
     """
-    base = model
     dtype = getattr(torch, settings.get("dtype", "float32"))
     model.to(dtype)
     model.requires_grad_(False)
     if settings.get("use_peft"):
-        model = with_lora(model, settings)
+        whole: torch.nn.Module = with_lora(model, settings)
     else:
-        for parameter in last_layers(base, settings.get("train_last_layers")).parameters():
+        for parameter in last_layers(model, settings.get("train_last_layers")).parameters():
             parameter.requires_grad_(True)
-    trained = [own for own in model.parameters() if own.requires_grad]
+        whole = model
+    trained = [own for own in whole.parameters() if own.requires_grad]
     for own in trained:  # gradients are counted separately
         own.register_post_accumulate_grad_hook(drop_gradient)
-    base_bytes = weight_bytes(base, settings)
+    base_bytes = weight_bytes(model, settings)
     adapters = sum(own.nbytes for own in trained) if settings.get("use_peft") else 0.0
     tokens = settings.get("batch_tokens") or settings["per_device_train_batch_size"] * ROW_TOKENS
     answers = int(tokens * ANSWER_SHARE) if answers is None else answers
-    first = first_trained(base)
+    first = first_trained(model)
     passes = 2  # backward: gradients of scores and values, and of queries and keys
     if settings.get("activation_checkpointing"):
         passes += 1
-        base.activation_checkpointing_enable()
+        model.activation_checkpointing_enable()
     with FlopCounterMode(display=False) as forward:
-        loss = loss_of(base, tokens, answers)
+        loss = loss_of(model, tokens, answers)
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     del loss
     with PeakMemory() as memory:
-        loss_of(base, tokens, answers).backward()
+        loss_of(model, tokens, answers).backward()
     return Estimate(
         tokens=tokens,
         answers=answers,
@@ -141,12 +148,12 @@ def estimate(model: Any, settings: dict[str, Any], answers: int | None = None) -
         overhead=PROCESS_BYTES + UNUSED_SHARE * memory.peak
         if settings.get("use_cpu")
         else OVERHEAD_BYTES,
-        forward=forward.get_total_flops() + attention_operations(base, tokens, 0),
-        backward=backward.get_total_flops() + passes * attention_operations(base, tokens, first),
+        forward=forward.get_total_flops() + attention_operations(model, tokens, 0),
+        backward=backward.get_total_flops() + passes * attention_operations(model, tokens, first),
     )
 
 
-def gates_estimate(model: Any) -> str:
+def gates_estimate(model: PreTrainedModel) -> str:
     """Format the requirements of training a mixture's gates: it runs without gradients, in
     bfloat16, twice over each prompt, and a token only uses the experts to which it is routed."""
     text = model.config.get_text_config()
@@ -161,7 +168,7 @@ def gates_estimate(model: Any) -> str:
     )
 
 
-def with_lora(model: Any, settings: dict[str, Any]) -> Any:
+def with_lora(model: PreTrainedModel, settings: "Settings") -> "PeftModel":
     """Add the adapters of `settings` to the model, in 32 bits, or in 16 beside quantized
     weights."""
     from peft import LoraConfig, get_peft_model
@@ -178,19 +185,19 @@ def with_lora(model: Any, settings: dict[str, Any]) -> Any:
     return adapted
 
 
-def last_layers(model: Any, count: int | None) -> torch.nn.ModuleList:
+def last_layers(model: PreTrainedModel, count: int | None) -> torch.nn.ModuleList:
     """Return the last `count` layers of the decoder, or all."""
-    layers = model.get_decoder().layers
+    layers = cast("torch.nn.ModuleList", model.get_decoder().layers)
     return layers[len(layers) - count :] if count else layers
 
 
-def first_trained(model: Any) -> int:
+def first_trained(model: PreTrainedModel) -> int:
     """Return the first layer of the decoder that trains, in full or by an adapter."""
-    layers = model.get_decoder().layers
+    layers = cast("torch.nn.ModuleList", model.get_decoder().layers)
     return next(i for i, own in enumerate(layers) if any(p.requires_grad for p in own.parameters()))
 
 
-def attention_operations(model: Any, tokens: int, first: int) -> float:
+def attention_operations(model: PreTrainedModel, tokens: int, first: int) -> float:
     """Return the operations of the forward pass of attention from layer `first` on.
 
     Two products of a query with each token that it attends to: the earlier ones of its row, half of
@@ -207,7 +214,7 @@ def attention_operations(model: Any, tokens: int, first: int) -> float:
     return 4.0 * tokens * config.num_attention_heads * size * sum(windows)
 
 
-def weight_bytes(model: Any, settings: dict[str, Any]) -> float:
+def weight_bytes(model: PreTrainedModel, settings: "Settings") -> float:
     """Return the bytes of the model's own weights; in 4 bits, those of linear layers except the
     head."""
     total = sum(own.nbytes for name, own in model.named_parameters() if "lora_" not in name)
@@ -230,26 +237,26 @@ def state_bytes(parameter: torch.Tensor, optimizer: str) -> float:
     return 2 * parameter.nbytes
 
 
-def loss_of(model: Any, tokens: int, answers: int) -> torch.Tensor:
+def loss_of(model: PreTrainedModel, tokens: int, answers: int) -> torch.Tensor:
     """Return the loss of one sequence, as `cephalo train` computes it, with logits of answers
     only."""
-    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    decoder: Any = model.get_decoder()
+    head = cast("torch.nn.Linear", model.get_output_embeddings())
     config = model.config.get_text_config()
     config._attn_implementation = ATTENTION
     model.train()
-    meta: dict[str, Any] = {"device": "meta"}
-    states = torch.empty(1, tokens, config.hidden_size, dtype=head.weight.dtype, **meta)
+    states = torch.empty(1, tokens, config.hidden_size, dtype=head.weight.dtype, device="meta")
     # an adapter in the first layer needs no gradient of it, but peft asks for one
     states.requires_grad_(any(own.requires_grad for own in decoder.layers[0].parameters()))
     hidden = decoder(
         inputs_embeds=states,
         # a whole mask, which is passed on as it is; ours looks at none
-        attention_mask=torch.empty(1, 1, 1, 1, dtype=torch.bool, **meta),
-        position_ids=torch.empty(1, tokens, dtype=torch.long, **meta),
+        attention_mask=torch.empty(1, 1, 1, 1, dtype=torch.bool, device="meta"),
+        position_ids=torch.empty(1, tokens, dtype=torch.long, device="meta"),
         use_cache=False,
     )[0]
     logits = head(hidden[0, :answers])
-    targets = torch.empty(answers, dtype=torch.long, **meta)
+    targets = torch.empty(answers, dtype=torch.long, device="meta")
     return cross_entropy(logits.float(), targets, reduction="sum")
 
 
@@ -265,11 +272,15 @@ class PeakMemory(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.held = self.peak = 0
-        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run an operation and count the storages that it created."""
         given = {id(own.untyped_storage()) for own in tensors_of((args, kwargs))}
         made = function(*args, **(kwargs or {}))
@@ -287,7 +298,7 @@ class PeakMemory(TorchDispatchMode):
         self.peak = max(self.peak, self.held)
 
 
-def tensors_of(tree: Any) -> list[torch.Tensor]:
+def tensors_of(tree: object) -> list[torch.Tensor]:
     """Return the tensors in a tree of arguments or results."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
@@ -297,7 +308,7 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+        ctx: "FunctionCtx", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
         output = torch.empty_like(query)
         logsumexp = query.new_empty(query.shape[:-1], dtype=torch.float32)
@@ -315,10 +326,10 @@ def attention(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Replace transformers' attention by one with the same shapes and memory."""
-    output: Any = Attention.apply(query, key, value)
+    output = cast("torch.Tensor", Attention.apply(query, key, value))
     return output.transpose(1, 2).contiguous(), None
 
 

@@ -6,14 +6,16 @@ published for the weights; those of SmolVLM (2,246,272,880 and 256,484,928) were
 the published files.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from transformers import Gemma3Config, Idefics3Config, PreTrainedConfig, Qwen3VLConfig
 
 # SigLIP So400m, arXiv 2303.15343: the tower of Gemma 3, SmolVLM 2b and Qwen3-VL 8b.
 SO400M = {"hidden_size": 1152, "intermediate_size": 4304}
 
-QWEN3_VL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # text, vision
+Part: TypeAlias = dict[str, Any]  # fields of a configuration
+
+QWEN3_VL: dict[str, tuple[Part, Part]] = {  # text, vision
     "4b": (
         {"hidden_size": 2560, "intermediate_size": 9728},
         {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096}
@@ -86,7 +88,7 @@ def gemma3_4b() -> Gemma3Config:
     )
 
 
-SMOLVLM: dict[str, dict[str, Any]] = {
+SMOLVLM: dict[str, Part] = {
     "2b": {
         "text_config": {
             "vocab_size": 49155,

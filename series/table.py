@@ -2,12 +2,14 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from cephalo.cli.errors import CephaloError
+
+Settings: TypeAlias = dict[str, Any]  # the fields of a train config: TRL's and our own
 
 HERE = Path(__file__).parent
 
@@ -47,7 +49,7 @@ class Row(BaseModel):
         return HERE / "scripts" / self.script
 
 
-def train_settings(row: Row) -> dict[str, Any]:
+def train_settings(row: Row) -> Settings:
     """Return the train config of `row`, which must have one."""
     assert row.config is not None
     text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")

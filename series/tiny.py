@@ -52,7 +52,7 @@ MAKERS = {
 MATERIALS = ["nacre", "bone", "silk", "wood", "chitin", "coral", "keratin", "enamel"]
 
 
-def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
+def run_tiny(row: Row, folder: Path) -> dict[str, Any]:  # of JSON that `ask` wrote
     """Run all stages of `row` in `folder` on tiny bases; see `run_script`."""
     return run_script(row, folder, CPU, make_base)
 
@@ -167,7 +167,7 @@ def question_rows() -> list[dict[str, str]]:
     ]
 
 
-def noise(seed: int) -> dict[str, Any]:
+def noise(seed: int) -> dict[str, bytes | str]:
     """Return a PNG of 96 x 64 pixels of noise, undecoded."""
     pixels = np.random.default_rng(seed).integers(0, 255, (64, 96, 3), np.uint8)
     png = io.BytesIO()

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import transformers
-from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -15,6 +15,9 @@ from cephalo.cli.errors import CephaloError
 from cephalo.series import published
 from modeling_cephalo.checkpoint import keep_rope_theta
 from modeling_cephalo.tiny import train_bpe, weights_of
+
+if TYPE_CHECKING:
+    from transformers.video_processing_utils import BaseVideoProcessor
 
 CONTEXT = 4096  # tokens
 EDGE, PATCH = 56, 14  # pixels
@@ -86,8 +89,7 @@ def make_tiny(
 def reduce_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, layers: int) -> None:
     """Reduce a published configuration to the sizes of a tiny model, with the ids of its
     tokenizer."""
-    text: Any = config.get_text_config()
-    vision: Any = config.vision_config
+    text, vision = config.get_text_config(), config.vision_config
     set_all(
         text,
         vocab_size=len(tokenizer),
@@ -126,7 +128,7 @@ TOKEN_IDS = (
 )
 
 
-def set_all(config: Any, **values: Any) -> None:
+def set_all(config: PreTrainedConfig, **values: object) -> None:
     """Set some fields."""
     for name, value in values.items():
         setattr(config, name, value)
@@ -148,7 +150,7 @@ def make_tokenizer(texts: Iterable[str], turns: list[str], **named: str) -> PreT
     )
 
 
-def qwen3_vl_processor(texts: Iterable[str]) -> tuple[Any, str]:
+def qwen3_vl_processor(texts: Iterable[str]) -> tuple[ProcessorMixin, str]:
     """Return a processor with patches of 14 pixels, two by two of them per token, and the token
     that ends a turn."""
     videos = qwen3_vl_videos()
@@ -170,7 +172,7 @@ def qwen3_vl_processor(texts: Iterable[str]) -> tuple[Any, str]:
     return make(images, tokenizer, videos, chat_template=CHATML), "<|im_end|>"
 
 
-def qwen3_vl_videos() -> Any:
+def qwen3_vl_videos() -> "BaseVideoProcessor":
     """Return the video part, which the processor of Qwen3-VL requires.
 
     Raises CephaloError if torchvision is not installed.
@@ -185,7 +187,7 @@ def qwen3_vl_videos() -> Any:
     return Qwen3VLVideoProcessor(patch_size=PATCH)
 
 
-def gemma3_processor(texts: Iterable[str]) -> tuple[Any, str]:
+def gemma3_processor(texts: Iterable[str]) -> tuple[ProcessorMixin, str]:
     """Return a processor for images of 56 pixels, four tokens each, and the token that ends a
     turn."""
     tokenizer = make_tokenizer(
@@ -202,7 +204,7 @@ def gemma3_processor(texts: Iterable[str]) -> tuple[Any, str]:
 
 def idefics3_processor(
     texts: Iterable[str], edge: int = EDGE, across: int = 2, tokens: int = 4
-) -> tuple[Any, str]:
+) -> tuple[ProcessorMixin, str]:
     """Return the processor of Idefics3 and SmolVLM, and the token that ends a turn.
 
     Args:
@@ -229,7 +231,10 @@ def idefics3_processor(
     return processor, "<end_of_utterance>"
 
 
-FAMILIES: dict[str, tuple[Callable[[], Any], Callable[[Iterable[str]], tuple[Any, str]]]] = {
+FAMILIES: dict[
+    str,
+    tuple[Callable[[], PreTrainedConfig], Callable[[Iterable[str]], tuple[ProcessorMixin, str]]],
+] = {
     "qwen3_vl": (lambda: published.qwen3_vl("4b"), qwen3_vl_processor),
     "gemma3": (published.gemma3_4b, gemma3_processor),
     "idefics3": (lambda: published.smolvlm("2b"), idefics3_processor),

@@ -1,9 +1,13 @@
 """Arguments of `cephalo train`: the fields of TRL's arguments, and a few of its own."""
 
+# Not typed, or only in part: trl.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false, reportIncompatibleVariableOverride=false
+
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import yaml
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
@@ -149,7 +153,10 @@ def parse_arguments(
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
     check_keys(config, overrides, known)
     try:
-        parsed: Any = parser.parse_args_and_config(["--config", str(config), *overrides])
+        parsed = cast(
+            "tuple[CephaloArguments, TrainingSettings, BaseSettings]",
+            parser.parse_args_and_config(["--config", str(config), *overrides]),
+        )
     except (yaml.YAMLError, ValueError, TypeError, ImportError) as error:
         raise CephaloError(f"{config}: {error}") from error
     check_values(*parsed[1:])

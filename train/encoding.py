@@ -1,34 +1,64 @@
 """Encode rows: token ids as at inference, and labels for the answers only."""
 
+# Not typed, or only in part: datasets and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+
 import hashlib
 import io
 import json
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.cli.templates import TemplateUnboundedError, render_with
 from cephalo.inference.images import open_image, shrunk, told_thin
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features, IterableDataset
+    from transformers import BaseImageProcessor, BatchFeature
+
+    from cephalo.train.rows import Line, Message
+    from modeling_cephalo.annotations import Processor
 
 logger = logging.getLogger(__name__)
 
 IGNORED = -100  # label of a token without loss, as in torch's cross-entropy
 ROWS_A_WORKER = 100  # at least: reading fewer takes less time than starting another process
 
-Message = dict[str, Any]
+
+class Prepared(TypedDict):
+    """The inputs of a conversation, see `encode_rows`."""
+
+    input_ids: list[int]
+    labels: list[int]
+    tokens: int
+    tiles: int
+    grids: list[list[int]]
+    image_key: str
+
+
+class Encoded(Prepared):
+    """A row of `encode_rows`; `images` as `datasets` has them undecoded, `problem` "" if whole."""
+
+    row: str
+    images: list[dict[str, Any]]
+    problem: str
 
 
 def encode_rows(
-    rows: Any,
-    processor: Any,
+    rows: "Dataset | IterableDataset",
+    processor: "Processor",
     *,
     max_length: int | None = None,
     max_image_edge: int | None = None,
     max_broken_rows: int = 0,
     workers: int | None = None,
-) -> Any:
+) -> "Dataset | IterableDataset":
     """Replace the messages of rows by model inputs.
 
     Args:
@@ -121,7 +151,7 @@ class LeftOut:
             )
 
 
-def fewer_tokens(image_processor: Any) -> str:
+def fewer_tokens(image_processor: "BaseImageProcessor") -> str:
     """Return how images of a model get fewer tokens."""
     if most := getattr(image_processor, "max_soft_tokens", None):  # Gemma 4 scales images to it
         return (
@@ -131,7 +161,11 @@ def fewer_tokens(image_processor: Any) -> str:
     return "make their images smaller with max_image_edge"
 
 
-def tell_oversized(rows: Any, batch_tokens: int | None, image_processor: Any) -> None:
+def tell_oversized(
+    rows: "Dataset | IterableDataset",
+    batch_tokens: int | None,
+    image_processor: "BaseImageProcessor",
+) -> None:
     """Report the rows of a dataset with more tokens than a packed sequence may have.
 
     They are trained on, each as a separate sequence with the memory of its length.
@@ -154,7 +188,7 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
 
 
-def encoded_features() -> Any:
+def encoded_features() -> "Features":
     """Return the features of encoded rows."""
     from datasets import Features, Image, List, Value
 
@@ -174,8 +208,8 @@ def encoded_features() -> Any:
 
 
 def encode_or_say_why(
-    row: dict[str, Any], processor: Any, max_image_edge: int | None
-) -> dict[str, Any]:
+    row: Row, processor: "Processor", max_image_edge: int | None
+) -> dict[str, object]:
     """Return the columns of an encoded row, or its `problem`."""
     nothing = {"input_ids": [], "labels": [], "tokens": 0, "tiles": 0, "grids": [], "image_key": ""}
     try:
@@ -191,8 +225,11 @@ def encode_or_say_why(
 
 
 def encode_row(
-    images: list[Image.Image], prompt: list[Message], completion: list[Message], processor: Any
-) -> dict[str, Any]:
+    images: list[Image.Image],
+    prompt: "list[Message]",
+    completion: "list[Message]",
+    processor: "Processor",
+) -> Prepared:
     """Return token ids and labels of one conversation.
 
     Labels are the ids of every assistant turn of `completion`, with the end-of-turn tokens of the
@@ -243,7 +280,7 @@ def check_places(images: list[Any], prompt: list[Message], completion: list[Mess
 
 
 def render(
-    prompt: list[Message], completion: list[Message], processor: Any
+    prompt: "list[Message]", completion: "list[Message]", processor: "Processor"
 ) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a conversation, and the character ranges of its answers.
 
@@ -255,7 +292,8 @@ def render(
     def written(count: int, **settings: bool) -> str:
         return render_with(processor, messages[:count], **settings)
 
-    text, spans = written(len(messages)), []
+    text = written(len(messages))
+    spans: list[tuple[int, int]] = []
     for index in range(len(prompt), len(messages)):
         if messages[index]["role"] != "assistant":
             continue
@@ -270,28 +308,29 @@ def render(
     return text, spans
 
 
-def parts(messages: list[Message]) -> list[dict[str, Any]]:
+def parts(messages: "list[Message]") -> "list[Line]":
     """Return the texts and image placeholders of all messages."""
     return [part for message in messages for part in message["content"]]
 
 
-def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
+def open_images(images: Sequence[dict[str, Any] | str], max_edge: int | None) -> list[Image.Image]:
     """Return the RGB images of a row, resized to at most `max_edge` pixels, as in inference. Raises
     CephaloError if one is not an image."""
     opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 
 
-def open_encoded(image: Any) -> Image.Image:
+def open_encoded(image: dict[str, Any] | str) -> Image.Image:
     """Open an image that `datasets` did not decode, from its bytes or its path."""
     from datasets import Image as ImageFeature
 
     if isinstance(image, dict) and image["bytes"] is not None:
         return open_image(io.BytesIO(image["bytes"]))
-    return open_image(ImageFeature().decode_example(image))
+    # A path is taken too.
+    return open_image(ImageFeature().decode_example(cast("dict[str, Any]", image)))
 
 
-def count_tiles(inputs: Any) -> int:
+def count_tiles(inputs: "BatchFeature") -> int:
     """Count the inputs of the vision tower: images if it reads them at their original size, and
     otherwise the tiles in `pixel_values` [..., 3, height, width] without padding."""
     for places in ("image_grid_thw", "image_position_ids"):  # one entry per image
@@ -311,7 +350,7 @@ def image_key(images: list[Image.Image]) -> str:
     return digest.hexdigest()
 
 
-def state_key(row: dict[str, Any]) -> str:
+def state_key(row: Encoded) -> str:
     """Return the key under which the hidden states of an encoded row are stored."""
     ids = json.dumps(row["input_ids"]).encode()
     return hashlib.sha256(row["image_key"].encode() + b" states " + ids).hexdigest()

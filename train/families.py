@@ -7,10 +7,17 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import nn
 from torch.nn.functional import pad
+
+if TYPE_CHECKING:
+    from transformers import PixtralProcessor, PreTrainedConfig, PreTrainedModel
+
+    from cephalo.train.packing import Inputs
+    from modeling_cephalo.annotations import Processor
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,12 @@ VISION_INPUTS = (
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 
 
-def family_of(config: Any) -> Family | None:
+def family_of(config: "PreTrainedConfig") -> Family | None:
     """Return the family of a model, or of the models in a mixture of experts."""
     return FAMILIES.get(config.model_type.removeprefix("cephalo_moe_"))
 
 
-def why_unpacked(config: Any) -> str | None:
+def why_unpacked(config: "PreTrainedConfig") -> str | None:
     """Return why conversations of this model cannot share sequences, or None if they can."""
     if family_of(config):
         return None
@@ -88,7 +95,7 @@ def why_unpacked(config: Any) -> str | None:
     )
 
 
-def image_layers(config: Any) -> tuple[str, ...]:
+def image_layers(config: "PreTrainedConfig") -> tuple[str, ...]:
     """Return the kinds of layers in which tokens of an image attend to each other."""
     family = family_of(config) or PLAIN
     if family.some_see_later:
@@ -97,22 +104,22 @@ def image_layers(config: Any) -> tuple[str, ...]:
     return family.image_blocks
 
 
-def read_rows_apart(model: Any) -> None:
+def read_rows_apart(model: "PreTrainedModel") -> None:
     """Make the layers of linear attention process each row of a packed sequence separately.
 
     transformers passes the bounds of rows to the scan only, and to a kernel that only some machines
     have; the convolution before it would mix rows.
     """
-    for layer in model.get_decoder().layers:
-        if hasattr(layer, "linear_attn"):
-            layer.linear_attn.forward = row_by_row(layer.linear_attn.forward)
+    for layer in cast("nn.ModuleList", model.get_decoder().layers):
+        if isinstance(attention := getattr(layer, "linear_attn", None), nn.Module):
+            attention.forward = row_by_row(attention.forward)
 
 
 def row_by_row(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Apply `forward` to each row of [1, tokens, hidden], without passing on the bounds."""
 
     def on_rows(
-        hidden_states: torch.Tensor, cu_seq_lens_q: torch.Tensor | None = None, **kwargs: Any
+        hidden_states: torch.Tensor, cu_seq_lens_q: torch.Tensor | None = None, **kwargs: object
     ) -> torch.Tensor:
         if cu_seq_lens_q is None:
             return forward(hidden_states, **kwargs)
@@ -122,23 +129,24 @@ def row_by_row(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tens
     return on_rows
 
 
-def image_settings(processor: Any) -> dict[str, Any]:
+def image_settings(processor: "Processor") -> dict[str, object]:
     """Return the settings that a processor passes to its image processor, beyond those of the
     latter."""
     settings = dict(getattr(processor, "images_kwargs", {}))
     settings.pop("return_tensors", None)
     if hasattr(processor, "image_break_token"):  # Pixtral rounds the size to whole tokens
-        settings["patch_size"] = processor.patch_size * processor.spatial_merge_size
+        pixtral = cast("PixtralProcessor", processor)
+        settings["patch_size"] = pixtral.patch_size * pixtral.spatial_merge_size
     return settings
 
 
-def token_types_of(model: Any) -> str | None:
+def token_types_of(model: "PreTrainedModel") -> str | None:
     """Return the name of the input that marks image tokens, or None."""
     known = inspect.signature(model.forward).parameters
     return next((name for name in TOKEN_TYPES if name in known), None)
 
 
-def image_token_of(config: Any) -> int | None:
+def image_token_of(config: "PreTrainedConfig") -> int | None:
     """Return the id of an image token; None for phi3_v, whose image ids are negative."""
     return next(
         (
@@ -150,7 +158,9 @@ def image_token_of(config: Any) -> int | None:
     )
 
 
-def positions_of_rows(model: Any, sequence: dict[str, Any], types: torch.Tensor) -> torch.Tensor:
+def positions_of_rows(
+    model: "PreTrainedModel", sequence: "Inputs", types: torch.Tensor
+) -> torch.Tensor:
     """Compute the positions of a packed sequence with multimodal RoPE, from 0 in each row.
 
     Args:
@@ -162,12 +172,13 @@ def positions_of_rows(model: Any, sequence: dict[str, Any], types: torch.Tensor)
     Returns:
         int64 [4, 1, tokens]: text positions, which separate the rows, then time, height and width.
     """
-    grids: Any = sequence.get("image_grid_thw")
+    rope_index = cast("Callable[..., tuple[torch.Tensor, torch.Tensor]]", model.get_rope_index)
+    grids = sequence.get("image_grid_thw", ())
     first, parts = 0, []
     for start, end in pairwise(sequence["cu_seq_lens_q"].tolist()):
         own = types[:, start:end]
         images = int((own.diff(prepend=own.new_zeros(1, 1)) > 0).sum())
-        positions, _ = model.get_rope_index(
+        positions, _ = rope_index(
             sequence["input_ids"][:, start:end],
             mm_token_type_ids=own,
             image_grid_thw=grids[first : first + images] if images else None,

@@ -5,12 +5,16 @@ layers of the decoder are frozen too, as in the published notebook that trains t
 row has the same hidden states after them, which only the first epoch computes.
 """
 
+# Not typed, or only in part: safetensors, torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +25,11 @@ from cephalo.cli.files import replacing
 from cephalo.train.families import family_of
 from cephalo.train.freezing import LAYER, part_of
 from cephalo.train.utilisation import depth_of_layer, first_trained
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 IMAGE_PARTS = ("vision", "connector")
 
@@ -61,7 +70,7 @@ class FeatureStore:
 
 
 def feature_store(
-    model: Any, settings: str, folder: Path, gigabytes: float, layers: int
+    model: "PreTrainedModel", settings: str, folder: Path, gigabytes: float, layers: int
 ) -> FeatureStore:
     """Open the store below `folder` for the weights of the model's vision tower and connector, and
     of its embeddings and first `layers` layers, and for its configuration and the `settings` of its
@@ -81,11 +90,11 @@ def feature_store(
                 )
         elif not layers or (part != "embeddings" and not (layer and int(layer[1]) < layers)):
             continue
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return FeatureStore(folder / digest.hexdigest()[:16], int(gigabytes * 1e9))
 
 
-def frozen_layers(model: Any) -> int:
+def frozen_layers(model: "PreTrainedModel") -> int:
     """Return how many of the decoder's first layers give a row the same states in every epoch.
 
     It is 0 if anything before them trains, if they have dropout, for mixtures of experts, whose
@@ -113,11 +122,11 @@ def frozen_layers(model: Any) -> int:
 
 
 @contextlib.contextmanager
-def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
+def some_layers(model: "PreTrainedModel", first: int, last: int | None) -> Generator[None]:
     """Restrict the decoder to its layers from `first` up to `last`; without `last`, the norm is
     included."""
     decoder = model.get_decoder()
-    layers, norm = decoder.layers, decoder.norm
+    layers, norm = cast("nn.ModuleList", decoder.layers), decoder.norm
     types = getattr(decoder.config, "layer_types", None)
     decoder.layers = layers[first:last]
     if types:  # decoders look up a layer's kind of attention by its index
@@ -133,7 +142,9 @@ def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
 
 
 @torch.no_grad()
-def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def hidden_states(
+    model: "PreTrainedModel", layers: int, inputs: dict[str, torch.Tensor]
+) -> torch.Tensor:
     """Compute the output of the first `layers` layers for one row, [tokens, hidden].
 
     One row at a time, so that the result does not depend on the batch.
@@ -143,21 +154,23 @@ def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> t
 
 
 @torch.no_grad()
-def image_features(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+def image_features(model: "PreTrainedModel", inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     """Compute the embeddings of the images of one row, [tokens, hidden] each or concatenated; those
     that later layers add follow along the last axis.
 
     One row at a time, so that the result does not depend on the batch.
     """
-    output = model.base_model.get_image_features(**inputs, return_dict=True)
+    encode = cast("Callable[..., BaseModelOutputWithPooling]", model.base_model.get_image_features)
+    output = encode(**inputs, return_dict=True)
     added = getattr(output, "deepstack_features", [])
+    assert output.pooler_output is not None
     return [torch.cat(own, dim=-1) for own in zip(output.pooler_output, *added, strict=True)]
 
 
-def encoder_output(model: Any, features: list[torch.Tensor]) -> SimpleNamespace:
+def encoder_output(model: "PreTrainedModel", features: list[torch.Tensor]) -> SimpleNamespace:
     """Rebuild the output of `get_image_features` from that of `image_features`."""
     family = family_of(model.config)
-    width = model.get_input_embeddings().weight.shape[1]
+    width = cast("nn.Embedding", model.get_input_embeddings()).weight.shape[1]
     first, *added = zip(*(own.split(width, dim=-1) for own in features), strict=True)
     pooled = torch.stack(first) if family and family.stacked else list(first)
     return SimpleNamespace(pooler_output=pooled, deepstack_features=[list(own) for own in added])

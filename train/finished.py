@@ -223,8 +223,8 @@ def read_state(checkpoint: Path) -> "TrainerState":
     from transformers import TrainerState
 
     try:
-        found = parse_object((checkpoint / "trainer_state.json").read_bytes())
-        state = TrainerState(**found)
+        fields: dict[str, Any] = parse_object((checkpoint / "trainer_state.json").read_bytes())
+        state = TrainerState(**fields)
     except TypeError as error:  # unknown fields
         raise ValueError(str(error)) from error
     steps, log = state.global_step, state.log_history

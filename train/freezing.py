@@ -1,10 +1,17 @@
 """Freeze parts of the model, or all but the last layers of its decoder."""
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false
+
 import re
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
 
 # The first pattern in a parameter's name determines its part, for the names of the families of
 # `families.py`. All other parameters are the text decoder.
@@ -25,7 +32,7 @@ def part_of(name: str) -> str:
     return next(part for part, pattern in PARTS.items() if re.search(pattern, name))
 
 
-def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
+def freeze(model: "PreTrainedModel", parts: list[str], last_layers: int | None) -> None:
     """Freeze `parts` of the model; with `last_layers`, everything except so many last decoder
     layers.
 
@@ -56,13 +63,13 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
             parameter.requires_grad_(False)
 
 
-def trained_parts(model: Any) -> str:
+def trained_parts(model: "nn.Module") -> str:
     """Format which parts train, and how many parameters they have, in one line.
 
     Raises CephaloError if nothing trains.
     """
     counts: Counter[str] = Counter()
-    layers = set()
+    layers: set[int] = set()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = part_of(name)

@@ -1,8 +1,11 @@
 """Pack several conversations, with their images, into one sequence without cross-attention."""
 
+# Not typed, or only in part: torch and transformers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
 from torch.nn.functional import pad
@@ -10,15 +13,26 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask
 
-from cephalo.train.encoding import IGNORED, count_tiles, open_images, state_key
+from cephalo.train.encoding import IGNORED, Encoded, count_tiles, open_images, state_key
 from cephalo.train.families import PLAIN, VISION_INPUTS, Family
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from PIL.Image import Image
+    from transformers import BatchFeature, PreTrainedConfig
 
     from cephalo.train.features import FeatureStore
 
 PACKED_SDPA = "packed_sdpa"
+# A model's inputs by name, and what training needs besides: tensors, numbers, and lists of these.
+Inputs: TypeAlias = dict[str, Any]
+
+
+class ImageProcessing(Protocol):
+    """An image processor of transformers, whose images are lists or lists of lists."""
+
+    def __call__(self, images: "list[list[Image]]", **settings: Any) -> "BatchFeature": ...
+
+    def to_json_string(self) -> str: ...
 
 
 @dataclass
@@ -30,9 +44,9 @@ class PackingCollator:
     whole forward pass: rows on either side of it do not share a sequence.
     """
 
-    image_processor: Any  # of several types, whose images are lists or lists of lists
+    image_processor: ImageProcessing
     family: Family | None = PLAIN
-    image_settings: dict[str, Any] = field(default_factory=dict)  # passed by the processor
+    image_settings: dict[str, object] = field(default_factory=dict)  # passed by the processor
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None
@@ -40,14 +54,14 @@ class PackingCollator:
     features: "FeatureStore | None" = None  # if vision tower and connector are frozen
     keep_states: bool = False  # if the decoder's first layers are frozen too
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, rows: list[Encoded]) -> Inputs:
         """Collate one batch.
 
         Returns:
             `sequences`: a list of results of `pack_rows`, with the images' model inputs and `rows`,
             the names of the rows; `labels`: int [1, tokens], those of all sequences.
         """
-        sequences = []
+        sequences: list[Inputs] = []
         long_after = float("inf") if self.long_after is None else self.long_after
         for is_long in (False, True):
             own = [row for row in rows if (row["tokens"] > long_after) == is_long]
@@ -58,7 +72,7 @@ class PackingCollator:
         labels = torch.cat([sequence["labels"] for sequence in sequences], dim=1)
         return {"sequences": sequences, "labels": labels}
 
-    def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def sequence(self, rows: list[Encoded]) -> Inputs:
         """Return the model's inputs for `rows` as one sequence."""
         packed = laid_out(rows)
         if self.keep_states:
@@ -67,7 +81,7 @@ class PackingCollator:
             packed |= self.images_of(rows)
         return {**packed, "rows": [row["row"] for row in rows]}
 
-    def read_or_prepare(self, row: dict[str, Any]) -> dict[str, Any]:
+    def read_or_prepare(self, row: Encoded) -> Inputs:
         """Return the stored hidden states of a row, or the inputs for them and their key."""
         assert self.features is not None
         key = state_key(row)
@@ -75,14 +89,14 @@ class PackingCollator:
             return {"states": stored[0]}
         return {"state_key": key, **laid_out([row]), **self.images_of([row])}
 
-    def images_of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def images_of(self, rows: list[Encoded]) -> Inputs:
         """Return the inputs of the model, or of the feature store, for the images of `rows`."""
         pictured = [row for row in rows if row["images"]]
         if self.features is not None:
             return {"images": [self.read_or_process(row) for row in pictured]}
         return self.process([row["images"] for row in pictured]) if pictured else {}
 
-    def process(self, images: list[list[Any]]) -> dict[str, Any]:
+    def process(self, images: list[list[dict[str, Any]]]) -> Inputs:
         """Return the inputs of the vision tower for the images of some rows, as one sequence."""
         opened = [open_images(own, self.max_image_edge) for own in images]
         if self.family and not self.family.rows_of_images:
@@ -95,7 +109,7 @@ class PackingCollator:
         """Return all settings that determine the model's inputs from the pixels of an image."""
         return f"{self.image_processor.to_json_string()} {self.image_settings}"
 
-    def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
+    def read_or_process(self, row: Encoded) -> Inputs:
         """Return the stored features of a row's images, or the inputs for them and their key."""
         assert self.features is not None
         key = row["image_key"]
@@ -139,7 +153,7 @@ def fill(
     return [sorted(members) for members in bins]
 
 
-def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def laid_out(rows: list[Encoded]) -> Inputs:
     """Return `pack_rows` of encoded rows and, if they have them, the grids of their images,
     `image_grid_thw`, int64 [images, 3]."""
     packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
@@ -147,7 +161,7 @@ def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return packed | ({"image_grid_thw": torch.tensor(grids)} if grids else {})
 
 
-def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
+def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> Inputs:
     """Concatenate rows to one sequence in the form that transformers processes separately.
 
     Returns:
@@ -207,7 +221,7 @@ def packed_sdpa(
     if bounds is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     window = kwargs.get("sliding_window")
-    outputs = []
+    outputs: list[torch.Tensor] = []
     for start, end in pairwise(bounds.tolist()):
         own_query, own_key, own_value = (one[:, :, start:end] for one in (query, key, value))
         if attention_mask is not None:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 
@@ -119,7 +119,7 @@ def hardware(processes: int) -> str:
     return f"{processes} x {name}" if processes > 1 else name
 
 
-def changed_settings(arguments: Any) -> dict[str, Any]:
+def changed_settings(arguments: "TrainingSettings") -> dict[str, object]:
     """Return the plain settings of an SFTConfig that differ from its defaults; no paths, no
     tokens."""
     hidden = {"output_dir", "logging_dir", "hub_token", "hub_model_id", "push_to_hub"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import yaml
@@ -15,6 +15,8 @@ from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import is_non_commercial
 
 if TYPE_CHECKING:
+    from huggingface_hub import CardData
+
     from cephalo.train.arguments import CephaloArguments, TrainingSettings
 
 
@@ -59,7 +61,7 @@ def rights_of(name: str) -> Rights:
     return Rights(name, bool(info.private), as_licenses(info.card_data))
 
 
-def as_licenses(data: Any) -> tuple[str, ...]:
+def as_licenses(data: "CardData | None") -> tuple[str, ...]:
     """Return the licences in the front matter of a card, which names one or several."""
     found = getattr(data, "license", None) or ()
     return (found,) if isinstance(found, str) else tuple(map(str, found))

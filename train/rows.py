@@ -3,7 +3,7 @@
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
@@ -12,16 +12,31 @@ from cephalo.model_cards.hub_names import resolve
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from datasets import Dataset, IterableDataset
+    from datasets import Dataset, Features, IterableDataset
 
     from cephalo.train.arguments import CephaloArguments
+    from modeling_cephalo.annotations import Processor
 
 
 COLUMNS = ["images", "prompt", "completion"]
 MOST_NAMED = 12  # columns or rows of a dataset in a message
 
 
-def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
+class Line(TypedDict):
+    """A part of a message: its `type` is "text", or "image" without a text."""
+
+    type: str
+    text: str | None
+
+
+class Message(TypedDict):
+    """A turn of the "user" or the "assistant"."""
+
+    role: str
+    content: list[Line]
+
+
+def load_rows(script_args: "CephaloArguments") -> "dict[str, Dataset | IterableDataset]":
     """Load the train split, and the validation split if there is one, with `COLUMNS` and `row`, the
     row's name.
 
@@ -55,7 +70,7 @@ def load_splits(
     train_split: str = "train",
     streaming: bool = False,
     where: str | None = None,
-) -> dict[str, Any]:
+) -> "dict[str, Dataset | IterableDataset]":
     """Load the splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
     `row`; with `where`, only rows for which that condition holds.
 
@@ -80,14 +95,16 @@ def load_splits(
     }
 
 
-def chosen(rows: Any, where: str | None, name: str) -> Any:
+def chosen(
+    rows: "Dataset | IterableDataset", where: str | None, name: str
+) -> "Dataset | IterableDataset":
     """Return the rows of a split for which a condition holds; all without one.
 
     Raises CephaloError if it is invalid, or holds for none.
     """
     if where is None:
         return rows
-    from datasets import Dataset, IterableDataset
+    from datasets import IterableDataset
 
     from cephalo.cli.where import Where, types_of
 
@@ -95,27 +112,26 @@ def chosen(rows: Any, where: str | None, name: str) -> Any:
         raise CephaloError(f"--where: the columns of {name} are not known before it is read")
     condition = Where(where, types_of(rows.features.arrow_schema), name)
 
-    def holds(*values: Any) -> bool:
+    def holds(*values: object) -> bool:
         return condition(dict(zip(condition.columns, values, strict=True)))
 
     if isinstance(rows, IterableDataset):
         # `named` needs images undecoded, and a condition does not need them.
-        rows = rows.decode(False)
+        return rows.decode(False).filter(holds, input_columns=condition.columns)
     kept = rows.filter(holds, input_columns=condition.columns)
-    if isinstance(kept, Dataset):
-        logger.info("--where takes %d of %d rows of %s", len(kept), len(rows), name)
-        if not len(kept):
-            raise CephaloError(f"--where {where!r} takes none of {len(rows)} rows of {name}")
+    logger.info("--where takes %d of %d rows of %s", len(kept), len(rows), name)
+    if not len(kept):
+        raise CephaloError(f"--where {where!r} takes none of {len(rows)} rows of {name}")
     return kept
 
 
-def to_conversations(rows: Any, name: str) -> Any:
+def to_conversations(rows: "Dataset | IterableDataset", name: str) -> "Dataset | IterableDataset":
     """Return `rows` as `COLUMNS`: unchanged, or from the columns of the original Cephalo datasets
     (query, answer, and an image or none).
 
     Raises CephaloError if they are neither.
     """
-    columns = set(rows.column_names)
+    columns = set(rows.column_names or ())
     if set(COLUMNS) <= columns:
         return rows.select_columns(COLUMNS)
     if {"query", "answer"} <= columns:
@@ -140,7 +156,7 @@ def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableD
     if not isinstance(rows, IterableDataset):
         return rows.add_column("row", [f"{split}[{index}]" for index in range(len(rows))])
 
-    def with_name(row: dict[str, Any], index: int) -> dict[str, Any]:
+    def with_name(row: dict[str, object], index: int) -> dict[str, object]:
         return {**row, "row": f"{split}[{index}]"}
 
     assert rows.features is not None  # set by the cast
@@ -148,7 +164,7 @@ def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableD
     return rows.map(with_name, with_indices=True, features=features)
 
 
-def row_features() -> Any:
+def row_features() -> "Features":
     """Return the features of `COLUMNS`, as `cephalo publish` writes them."""
     from datasets import Features, Image, List, Value
 
@@ -157,7 +173,7 @@ def row_features() -> Any:
     return Features({"images": List(Image()), "prompt": messages, "completion": messages})
 
 
-def conversation(row: dict[str, Any]) -> dict[str, Any]:
+def conversation(row: dict[str, object]) -> dict[str, object]:
     """Build a row of `COLUMNS` from one with query, answer and optionally an image."""
     images = [row["image"]] if row.get("image") else []
     lines = [{"type": "image", "text": None} for _ in images]
@@ -170,7 +186,9 @@ def conversation(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def mix(rows: Any, text: Any, share: float) -> Any:
+def mix(
+    rows: "Dataset | IterableDataset", text: "Dataset | IterableDataset", share: float
+) -> "Dataset | IterableDataset":
     """Mix `rows` with rows of `text` that make up `share` of the total, shuffled with a fixed seed.
 
     In streams, a row of `text` has the probability `share`, until `rows` end.
@@ -179,8 +197,11 @@ def mix(rows: Any, text: Any, share: float) -> Any:
 
     if isinstance(rows, IterableDataset):
         return interleave_datasets(
-            [rows, text.repeat(None)], probabilities=[1 - share, share], seed=0
+            [rows, cast("IterableDataset", text).repeat(None)],
+            probabilities=[1 - share, share],
+            seed=0,
         )
+    text = cast("Dataset", text)  # as `rows`
     wanted = round(len(rows) * share / (1 - share))
     order = text.shuffle(seed=0)
     repeated = [order] * (wanted // len(text)) + [order.select(range(wanted % len(text)))]
@@ -203,12 +224,14 @@ def dataset_revision(script_args: "CephaloArguments") -> str | None:
     return resolve(name, script_args.dataset_revision, "dataset", mend).sha
 
 
-def message_texts(messages: list[dict[str, Any]]) -> list[str]:
+def message_texts(messages: list[Message]) -> list[str]:
     """Return the texts of a list of messages, without images."""
     return [line["text"] for message in messages for line in message["content"] if line["text"]]
 
 
-def without_special_tokens(rows: Any, processor: Any) -> Any:
+def without_special_tokens(
+    rows: "Dataset | IterableDataset", processor: "Processor"
+) -> "Dataset | IterableDataset":
     """Exclude rows whose text contains a special token or an image tag of the processor, as an
     untrusted caption can.
 
@@ -221,13 +244,13 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     if tag := getattr(processor, "image_tag", None):  # phi3_v's tags are not tokens
         forbidden.append(tag)
 
-    def clean(prompt: list[dict[str, Any]], completion: list[dict[str, Any]]) -> bool:
+    def clean(prompt: list[Message], completion: list[Message]) -> bool:
         texts = message_texts(prompt) + message_texts(completion)
         return not any(pattern.search(text) for text in texts for pattern in forbidden)
 
     if isinstance(rows, IterableDataset):
         # `named` needs images undecoded, and a condition does not need them.
-        rows = rows.decode(False)
+        return rows.decode(False).filter(clean, input_columns=["prompt", "completion"])
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
     if isinstance(rows, IterableDataset):
         return kept
@@ -244,7 +267,9 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     return kept
 
 
-def answers_apart(rows: Any, processor: Any) -> Any:
+def answers_apart(
+    rows: "Dataset | IterableDataset", processor: "Processor"
+) -> "Dataset | IterableDataset":
     """Split rows into one per answer if the chat template rewrites earlier turns; otherwise return
     `rows`.
 
@@ -260,7 +285,7 @@ def answers_apart(rows: Any, processor: Any) -> Any:
     return rows.map(split_answers, batched=True, features=rows.features)
 
 
-def rewrites_turns(processor: Any) -> bool:
+def rewrites_turns(processor: "Processor") -> bool:
     """Return whether the chat template renders a turn differently if others follow."""
     talk = [
         {"role": role, "content": [{"type": "text", "text": "nacre"}]}
@@ -269,10 +294,10 @@ def rewrites_turns(processor: Any) -> bool:
     return not render_with(processor, talk).startswith(render_with(processor, talk[:2]))
 
 
-def split_answers(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+def split_answers(batch: dict[str, list[Any]]) -> dict[str, list[object]]:
     """Return rows with one answer each and the preceding turns in the prompt, named by row and
     answer."""
-    split: dict[str, list[Any]] = {name: [] for name in batch}
+    split: dict[str, list[object]] = {name: [] for name in batch}
     for images, prompt, completion, row in zip(
         *(batch[name] for name in (*COLUMNS, "row")), strict=True
     ):

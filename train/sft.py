@@ -1,12 +1,16 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
+# Not typed, or only in part: datasets, huggingface_hub, peft, safetensors, transformers and trl.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportPrivateImportUsage=false
+
 import logging
 import shutil
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 from safetensors import SafetensorError
@@ -37,16 +41,24 @@ from cephalo.train.rows import (
     message_texts,
     without_special_tokens,
 )
-from cephalo.train.values import check_installed
+from cephalo.train.values import check_installed, make_savable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from datasets import Dataset, IterableDataset
     from huggingface_hub import HfApi
-    from transformers import GenerationConfig, PreTrainedConfig
+    from peft import LoraConfig
+    from transformers import BaseImageProcessor, PreTrainedConfig
 
     from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+    from cephalo.train.rows import Message
     from cephalo.train.trainer import PackedTrainer
+    from modeling_cephalo.annotations import Processor
 
 logger = logging.getLogger(__name__)
+
+A = TypeVar("A")
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -149,7 +161,7 @@ def run_training(
                 print(push_epoch(api, read_facts(folder), epoch, name, training_args))
 
 
-def changed(arguments: Any, **values: Any) -> Any:
+def changed(arguments: A, **values: object) -> A:
     """Copy an argument object with other values, which are not validated again."""
     copied = copy(arguments)
     for name, value in values.items():
@@ -157,7 +169,9 @@ def changed(arguments: Any, **values: Any) -> Any:
     return copied
 
 
-def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi | None":
+def writing_api(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> "HfApi | None":
     """Return the client for pushes, or None if nothing is pushed.
 
     Raises CephaloError for names that the Hub does not accept, for a base that it does not have,
@@ -171,7 +185,9 @@ def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi
     return hub_api(training_args.hub_token)
 
 
-def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> None:
+def check_arguments(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> None:
     """Raise CephaloError for missing packages, and for folders that conflict."""
     check_installed(training_args, model_args)
     read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
@@ -266,8 +282,8 @@ def make_trainer(
     training_args: "TrainingSettings",
     model_args: "BaseSettings",
     config: "PreTrainedConfig",
-    processor: Any,
-    data: dict[str, Any],
+    processor: "Processor",
+    data: "dict[str, Dataset | IterableDataset]",
 ) -> "PackedTrainer":
     """Create the trainer of a run, with frozen parts.
 
@@ -288,7 +304,7 @@ def make_trainer(
         max_tiles=script_args.batch_tiles,
         long_after=long_context(config),
     )
-    others: Any = training_args.model_init_kwargs  # a mapping; trl has parsed strings
+    others = cast("dict[str, object] | None", training_args.model_init_kwargs)  # parsed by trl
     loading = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
@@ -298,9 +314,10 @@ def make_trainer(
         **(others or {}),
     }
     try:
-        adapter: Any = get_peft_config(model_args)
+        adapter = cast("LoraConfig | None", get_peft_config(model_args))
         if adapter and str(adapter.target_modules).isidentifier():
-            adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern
+            # A lone name, to peft a pattern; it takes sets, which it does not declare.
+            setattr(adapter, "target_modules", {str(adapter.target_modules)})  # noqa: B010
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
             # The collator uses the columns that the model does not know.
@@ -336,7 +353,7 @@ def make_trainer(
     return trainer
 
 
-def set_splitting(image_processor: Any, split: bool | None) -> None:
+def set_splitting(image_processor: "BaseImageProcessor", split: bool | None) -> None:
     """Set whether images are split into tiles, which is saved with the model; None changes nothing.
 
     Raises CephaloError for a processor without this setting.
@@ -348,26 +365,7 @@ def set_splitting(image_processor: Any, split: bool | None) -> None:
             f"split_images: {type(image_processor).__name__} of this model has no such setting; "
             "leave it out, or set max_image_edge"
         )
-    image_processor.do_image_splitting = split
-
-
-def make_savable(generation: "GenerationConfig") -> None:
-    """Fix the generation settings of a base that transformers loads but would not save.
-
-    Bases such as Vicuna set a temperature without `do_sample`, which is set here. Raises
-    CephaloError for other errors, which would end the run at its first checkpoint.
-    """
-    try:
-        generation.validate(strict=True)
-    except (ValueError, TypeError):
-        generation.do_sample = True
-        try:
-            generation.validate(strict=True)
-        except (ValueError, TypeError) as error:
-            raise CephaloError(
-                f"the base's generation_config.json is invalid: {' '.join(str(error).split())}; "
-                "correct it or remove it"
-            ) from error
+    setattr(image_processor, "do_image_splitting", split)  # noqa: B010 - not declared
 
 
 def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
@@ -381,14 +379,16 @@ def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 
-def make_base(folder: Path, rows: Any) -> None:
+def make_base(folder: Path, rows: "Dataset | IterableDataset") -> None:
     """Create the tiny base in `folder` unless it is complete."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
+    columns = ["prompt", "completion"]
     texts = (
         text
-        for row in rows.select_columns(["prompt", "completion"])
-        for text in message_texts(row["prompt"]) + message_texts(row["completion"])
+        for row in cast("Iterable[dict[str, list[Message]]]", rows.select_columns(columns))
+        for column in columns
+        for text in message_texts(row[column])
     )
     # Several runs may start with the same base: the first creates it.
     with locked_name(folder, wait=True):

@@ -1,9 +1,14 @@
 """TRL's SFTTrainer on packed sequences, with loss and logits for answers only."""
 
+# Not typed, or only in part: datasets, torch, transformers and trl.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
+
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -11,6 +16,7 @@ from datasets import IterableDataset
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, TrainingArguments
+from transformers.modeling_outputs import ModelOutput
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from trl import SFTTrainer
@@ -37,10 +43,12 @@ from cephalo.train.features import (
     some_layers,
 )
 from cephalo.train.finished import read_state
-from cephalo.train.packing import PACKED_SDPA, PackingCollator, answer_positions
+from cephalo.train.packing import PACKED_SDPA, Inputs, PackingCollator, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from cephalo.train.arguments import TrainingSettings
 
 
@@ -120,12 +128,11 @@ class PackedTrainer(SFTTrainer):
         if single or isinstance(self.train_dataset, IterableDataset):
             return float("inf")
         config = self.plain_model.config.get_text_config()
-        rows: Any = self.train_dataset
-        tokens = sum(rows["tokens"])
+        tokens = sum(cast("Dataset", self.train_dataset)["tokens"])
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
     def set_initial_training_values(
-        self, args: TrainingArguments, dataloader: DataLoader
+        self, args: TrainingArguments, dataloader: DataLoader[Inputs]
     ) -> tuple[int, int, int, int, int, int | None, int]:
         """Do as Trainer, but without epochs if the checkpoint has all steps. Trainer would take one
         more, since it checks the number after a step."""
@@ -166,7 +173,7 @@ class PackedTrainer(SFTTrainer):
     def training_step(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, Any],
+        inputs: Inputs,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Run forward and backward for each sequence of a batch; return the sum of their losses.
@@ -195,7 +202,7 @@ class PackedTrainer(SFTTrainer):
             total += loss
         return total
 
-    def as_many_as_others(self, sequences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def as_many_as_others(self, sequences: list[Inputs]) -> list[Inputs]:
         """Return the sequences, padded by copies without labels if another process has more.
 
         All processes gather a sharded model together in each forward pass.
@@ -213,10 +220,10 @@ class PackedTrainer(SFTTrainer):
     def compute_loss(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, Any],
+        inputs: Inputs,
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | float | None = None,
-    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+    ) -> torch.Tensor | tuple[torch.Tensor, ModelOutput]:
         """Return the cross-entropy of the answers of one sequence, summed and divided by
         `num_items_in_batch`.
 
@@ -242,14 +249,14 @@ class PackedTrainer(SFTTrainer):
         loss = loss / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
 
-    def model_inputs(self, sequence: dict[str, Any]) -> dict[str, Any]:
+    def model_inputs(self, sequence: Inputs) -> Inputs:
         """Return the model's inputs from a sequence of the collator."""
         inputs = {name: value for name, value in sequence.items() if name not in ROW_FACTS}
         if self.token_types:
             types = (inputs["input_ids"] == image_token_of(self.plain_model.config)).int()
             inputs[self.token_types] = types
             if self.family and self.family.mrope:
-                model = self.plain_model.base_model
+                model = cast("PreTrainedModel", self.plain_model.base_model)
                 inputs["position_ids"] = positions_of_rows(model, inputs, types)
             if self.image_layers:
                 window = self.plain_model.config.get_text_config().sliding_window
@@ -262,11 +269,11 @@ class PackedTrainer(SFTTrainer):
             inputs |= self.stored_images(inputs.pop("images"))
         return inputs
 
-    def stored_states(self, rows: list[dict[str, Any]]) -> torch.Tensor:
+    def stored_states(self, rows: list[Inputs]) -> torch.Tensor:
         """Return the hidden states, [1, tokens, hidden], of rows; missing ones are computed and
         stored."""
         assert self.features is not None
-        states = []
+        states: list[torch.Tensor] = []
         for row in rows:
             own = row.get("states")
             if own is None:
@@ -277,11 +284,11 @@ class PackedTrainer(SFTTrainer):
             states.append(own.to(self.args.device))
         return torch.cat(states)[None]
 
-    def stored_images(self, images: list[dict[str, Any]]) -> dict[str, Any]:
+    def stored_images(self, images: list[Inputs]) -> Inputs:
         """Return the model's input for images by their features; missing ones are computed and
         stored."""
         assert self.features is not None
-        features = []
+        features: list[torch.Tensor] = []
         for image in images:
             own = image.get("features")
             if own is None:  # or stored since a worker looked
@@ -297,7 +304,7 @@ class PackedTrainer(SFTTrainer):
         return {"mm_encoder_outputs": {"image": encoder_output(self.plain_model, features)}}
 
     def prediction_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+        self, model: torch.nn.Module, inputs: Inputs, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, None, None]:
         """Return the mean loss of a batch's answers, without logits."""
         items = answer_positions(inputs["labels"])[0].numel()
@@ -310,7 +317,7 @@ class PackedTrainer(SFTTrainer):
                 total += loss
         return total, None, None
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Inputs]:
         """Create the data loader as Trainer does; each process reads its own part of a stream,
         repeatedly."""
         from datasets.distributed import split_dataset_by_node
@@ -329,7 +336,7 @@ class PackedTrainer(SFTTrainer):
         )
 
     def floating_point_ops(  # pyright: ignore[reportIncompatibleMethodOverride]  # only summed
-        self, inputs: dict[str, Any]
+        self, inputs: Inputs
     ) -> float:
         """Return the operations of a batch, forward and backward; see `utilisation.Work`."""
         return sum(self.work.of_sequence(sequence) for sequence in inputs["sequences"])

@@ -14,18 +14,23 @@ Recomputation by gradient checkpointing does not count.
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from cephalo.train.freezing import LAYER, part_of
 from cephalo.train.packing import answer_positions
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from cephalo.train.packing import Inputs
+
 
 class Work:
     """Counts operations and tokens of a model's training."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         text = model.config.get_text_config()
         self.patch = patch_size(model)
         parts = ("vision", "connector", "frozen", "text", "head")
@@ -46,7 +51,7 @@ class Work:
         }
         self.operations, self.tokens = 0.0, 0
 
-    def of_sequence(self, sequence: dict[str, Any]) -> float:
+    def of_sequence(self, sequence: "Inputs") -> float:
         """Return the operations of one packed sequence, and add them to the count."""
         operations = self.of_layers("text", sequence)
         operations += self.per_token["head"] * len(answer_positions(sequence["labels"])[0])
@@ -59,14 +64,14 @@ class Work:
         self.tokens += sequence["input_ids"].shape[1]
         return operations
 
-    def of_layers(self, part: str, rows: dict[str, Any]) -> float:
+    def of_layers(self, part: str, rows: "Inputs") -> float:
         """Return the operations of the decoder's frozen layers, or of the others, on packed
         rows."""
         lengths = rows["cu_seq_lens_q"].diff().double()
         pairs = float(lengths.square().sum())
         return self.per_token[part] * float(lengths.sum()) + self.per_pair[part] * pairs
 
-    def of_images(self, images: dict[str, Any]) -> float:
+    def of_images(self, images: "Inputs") -> float:
         """Return the operations of vision tower and connector on the tiles of some images."""
         if "pixel_values" not in images:
             return 0.0
@@ -86,13 +91,13 @@ class Work:
         return counted
 
 
-def patch_size(model: Any) -> int:
+def patch_size(model: "PreTrainedModel") -> int:
     """Return the edge of a patch of the vision tower, in pixels."""
     size = model.config.vision_config.patch_size
     return size if isinstance(size, int) else size[0]  # InternVL has height and width
 
 
-def used_share(name: str, model: Any) -> float:
+def used_share(name: str, model: "PreTrainedModel") -> float:
     """Return the share of a parameter that one token uses: k experts of n, or all."""
     if ".experts." not in name:
         return 1.0
@@ -114,7 +119,7 @@ def depth_of_layer(layer: int) -> int:
     return 3 + layer
 
 
-def first_trained(model: Any) -> float:
+def first_trained(model: "PreTrainedModel") -> float:
     """Return the smallest depth of a trained parameter, from which gradients flow."""
     trained = [depth(name) for name, own in model.named_parameters() if own.requires_grad]
     return min(trained, default=float("inf"))

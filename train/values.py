@@ -7,6 +7,8 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.packages import need_packages
 
 if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
     from cephalo.train.arguments import BaseSettings, TrainingSettings
 
 
@@ -124,3 +126,22 @@ def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings
             need_packages(f"load_in_{bits}bit", "quantize", "bitsandbytes")
     if "8bit" in (optimizer := OptimizerNames(training_args.optim).value):
         need_packages(f"optim {optimizer}", "quantize", "bitsandbytes")
+
+
+def make_savable(generation: "GenerationConfig") -> None:
+    """Fix the generation settings of a base that transformers loads but would not save.
+
+    Bases such as Vicuna set a temperature without `do_sample`, which is set here. Raises
+    CephaloError for other errors, which would end the run at its first checkpoint.
+    """
+    try:
+        generation.validate(strict=True)
+    except (ValueError, TypeError):
+        generation.do_sample = True
+        try:
+            generation.validate(strict=True)
+        except (ValueError, TypeError) as error:
+            raise CephaloError(
+                f"the base's generation_config.json is invalid: {' '.join(str(error).split())}; "
+                "correct it or remove it"
+            ) from error

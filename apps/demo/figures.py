@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.inference.images import open_image
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def rows_with_image(column: "pa.ChunkedArray") -> list[int]:
     return compute.indices_nonzero(filled.combine_chunks()).to_pylist()
 
 
-def image_of(row: dict[str, Any]) -> Image.Image:
+def image_of(row: Row) -> Image.Image:
     """Return the first image of a row, from its bytes, since a path in a row is untrusted.
 
     Raises CephaloError if it is broken or missing.
@@ -135,7 +136,7 @@ def image_of(row: dict[str, Any]) -> Image.Image:
     return open_image(io.BytesIO(value["bytes"]))
 
 
-def text(row: dict[str, Any], column: str) -> str:
+def text(row: Row, column: str) -> str:
     """Return the text of a column; empty if it is missing."""
     value = row.get(column)
     return value if isinstance(value, str) else ""

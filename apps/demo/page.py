@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import gradio as gr
 import numpy as np
@@ -91,7 +91,7 @@ def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.Multimoda
     )
     clear = gr.Button("Clear")
 
-    def ask(asked: dict[str, Any], past: list[Turn]) -> Iterator[tuple[Any, ...]]:
+    def ask(asked: Asked, past: list[Turn]) -> Iterator[tuple[object, ...]]:
         emptied = None
         try:
             for now, words in talk.ask(asked["text"], asked["files"], past):
@@ -101,7 +101,7 @@ def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.Multimoda
         except CephaloError as error:
             yield *chats_of(past), past, asked, str(error)
 
-    def chats_of(now: list[Turn]) -> list[list[dict[str, Any]]]:
+    def chats_of(now: list[Turn]) -> list[list[dict[str, object]]]:
         return [chat_of(now, number) for number in range(len(chats))]
 
     asking = box.submit(
@@ -124,14 +124,21 @@ def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.Multimoda
     return box
 
 
-def take_example(chosen: gr.SelectData) -> dict[str, Any]:
+class Asked(TypedDict):
+    """The content of the input box."""
+
+    text: str
+    files: list[str]
+
+
+def take_example(chosen: gr.SelectData) -> Asked:
     """Return the clicked example, for the input box."""
     return {"text": chosen.value["text"], "files": [f["path"] for f in chosen.value["files"]]}
 
 
-def chat_of(turns: list[Turn], number: int) -> list[dict[str, Any]]:
+def chat_of(turns: list[Turn], number: int) -> list[dict[str, object]]:
     """Return the conversation with a model, in the format of `gr.Chatbot`."""
-    found = []
+    found: list[dict[str, object]] = []
     for turn in turns:
         parts = [{"path": path} for path in turn.images] + [turn.question]
         found += [{"role": "user", "content": part} for part in parts]
@@ -175,15 +182,15 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
     def choose(number: int, event: gr.SelectData) -> int:
         return (number - 1) * PAGE + event.index
 
-    def show(index: int) -> tuple[Any, ...]:
+    def show(index: int) -> tuple[Image.Image, str, str, str, str]:
         figure = figures.figure(index)
         return figure.image, figure.caption, figure.question, figure.answer, figure.source
 
-    def take(index: int) -> tuple[dict[str, Any], gr.Tabs]:
+    def take(index: int) -> tuple[Asked, gr.Tabs]:
         figure = figures.figure(index)
         path = str(folder / f"figure-{index + 1}.png")
         figure.image.save(path)
-        asked = {"text": figure.question or QUESTIONS[0], "files": [path]}
+        asked: Asked = {"text": figure.question or QUESTIONS[0], "files": [path]}
         return asked, gr.Tabs(selected="talk")
 
     page.submit(turn_to, page, [gallery, number], api_name="figures")

@@ -4,7 +4,6 @@ import inspect
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from cephalo.apps.make_mesh import command
 from cephalo.apps.make_mesh.designs import Design, Gyroid, Honeycomb, Pollen, SchwarzP
@@ -19,7 +18,7 @@ KEPT = 8  # parts, of up to 0.2 GB
 FILES = ("part.stl", "part.3mf", "part.glb")
 
 
-def defaults(design: type[Design]) -> dict[str, Any]:
+def defaults(design: type[Design]) -> dict[str, float]:
     """Return the default parameters of a design's command."""
     parameters = inspect.signature(MAKERS[design]).parameters.values()
     return {
@@ -29,7 +28,7 @@ def defaults(design: type[Design]) -> dict[str, Any]:
     }
 
 
-def make_part(folder: Path, design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
+def make_part(folder: Path, design: type[Design], values: dict[str, object]) -> tuple[Path, str]:
     """Write the files of a part to a new folder in `folder`; return it and a description.
 
     The folders of the latest `KEPT` parts are retained. Raises CephaloError for invalid parameters.

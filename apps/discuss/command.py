@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -80,7 +80,7 @@ def discuss(
     if base_url and not model:
         raise CephaloError("--base-url without --model; give the server's name of the model")
     chosen = read_panel(panel or SHIPPED)
-    changes: dict[str, Any] = {"rounds": rounds} if rounds else {}
+    changes: dict[str, object] = {"rounds": rounds} if rounds else {}
     if model:
         changes["models"] = dict.fromkeys(chosen.models, source_of(model, base_url))
     run(chosen.model_copy(update=changes), images, question, out, seed)

@@ -11,10 +11,10 @@ No agent here runs code: tools are called by name, with arguments in JSON.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import smolagents
-from smolagents.agents import EMPTY_PROMPT_TEMPLATES, ToolCallingAgent
+from smolagents.agents import EMPTY_PROMPT_TEMPLATES, PromptTemplates, ToolCallingAgent
 from smolagents.models import Model, remove_content_after_stop_sequences
 from smolagents.tools import Tool
 
@@ -34,7 +34,8 @@ You work in steps. Each step is one JSON object and nothing else, a call of one 
 {%- endfor %}
 For example {"name": "look_at_images", "arguments": {"question": "What is shown?"}}
 End with {"name": "final_answer", "arguments": {"answer": "..."}}"""
-PROMPTS: Any = EMPTY_PROMPT_TEMPLATES | {
+PROMPTS: PromptTemplates = {
+    **EMPTY_PROMPT_TEMPLATES,
     "system_prompt": STEPS,
     "final_answer": {
         "pre_messages": "These are the steps so far:",
@@ -55,11 +56,11 @@ class CephaloModel(Model):
 
     def generate(
         self,
-        messages: list[Any],
+        messages: list[smolagents.ChatMessage],
         stop_sequences: list[str] | None = None,
         response_format: dict[str, str] | None = None,
         tools_to_call_from: list[Tool] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> smolagents.ChatMessage:
         """Return the next message. Raises NoAnswerError and CephaloError."""
         try:
@@ -83,7 +84,7 @@ class CephaloModel(Model):
         return message
 
 
-def as_question(messages: Sequence[Any]) -> Question:
+def as_question(messages: Sequence[smolagents.ChatMessage]) -> Question:
     """Convert messages of smolagents to one question, since not every family's template has all
     their roles."""
     system, parts = [], []

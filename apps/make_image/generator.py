@@ -1,6 +1,7 @@
 """Run any text-to-image or image-to-image pipeline of diffusers with fixed seeds."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import torch
 from PIL import Image
@@ -10,6 +11,9 @@ from cephalo.apps.model_sources import in_one_line
 from cephalo.apps.pipelines import load_pipeline
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 
 
 class GeneratorSettings(BaseModel):
@@ -34,7 +38,9 @@ class Generator:
     def __init__(self, settings: GeneratorSettings) -> None:
         self.settings = settings
         kind = "AutoPipelineForImage2Image" if settings.strength else "AutoPipelineForText2Image"
-        self.pipeline: Any = load_pipeline(kind, settings.model)
+        self.pipeline = cast(
+            "Callable[..., ImagePipelineOutput]", load_pipeline(kind, settings.model)
+        )
 
     def draw(self, prompt: str, seed: int, start: Image.Image) -> Image.Image:
         """Generate an RGB image for `prompt`; image-to-image begins at `start`.

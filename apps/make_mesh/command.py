@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -27,6 +28,7 @@ from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
 
 if TYPE_CHECKING:
+    from cephalo.apps.make_mesh.measure import Measures
     from cephalo.apps.make_mesh.surface import Surface
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ app = typer.Typer(
 )
 
 
-def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
+def flag(design: type[BaseModel], field: str, more: str = "") -> Any:  # as typer.Option
     """Return the option for a field of a design, with its bounds; `more` follows the
     description."""
     least, greatest = bounds(design, field)
@@ -278,7 +280,7 @@ def generate(
         finish(shap_e.generate(design, picture), design, out, {})
 
 
-def construct(design: type[Design], out: Path, **values: Any) -> None:
+def construct(design: type[Design], out: Path, **values: object) -> None:
     """Make a part from parameters."""
     need_mesh_packages()
     wanted = checked(design, **values)
@@ -297,7 +299,7 @@ def need_mesh_packages() -> None:
 D = TypeVar("D", bound=BaseModel)
 
 
-def checked(design: type[D], **values: Any) -> D:
+def checked(design: type[D], **values: object) -> D:
     """Return a design with these values. Raises CephaloError if they are invalid."""
     try:
         return design(**values)
@@ -307,7 +309,7 @@ def checked(design: type[D], **values: Any) -> D:
         raise CephaloError(where + fault_of(first)) from error
 
 
-def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
+def finish(surface: "Surface", design: BaseModel, out: Path, asked: Mapping[str, object]) -> None:
     """Check a part, write its files to `out`, which is locked, and print its measures."""
     from cephalo.apps.make_mesh.files import write_part
     from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures
@@ -326,7 +328,7 @@ def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, An
     print(f"part.stl, part.3mf, part.glb, preview.png, parameters.json → {out}")
 
 
-def summary(found: dict[str, Any]) -> str:
+def summary(found: "Measures") -> str:
     """Format the measures of a part."""
     size = " x ".join(f"{edge:.2f}" for edge in found["bounding_box_mm"])
     wall = found["minimum_wall_mm"]

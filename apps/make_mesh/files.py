@@ -2,8 +2,8 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import trimesh
@@ -18,7 +18,7 @@ from cephalo.cli.logs import no_bars
 TO_GLTF = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0, 1]])
 
 
-def write_part(folder: Path, mesh: trimesh.Trimesh, facts: dict[str, Any]) -> None:
+def write_part(folder: Path, mesh: trimesh.Trimesh, facts: Mapping[str, object]) -> None:
     """Write part.stl, part.3mf, part.glb, preview.png and, once these are complete,
     parameters.json."""
     scene = trimesh.Scene()

@@ -1,6 +1,6 @@
 """Check and measure a part for slicers: closed, one body, and thick enough."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import trimesh
@@ -28,8 +28,23 @@ def check(mesh: trimesh.Trimesh) -> None:
         raise CephaloError(f"the mesh is {' and '.join(found)}; change the size or cells a little")
 
 
-def measures(surface: Surface) -> dict[str, Any]:
-    """Return lengths in mm, volumes in mm³, and the area in mm²."""
+class Measures(TypedDict):
+    """Lengths in mm, volumes in mm³, and the area in mm²."""
+
+    volume_fraction: float
+    minimum_wall_mm: float | None
+    bounding_box_mm: list[float]
+    volume_mm3: float
+    area_mm2: float
+    triangles: int
+    islands_dropped: int
+    islands_dropped_mm3: float
+    hollows_filled: int
+    hollows_filled_mm3: float
+
+
+def measures(surface: Surface) -> Measures:
+    """Measure a part."""
     mesh = surface.mesh
     return {
         "volume_fraction": round(surface.volume_fraction, 5),
@@ -53,8 +68,8 @@ def wall_thickness(surface: Surface) -> float | None:
     of a cut, where two faces meet, are not walls. Returns None if no two faces oppose each other.
     """
     field, spacing = surface.solid.at(surface.level), surface.solid.spacing
-    sampled: Any = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)
-    points, faces = sampled  # points, faces; colours are not requested
+    # Colours, the third, are not requested.
+    points, faces = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)[:2]
     normals = surface.mesh.face_normals[faces]
 
     def values(places: np.ndarray) -> np.ndarray:

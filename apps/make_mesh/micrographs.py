@@ -2,7 +2,7 @@
 walls."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -90,8 +90,7 @@ def in_one_piece(phase: np.ndarray) -> Joined:
 
     The piece is connected to all four sides as well, so that mirrored copies meet.
     """
-    labelled: Any = ndimage.label(phase)  # scipy has no annotations
-    labels, count = labelled
+    labels, count = cast("tuple[np.ndarray, int]", ndimage.label(phase))  # not annotated by scipy
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     areas[0] = 0
     small = areas < SPECK * phase.size
@@ -116,8 +115,8 @@ def in_one_piece(phase: np.ndarray) -> Joined:
 def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to
     it."""
-    found: Any = ndimage.distance_transform_edt(~piece, return_indices=True)
-    distance, nearest = found
+    found = ndimage.distance_transform_edt(~piece, return_indices=True)
+    distance, nearest = cast("tuple[np.ndarray, np.ndarray]", found)
     start = np.unravel_index(np.where(rest, distance, np.inf).argmin(), piece.shape)
     return tuple(map(int, start)), tuple(map(int, nearest[(slice(None), *start)]))
 
@@ -160,9 +159,8 @@ def phase_of(grey: np.ndarray, name: str) -> np.ndarray:
 
 def outline_distance(phase: np.ndarray) -> np.ndarray:
     """Return the distance in pixels to the other phase, negative inside."""
-    inside: Any = ndimage.distance_transform_edt(phase)
-    outside: Any = ndimage.distance_transform_edt(~phase)
-    return outside - inside
+    inside = cast("np.ndarray", ndimage.distance_transform_edt(phase))
+    return cast("np.ndarray", ndimage.distance_transform_edt(~phase)) - inside
 
 
 def signed_distance(phase: np.ndarray, size: float) -> np.ndarray:

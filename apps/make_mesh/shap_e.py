@@ -5,7 +5,7 @@ a grid and processed like every other part.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from cephalo.apps.pipelines import load_pipeline, pipeline_class
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
 
+if TYPE_CHECKING:
+    from diffusers.pipelines.shap_e.renderer import ShapERenderer
+
 READS = {"ShapEPipeline": "prompt", "ShapEImg2ImgPipeline": "image"}
 POINTS = 128  # on each edge of the generator's cube, from -1 to 1
 MOST_LOOSE = 0.01  # of the body's volume: what may be removed beside it or filled within it
@@ -33,7 +36,7 @@ def generate(design: Generated, image: Image.Image | None) -> Surface:
     other kind of input, and for shapes that cannot be printed.
     """
     kind = kind_for(design)
-    pipeline = load_pipeline(kind, design.generator)
+    pipeline: Any = load_pipeline(kind, design.generator)  # one of two, called alike
     pipeline.set_progress_bar_config(leave=False, disable=no_bars())
     asked = {"prompt": design.prompt} if image is None else {"image": image}
     try:
@@ -69,7 +72,7 @@ def kind_for(design: Generated) -> str:
 
 
 @torch.no_grad()
-def signed_field(renderer: Any, latent: torch.Tensor) -> np.ndarray:
+def signed_field(renderer: "ShapERenderer", latent: torch.Tensor) -> np.ndarray:
     """Evaluate the field of a latent, float32 [1, n, d], at the centres of 128³ cells of the cube.
 
     Returns float32 [x, y, z] between -1 and 1, positive inside. The latent contains the weights of

@@ -13,11 +13,11 @@ class RanksExecutor(SlurmPipelineExecutor):
         super().__init__(**options)
         self.ranks = ranks
 
-    def get_incomplete_ranks(self, *_: Any, **__: Any) -> list[int]:
+    def get_incomplete_ranks(self, *_: object, **__: object) -> list[int]:
         """Return the ranks to submit."""
         return self.ranks
 
-    def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
+    def get_sbatch_args(self, max_array: int = 1) -> dict[str, object]:
         """Return the directives for sbatch; without a partition, Slurm uses its default."""
         asked = super().get_sbatch_args(max_array)
         return {name: value for name, value in asked.items() if value is not None}

@@ -66,7 +66,7 @@ class ExtractChunks:
     timeout: float  # seconds for one document
     workers: int  # processes of a task
 
-    def __call__(self, data: Any, rank: int, world_size: int) -> None:
+    def __call__(self, data: object, rank: int, world_size: int) -> None:
         """Extract the share of task `rank` of `world_size`; `data` of earlier steps is not used."""
         show_notes()  # into the log of the task
         run = Run(self.out, "extract")

@@ -66,7 +66,7 @@ class RefineShards:
     out: str
     asking: Asking
 
-    def __call__(self, data: Any, rank: int, world_size: int) -> None:
+    def __call__(self, data: object, rank: int, world_size: int) -> None:
         """Refine the share of task `rank` of `world_size`; `data` of earlier steps is not used."""
         show_notes()  # into the log of the task
         run = Run(self.out, "refine")

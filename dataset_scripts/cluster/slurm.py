@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.cluster.cluster import Cluster
 from cephalo.dataset_scripts.cluster.runs import Run
 from cephalo.dataset_scripts.cluster.store import is_remote
+
+if TYPE_CHECKING:
+    from cephalo.dataset_scripts.cluster.executor import RanksExecutor
 
 
 def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | None:
@@ -74,7 +77,13 @@ def check_idle(run: Run) -> None:
         )
 
 
-def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, name: str) -> Any:
+def make_executor(
+    run: Run,
+    step: Callable[[object, int, int], None],
+    ranks: list[int],
+    cluster: Cluster,
+    name: str,
+) -> "RanksExecutor":
     """Make a datatrove executor for some ranks of `cluster.tasks`.
 
     Each submission has its own log folder: datatrove records ranks to run and finished ranks there,

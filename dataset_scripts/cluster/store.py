@@ -6,9 +6,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 def is_remote(url: str) -> bool:
@@ -16,7 +19,7 @@ def is_remote(url: str) -> bool:
     return "://" in url
 
 
-def open_filesystem(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
     """Return the fsspec file system of `url` and the path in it; listings are not cached.
 
     Raises CephaloError if the protocol is unknown or its package is missing.
@@ -80,11 +83,12 @@ class Store:
         """Return the text of a file, or None if it does not exist."""
         try:
             with reached(self.url):
-                return self.fs.cat_file(self.path(name)).decode()
+                found = self.fs.cat_file(self.path(name))
+                return found.decode() if isinstance(found, bytes) else found
         except FileNotFoundError:
             return None
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str) -> Any:  # as it was written
         """Return the content of a JSON file, or None if it does not exist. Raises CephaloError if
         it is damaged."""
         text = self.read(name)

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.where import TEXT, Where, types_of
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out
+from cephalo.dataset_scripts.common.corrections import Verdict
 from cephalo.dataset_scripts.common.tables import CONFIGS, Tables
 
 logger = logging.getLogger(__name__)
@@ -28,12 +28,12 @@ def columns_of(where: Where | None) -> list[str]:
     return [name for name in where.columns if name != PERSON] if where else []
 
 
-def takes(where: Where | None, row: Mapping[str, Any]) -> bool:
+def takes(where: Where | None, row: Mapping[str, object]) -> bool:
     """Return whether a condition holds for a row. Rows of figures have a "verdict"."""
     if where is None:
         return True
     verdict = row.get("verdict")
-    return where({**row, PERSON: verdict.person if verdict else None})
+    return where({**row, PERSON: verdict.person if isinstance(verdict, Verdict) else None})
 
 
 def conditions_on(tables: Tables, text: str | None) -> dict[str, Where]:

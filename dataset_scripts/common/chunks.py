@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TypeVarTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +15,13 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import read_object
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
 
+Ts = TypeVarTuple("Ts")
 
-def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
+
+def check_plan(path: Path, plan: Mapping[str, object]) -> None:
     """Write the plan of a folder to `path`. Raises CephaloError if the folder has another plan."""
     if not path.exists():
         write_whole(path, json.dumps(plan))
@@ -30,7 +33,7 @@ def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
 
 
 def run_chunks(
-    jobs: Mapping[tuple[Any, ...], int], make: Callable[..., None], workers: int, unit: str
+    jobs: Mapping[tuple[*Ts], int], make: Callable[[*Ts], None], workers: int, unit: str
 ) -> None:
     """Call `make` with each tuple of arguments in its own process.
 
@@ -55,7 +58,7 @@ def run_chunks(
             raise
 
 
-def write_shard(shard: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+def write_shard(shard: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
     """Write a Parquet file atomically."""
     table = pa.Table.from_pylist(list(rows), schema=schema)
     with replacing(shard) as aside:

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.schema import PROVENANCE
 
 QUERY = "What is shown in this image?"
@@ -16,7 +16,7 @@ IMPORTED = "-imported"
 that of their figures; `cephalo refine` writes others beside it."""
 
 
-def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:
+def caption_conversation(figure: Row) -> Row:
     """Build a CONVERSATIONS row from a FIGURES row, with its caption as the answer, without a
     model.
 
@@ -28,15 +28,15 @@ def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def conversation(
-    figures: Sequence[dict[str, Any]],
+    figures: Sequence[Row],
     turns: Sequence[tuple[str, str]],
     *,
     teacher: str,
     task: str,
     task_version: str,
-    teacher_params: dict[str, Any] | None = None,
-    scores: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    teacher_params: dict[str, object] | None = None,
+    scores: dict[str, object] | None = None,
+) -> Row:
     """Build a CONVERSATIONS row from (question, answer) turns about FIGURES rows of one document.
 
     The prompt is the first question, preceded by the images; the completion is everything after it,
@@ -67,5 +67,5 @@ def conversation(
     }
 
 
-def _message(role: str, text: str) -> dict[str, Any]:
+def _message(role: str, text: str) -> Row:
     return {"role": role, "content": [{"type": "text", "text": text}]}

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.correction_values import (
     REJECTED,
 )
@@ -45,9 +45,7 @@ COLUMNS = tuple(dict.fromkeys((*KEY, "caption", "kind", "panels", "dpi")))
 """Columns that a verdict needs."""
 
 
-def corrected_rows(
-    shard: Path, columns: Iterable[str], batch_rows: int = 1
-) -> Iterator[dict[str, Any]]:
+def corrected_rows(shard: Path, columns: Iterable[str], batch_rows: int = 1) -> Iterator[Row]:
     """Yield the FIGURES rows of a shard in FOLDER/figures with manual corrections applied.
 
     All rows are yielded, with a `Verdict` or None as "verdict"; steps skip those for which
@@ -61,14 +59,14 @@ def corrected_rows(
 
 def read_corrected(
     shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Yield `corrected_rows` of several shards."""
     columns = list(columns)
     for shard in shards:
         yield from corrected_rows(shard, columns, batch_rows)
 
 
-def left_out(row: dict[str, Any]) -> str | None:
+def left_out(row: Row) -> str | None:
     """Return why a row of `corrected_rows` is excluded: "person" (rejected manually), "uncropped"
     (no image of its corrected box), or None if it is included."""
     found: Verdict | None = row.get("verdict")
@@ -96,7 +94,7 @@ def folder_of(shard: Path) -> Path:
     return shard.parent.parent
 
 
-def with_crop(found: Verdict, row: dict[str, Any], folder: Path) -> Verdict:
+def with_crop(found: Verdict, row: Row, folder: Path) -> Verdict:
     """Add the path of its crop to a verdict with a corrected box."""
     if "bbox" in found.values:
         facts = [row["document_sha256"], row["page"], found.values["bbox"], dpi_of(row)]
@@ -105,12 +103,12 @@ def with_crop(found: Verdict, row: dict[str, Any], folder: Path) -> Verdict:
     return found
 
 
-def dpi_of(row: dict[str, Any]) -> int:
+def dpi_of(row: Row) -> int:
     """Return the resolution at which the page of a row is cropped again."""
     return row["dpi"] or DEFAULT_DPI
 
 
-def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
+def apply(row: Row, found: Verdict | None) -> Row:
     """Apply a verdict to a row; columns that the row lacks are not added."""
     row = row | {"verdict": found}
     if found is None:
@@ -128,7 +126,7 @@ def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=10_000)
-def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str, Any]:
+def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str, object]:
     """Return the columns of FIGURES that depend on the image of a crop."""
     try:
         with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
@@ -155,7 +153,7 @@ def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str
     }
 
 
-def clipped(panel: dict[str, Any], bbox: list[float]) -> dict[str, Any]:
+def clipped(panel: Row, bbox: list[float]) -> Row:
     """Clip a panel to the box of its figure; its box is null if it lies outside."""
     box = panel["bbox"]
     x0, y0, x1, y1 = bbox

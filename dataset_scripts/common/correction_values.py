@@ -16,7 +16,7 @@ PANEL = ("letter", "bbox", "caption")
 ACCEPTED, REJECTED = "accepted", "rejected"
 
 
-def check_value(what: str, value: Any) -> None:
+def check_value(what: str, value: object) -> None:
     """Raise ValueError, with a one-line reason, if a field cannot have a value."""
     if what == "state":
         if value not in (ACCEPTED, REJECTED, None):
@@ -35,17 +35,18 @@ def check_value(what: str, value: Any) -> None:
         raise ValueError(f"{what} contains half a character (a lone surrogate); type it again")
 
 
-def _check_box(name: str, value: Any) -> None:
-    numbers = isinstance(value, list | tuple) and len(value) == 4
-    if not numbers or not all(
-        isinstance(one, int | float) and abs(one) < FARTHEST for one in value
+def _check_box(name: str, value: object) -> None:
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 4
+        or not all(isinstance(one, int | float) and abs(one) < FARTHEST for one in value)
     ):
         raise ValueError(f"{name} is not four numbers")
     if value[0] >= value[2] or value[1] >= value[3]:
         raise ValueError(f"{name} has no area")
 
 
-def _check_panels(value: Any) -> None:
+def _check_panels(value: object) -> None:
     if not isinstance(value, list) or len(value) > MOST_PANELS:
         raise ValueError(f"panels are not a list of at most {MOST_PANELS}")
     total = 0
@@ -64,7 +65,7 @@ def _check_panels(value: Any) -> None:
         raise ValueError(f"the panels have more than {LONGEST_TEXT:,} characters of captions")
 
 
-def is_text(value: Any, most: int) -> bool:
+def is_text(value: object, most: int) -> bool:
     """Return whether a value is null or a string of at most `most` characters, no surrogates."""
     if value is None:
         return True
@@ -73,7 +74,7 @@ def is_text(value: Any, most: int) -> bool:
     return not any("\ud800" <= one <= "\udfff" for one in value)
 
 
-def is_value(what: str, value: Any) -> bool:
+def is_value(what: str, value: object) -> bool:
     """Return whether a field can have a value."""
     try:
         check_value(what, value)
@@ -82,8 +83,9 @@ def is_value(what: str, value: Any) -> bool:
     return True
 
 
-def plain(name: str, value: Any) -> Any:
-    """Return a value of a field as stored in corrections: boxes are rounded."""
+def plain(name: str, value: Any) -> object:
+    """Return a value of a field, as `check_value` takes it, as stored in corrections: boxes are
+    rounded."""
     if name == "bbox" and value is not None:
         return rounded(value)
     if name == "panels":

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError, fault_of
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.correction_values import (
     LONGEST_TEXT,
     What,
@@ -178,7 +179,7 @@ class CorrectionsFile:
             os.write(self.file, b"\n")
         os.fsync(self.file)
 
-    def add(self, by: str, key: Key, what: What, before: Any, after: Any) -> Correction:
+    def add(self, by: str, key: Key, what: What, before: object, after: object) -> Correction:
         """Append a decision with the current time. Raises OSError if it cannot be written, and
         ValueError for a value that the field cannot have."""
         # Never before earlier decisions, even if the clock was set back or is another machine's.
@@ -235,7 +236,7 @@ class Verdict:
         return self.state or ("edited" if self.values else None)
 
 
-def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
+def verdict(row: Row, lines: Iterable[Correction]) -> Verdict:
     """Combine the decisions about a row of FIGURES; the later of two about one field counts."""
     found: dict[str, Any] = {}
     # A stable sort: of equal times, the later line.
@@ -253,7 +254,7 @@ def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
     return Verdict(state, values)
 
 
-def key_of_row(row: dict[str, Any]) -> Key:
+def key_of_row(row: Row) -> Key:
     """Return the key of a row of FIGURES, as extracted."""
     values: dict[str, Any] = {name: row.get(name) for name in KEY}
     if values["bbox"] is not None:
@@ -301,7 +302,7 @@ class Corrections:
         keys = self.by_document.setdefault(line.key.document_sha256, {})
         keys.setdefault(line.key, []).append(line)
 
-    def of_rows(self, rows: list[dict[str, Any]]) -> tuple[dict[int, list[Correction]], set[Key]]:
+    def of_rows(self, rows: list[Row]) -> tuple[dict[int, list[Correction]], set[Key]]:
         """Return the decisions about the rows of a shard, by row number, and the keys that were
         found.
 

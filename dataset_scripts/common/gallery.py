@@ -4,12 +4,12 @@ import base64
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.static_pages import MAX_FIGURES, StaticPages, groups_of
 from cephalo.inference.data_urls import shrunk
 from cephalo.inference.images import as_rgb
@@ -79,7 +79,7 @@ def common(values: Iterable[str | None]) -> str | None:
     return distinct.pop() if len(distinct) == 1 else None
 
 
-def with_thumbnail(row: dict[str, Any], pages: StaticPages) -> dict[str, Any]:
+def with_thumbnail(row: Row, pages: StaticPages) -> Row:
     """A row with the address of its picture."""
     return row | {"thumbnail": pages.picture(small_jpeg(row["image"]["bytes"]))}
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
@@ -46,7 +47,7 @@ def leave_out_gone(
     """
     record = out / RECORD
     try:
-        before = parse_object(record.read_bytes()) if record.exists() else {}
+        before: dict[str, Any] = parse_object(record.read_bytes()) if record.exists() else {}
         known = {key: list(map(str, paths)) for key, paths in before.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise CephaloError(f"{record} is damaged; delete it") from error

@@ -7,7 +7,9 @@ figures without extra code, and every row has a prompt and a completion.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from cephalo.cli.rows import Row
 
 MIN_WORDS, MAX_WORDS = 80, 400
 CONTINUE = "Here is the beginning of a passage from {source}:\n\n{first}\n\nContinue the passage."
@@ -118,7 +120,7 @@ def _pieces(paragraph: str) -> list[str]:
     return [piece for piece in pieces if count_words(piece) <= MAX_WORDS]
 
 
-def text_row(passage: str, document: dict[str, Any], page: int) -> dict[str, Any] | None:
+def text_row(passage: str, document: Row, page: int) -> Row | None:
     """Build a row of TEXT. Returns None for a passage of a single sentence, which would have no
     completion.
 
@@ -141,13 +143,11 @@ def text_row(passage: str, document: dict[str, Any], page: int) -> dict[str, Any
     }
 
 
-def _message(role: str, text: str) -> dict[str, Any]:
+def _message(role: str, text: str) -> Row:
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
-def text_rows(
-    paragraphs: Iterable[tuple[int, str]], document: dict[str, Any]
-) -> list[dict[str, Any]]:
+def text_rows(paragraphs: Iterable[tuple[int, str]], document: Row) -> list[Row]:
     """Build the rows of TEXT of a document, from its paragraphs and their pages."""
     rows = (text_row(passage, document, page) for page, passage in pack(paragraphs))
     return [row for row in rows if row]

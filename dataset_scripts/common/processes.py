@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Any
+from typing import TypeVar
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
+
+J = TypeVar("J")
+T = TypeVar("T")
 
 AHEAD = 8  # jobs queued per process; more would only use memory
 
@@ -20,7 +23,7 @@ class Processes:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[J], T], jobs: Iterable[J]) -> Iterator[T]:
         """Yield the function's result for every job, in order, working a few jobs ahead.
 
         Raises CephaloError if a process dies.
@@ -31,7 +34,7 @@ class Processes:
         if self._pool is None:
             use_one_core_each()
             self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), end_with_parent)
-        waiting: deque[Future] = deque()
+        waiting: deque[Future[T]] = deque()
         try:
             for job in jobs:
                 waiting.append(self._pool.submit(function, job))

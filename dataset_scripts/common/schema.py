@@ -5,6 +5,9 @@ conversation about one or more figures, in TRL's conversational prompt-completio
 row per passage of prose, without images, in the same form.
 """
 
+# Not typed, or only in part: datasets.
+# pyright: reportMissingTypeStubs=false
+
 from datasets import Features, Image, List, Value
 
 BBOX = List(Value("float32"), length=4)

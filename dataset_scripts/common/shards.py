@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -24,9 +25,7 @@ def count_rows(shards: Iterable[Path]) -> int:
     return sum(open_shard(shard).metadata.num_rows for shard in shards)
 
 
-def read_rows(
-    shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
-) -> Iterator[dict[str, Any]]:
+def read_rows(shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1) -> Iterator[Row]:
     """Yield the rows of all shards in order, with undecoded images and `batch_rows` in memory.
 
     Raises CephaloError if a shard cannot be read or lacks a column.
@@ -74,12 +73,12 @@ class ShardWriter:
     def __init__(self, folder: Path, split: str, features: "Features") -> None:
         self.folder, self.split, self.schema = folder, split, features.arrow_schema
         self.rows = self.bytes = self.shards = 0
-        self._group: list[dict[str, Any]] = []
+        self._group: list[Row] = []
         self._group_bytes = 0
         self._writer: pq.ParquetWriter | None = None
         self._path: Path | None = None
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Row) -> None:
         """Append one row; its images are undecoded {"bytes", "path"}."""
         self._group.append(row)
         images = row["images"] if "images" in row else [row["image"]]

@@ -1,10 +1,13 @@
 """Find the tables of a dataset: their shards in folders, and their rows in order."""
 
+# Not typed, or only in part: datasets.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import caption_conversation
 from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.inputs import gone_shards
@@ -53,16 +56,14 @@ def source(config: str, tables: Tables) -> str:
     return "figures" if config == "conversations" and not tables[config] else config
 
 
-def config_rows(
-    config: str, tables: Tables, images: bool = True
-) -> Iterator[tuple[Path, dict[str, Any]]]:
+def config_rows(config: str, tables: Tables, images: bool = True) -> Iterator[tuple[Path, Row]]:
     """Yield the rows of a config, each with its shard, always in the same order.
 
     Figures have manual corrections applied and a "verdict". Images are undecoded; with
     `images=False` the column is omitted, and more rows are read at a time.
     """
     made_from = source(config, tables)
-    left_out = set() if images else {"image", "images"}
+    left_out: set[str] = set() if images else {"image", "images"}
     columns = [name for name in CONFIGS[made_from] if name not in left_out]
     batch_rows = 8 if images and config != "text" else 500
     for shard in tables[made_from]:

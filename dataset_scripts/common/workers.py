@@ -6,12 +6,18 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import ForkServerContext
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from cephalo.cli.errors import CephaloError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from pebble import ProcessPool
+
+    from cephalo.dataset_scripts.common.document_shards import DocumentOutcome
+
+T = TypeVar("T")
 
 TASKS_A_WORKER = 100  # before it is replaced, so that leaks do not accumulate
 
@@ -96,7 +102,7 @@ def _pool(
         pool.join()
 
 
-def result_of(future: Any, timeout: float) -> Any:
+def result_of(future: "Future[T]", timeout: float) -> "T | DocumentOutcome":
     """Return the result of a job, or a DocumentOutcome with the reason for its failure.
 
     A worker that hung or died costs one document. Raises CephaloError if a shard cannot be written.

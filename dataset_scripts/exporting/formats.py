@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.pixels import compact, encode_png
 from cephalo.dataset_scripts.exporting.selected import (
     Picture,
@@ -30,7 +30,7 @@ PANEL = 1  # COCO category of panels
 MOST_POINTS = 1e-6  # points; smaller sides are empty
 
 
-def write_list(path: Path, values: Iterable[Any]) -> int:
+def write_list(path: Path, values: Iterable[object]) -> int:
     """Write a JSON list with one value per line. Return the number of values."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
@@ -43,7 +43,7 @@ def write_list(path: Path, values: Iterable[Any]) -> int:
     return count
 
 
-def facts_of(row: dict[str, Any]) -> dict[str, Any]:
+def facts_of(row: Row) -> dict[str, object]:
     """Return the attribution of a row, as far as it is known."""
     return {name: row[name] for name in FACTS if row.get(name)}
 
@@ -51,7 +51,7 @@ def facts_of(row: dict[str, Any]) -> dict[str, Any]:
 def write_llava(chosen: Selected, out: Path) -> int:
     """Write llava.json in the format of LLaVA. Several images are a list."""
 
-    def entries() -> Iterator[dict[str, Any]]:
+    def entries() -> Iterator[Row]:
         for number, talk in enumerate(chosen.talks()):
             names = [write_picture(picture, out) for picture in talk.pictures]
             image = {"image": names[0] if len(names) == 1 else names} if names else {}
@@ -68,7 +68,7 @@ def write_llava(chosen: Selected, out: Path) -> int:
 def write_sharegpt(chosen: Selected, out: Path) -> int:
     """Write sharegpt.json, and dataset_info.json for LLaMA-Factory."""
 
-    def entries() -> Iterator[dict[str, Any]]:
+    def entries() -> Iterator[Row]:
         for talk in chosen.talks():
             names = [write_picture(picture, out) for picture in talk.pictures]
             messages = messages_of(talk, ("role", "content"), ("user", "assistant"))
@@ -142,7 +142,7 @@ def write_coco(chosen: Selected, out: Path) -> int:
     return len(images)
 
 
-def in_pixels(box: list[float] | None, row: dict[str, Any]) -> list[float] | None:
+def in_pixels(box: list[float] | None, row: Row) -> list[float] | None:
     """Convert a box to [x, y, width, height] in pixels of the figure's image.
 
     The box is clipped to the image. Returns `None` if it is outside.
@@ -237,7 +237,7 @@ def write_csv(chosen: Selected, out: Path) -> int:
     return count
 
 
-def cell(value: Any) -> Any:
+def cell(value: object) -> object:
     """Return a value as a cell that no spreadsheet evaluates."""
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"

@@ -5,11 +5,12 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import conditions_on, takes
 from cephalo.dataset_scripts.common.conversations import ANSWERED
@@ -39,7 +40,7 @@ class Picture(NamedTuple):
 class Talk(NamedTuple):
     """A conversation: its row, images, and turns of (question, answer)."""
 
-    row: dict[str, Any]
+    row: Row
     pictures: list[Picture]
     turns: list[tuple[str, str]]
 
@@ -63,7 +64,7 @@ class Selected:
         # The exported figures by document and pixels, with their corrected captions.
         self._exported: dict[tuple[str, str], str] | None = None
 
-    def figures(self, images: bool = True) -> Iterator[dict[str, Any]]:
+    def figures(self, images: bool = True) -> Iterator[Row]:
         """Yield the figures with corrections, in order."""
         condition = self.where.get("figures")
         for _, row in config_rows("figures", self.tables, images):
@@ -90,7 +91,7 @@ class Selected:
             pictures = [picture_of(image, row["document"]) for image in row["images"]]
             yield Talk(row, pictures, turns)
 
-    def reason(self, row: dict[str, Any]) -> str | None:
+    def reason(self, row: Row) -> str | None:
         """Return why a conversation is omitted, `None` if it is exported."""
         if not self.tables["figures"]:
             return None
@@ -117,7 +118,7 @@ class Selected:
         return self._exported
 
 
-def picture_of(image: dict[str, Any] | None, document: str) -> Picture:
+def picture_of(image: Row | None, document: str) -> Picture:
     """Return an image of a row, named by its content.
 
     Raises:

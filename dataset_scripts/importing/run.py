@@ -20,6 +20,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, replacing, write_whole
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.gallery import write_gallery
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
@@ -264,7 +265,7 @@ def stored_failures(figures: Path, talks: Path, wanted: str) -> dict[str, str] |
         return None
 
 
-def write_table(path: Path, rows: list[dict[str, Any]], features: Features, facts: Any) -> None:
+def write_table(path: Path, rows: list[Row], features: Features, facts: Any) -> None:
     """Write rows atomically, with facts in the metadata."""
     schema = features.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), **facts})

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
 from cephalo.cli.json_files import parse_object
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.corrected import (
     COLUMNS,
     FIGURE_TEXT,
@@ -28,6 +29,8 @@ from cephalo.dataset_scripts.common.workers import looking_pool
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
+
+    from cephalo.dataset_scripts.pdf import pdfium as fast
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ def make_crops(folder: Path) -> None:
                 logger.warning("%s; the figure is left out", error)
 
 
-def _missing(folder: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
+def _missing(folder: Path) -> Iterator[tuple[Row, Verdict]]:
     """Yield the rows, with `COLUMNS`, whose corrected box has no image yet."""
     if not corrections_of(folder).by_document:
         return
@@ -81,7 +84,7 @@ def _missing(folder: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
                 yield row, wanted[place]
 
 
-def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: Verdict) -> None:
+def crop_to_file(pool: "ProcessPool", folder: Path, row: Row, found: Verdict) -> None:
     """Crop the corrected box of a row from its page in a worker process, and write the image.
 
     Args:
@@ -122,7 +125,8 @@ def find_document(folder: Path, sha256: str) -> Path | None:
     except (OSError, ValueError):
         return None
     paths = known.get(sha256[:DIGITS])
-    for path in map(Path, paths if isinstance(paths, list) else ()):
+    known_paths = paths if isinstance(paths, list) else []
+    for path in (Path(one) for one in known_paths if isinstance(one, str)):
         try:
             state = path.stat()
             if _sha256(path, state.st_mtime_ns, state.st_size) == sha256:
@@ -177,7 +181,7 @@ def crop_page(path: Path, number: int, box: Box, dpi: int) -> bytes:
     return out.getvalue()
 
 
-def _lines_in(page: Any, box: Box) -> list[str]:
+def _lines_in(page: "fast.Page", box: Box) -> list[str]:
     """Return the lines of text with their centre in a box, from top to bottom."""
     from cephalo.dataset_scripts.pdf.document import MAX_FIGURE_LINES
     from cephalo.dataset_scripts.pdf.text import read_lines

@@ -1,17 +1,22 @@
 """Extract one document: from a PDF file to rows of the `figures` table."""
 
+# Not typed, or only in part: pypdfium2.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import reduce
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.pixels import (
@@ -43,7 +48,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 16  # increase it when the same file gives other rows
+EXTRACTOR_VERSION = 17  # increase it when the same file gives other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -78,16 +83,16 @@ class Extraction:
         sentences: Number of sentences that were kept and dropped.
     """
 
-    rows: list[dict]
+    rows: list[Row]
     pages: int
-    passages: list[dict] | None = None
+    passages: list[Row] | None = None
     unread: str | None = None
     cut: str | None = None
     sentences: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def _without_collector() -> Generator[None]:
     """Disable the garbage collector for a document: reading makes many objects, but no cycles."""
     enabled = gc.isenabled()
     gc.disable()
@@ -117,7 +122,7 @@ def extract_document(
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
     with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
-        count = pdfium.FPDF_GetPageCount(document)
+        count = cast("int", pdfium.FPDF_GetPageCount(document))
         if count < 1:
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:
@@ -129,7 +134,7 @@ def extract_document(
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
         whole = asdict(read_metadata(contents, body, information, read_xmp(path)))
         mentions = find_mentions(contents, blocks, body)
-        rows = []
+        rows: list[Row] = []
         for content, own in zip(contents, pairs, strict=True):
             own = in_order([pair for pair in own if pair.caption.kind in settings.kinds])
             if not own:
@@ -171,7 +176,7 @@ def in_order(pairs: list[Pair]) -> list[Pair]:
     return ordered
 
 
-def _text_faults(row: dict) -> list[str]:
+def _text_faults(row: Row) -> list[str]:
     """Return the faults of reading in the caption, with label and panels, and mentions of a row."""
     parts = [panel["caption"] or "" for panel in row["panels"]]
     caption = [row["caption"], row["label"], *parts]
@@ -274,9 +279,7 @@ class Crop:
     dpi: int
 
 
-def make_row(
-    page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path
-) -> dict | None:
+def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path) -> Row | None:
     """Crop a figure of the PDF file `path` and return its row, or `None` if the crop is blank.
 
     `dpi` is the resolution of rendered images in dots per inch.

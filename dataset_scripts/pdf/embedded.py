@@ -114,7 +114,7 @@ def _thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(image.resize((P.samples, P.samples), Image.Resampling.BOX), np.float64)
 
 
-def _find(page: fast.Page, box: Box):
+def _find(page: fast.Page, box: Box) -> "fast.Handle | None":
     """Return the image object of the page with the box `box`, within `Parameters.place`."""
     corners = (ctypes.c_float * 4)()
     places = [ctypes.addressof(corners) + 4 * k for k in range(4)]
@@ -129,7 +129,7 @@ def _find(page: fast.Page, box: Box):
     return None
 
 
-def _is_plain(page: fast.Page, image) -> bool:
+def _is_plain(page: fast.Page, image: fast.Handle) -> bool:
     """Return whether an image object is unmasked, upright, and grey or RGB."""
     if pdfium.FPDFPage_GetRotation(page.handle) or pdfium.FPDFPageObj_HasTransparency(image):
         return False

@@ -5,6 +5,7 @@ remaining graphics are found by their ink (`scan.add_ink`).
 """
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -105,7 +106,14 @@ class _Reader:
         start = ctypes.addressof(self._floats)
         self._at = [start + 4 * k for k in range(6)]
 
-    def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
+    def walk(
+        self,
+        owner: "fast.Handle | int",
+        get: "Callable[[fast.Handle | int, int], int]",
+        count: int,
+        matrix: tuple[float, ...],
+        depth: int,
+    ) -> None:
         """List `count` objects of `owner`. `matrix` maps its space to user space."""
         room = MAX_OBJECTS - self._seen
         if count > room:

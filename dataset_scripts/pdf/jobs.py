@@ -4,7 +4,7 @@ import json
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -20,6 +20,13 @@ from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pebble import ProcessPool
+
+    from cephalo.dataset_scripts.common.document_shards import DocumentOutcome
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
         raise CephaloError(f"{record} is damaged; delete it, or use another --out") from error
 
 
-def as_option(key: str, value: Any) -> str:
+def as_option(key: str, value: object) -> str:
     """Format a setting as the option of the command: "with --dpi 200", "without --text"."""
     if key == "version":
         return f"by version {value} of the extraction, not {EXTRACTOR_VERSION}"
@@ -158,7 +165,9 @@ def run_jobs(
     return counts
 
 
-def schedule(pool: Any, job: Job, settings: Settings, timeout: float) -> Any:
+def schedule(
+    pool: "ProcessPool", job: Job, settings: Settings, timeout: float
+) -> "Future[DocumentOutcome]":
     """Submit a document to a pool of workers and return its future."""
     work = [job.path, job.sha256, job.shard, settings]
     return pool.schedule(extract_to_shard, args=work, timeout=timeout)

@@ -15,6 +15,7 @@ import re
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -35,6 +36,11 @@ from cephalo.dataset_scripts.pdf.pieces import (
     resize_ideographs,
 )
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from rapidocr import RapidOCR
+    from rapidocr.ch_ppocr_det.utils import DBPostProcess
+
 INSTALL = 'pip install "cephalo[ocr]"'
 MAX_READS = 400  # pieces of text read per page, 10 to 100 ms each; others stay unread
 _DETECT_SIDE = 1280  # pixels; page height at which the detector finds 7-point type
@@ -53,7 +59,7 @@ def is_available() -> bool:
 
 
 @cache
-def _reader():
+def _reader() -> "RapidOCR":
     """Return RapidOCR's line reader of this process, with a model from the package's folder."""
     import cv2
     import rapidocr
@@ -80,7 +86,7 @@ def _reader():
 
 
 @cache
-def _detector():
+def _detector() -> "tuple[InferenceSession, DBPostProcess]":
     """Return the detector of this process, and the function from its text map to boxes.
 
     RapidOCR's own pipeline would process the whole page at once, in float64.
@@ -122,7 +128,7 @@ def _share_arena() -> None:
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, -1, -1, -1))  # default values
 
 
-def _session(model: Path):
+def _session(model: Path) -> "InferenceSession":
     """Return a single-threaded session without a memory pattern.
 
     A memory pattern doubles the memory; without an arena, the time doubles.
@@ -138,7 +144,7 @@ def _session(model: Path):
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _releasing():
+def _releasing() -> Any:  # of native code, which declares no types
     """Return run options with which the arena releases unused memory after a run."""
     import onnxruntime as ort
 

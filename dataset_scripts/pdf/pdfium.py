@@ -8,7 +8,7 @@ handles and result addresses as `c_void_p`.
 """
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -33,7 +33,7 @@ class _Segment(ctypes.c_void_p):
     """A segment of a path. A separate result type, so that ctypes does not convert it."""
 
 
-def _fast(function, result, *arguments):
+def _fast(function: Any, result: type, *arguments: type) -> Callable[..., Any]:  # of the library
     """Return a pdfium function that keeps the interpreter lock."""
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address  # not null
@@ -285,7 +285,12 @@ def text_matrices(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
 
 
 def _ask(
-    call, before: list, things: list, blank: tuple, kind: type, apart: bool = False
+    call: Callable[..., int],
+    before: list[ctypes.c_void_p],
+    things: list[int] | list[ctypes.c_void_p],
+    blank: tuple[float, ...],
+    kind: type[np.number],
+    apart: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Call a function of pdfium for many things, and collect the numbers that it writes.
 
@@ -313,7 +318,9 @@ def _ask(
 
 
 @cache
-def _room(items: int, kind: type, apart: bool) -> tuple[np.ndarray, list[list[ctypes.c_void_p]]]:
+def _room(
+    items: int, kind: type[np.number], apart: bool
+) -> tuple[np.ndarray, list[list[ctypes.c_void_p]]]:
     """Return a buffer that is reused by `_ask`, since creating the pointers takes time."""
     room = np.zeros((_ROWS, items), kind)
     columns = _columns(room) if apart else _columns(room)[:1]
@@ -346,7 +353,7 @@ def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return _ask(path_draw_mode, [], handles, (0, 0), np.int32, apart=True)
 
 
-def marks(colour, objects: list[int]) -> np.ndarray:
+def marks(colour: Callable[..., int], objects: list[int]) -> np.ndarray:
     """Return which objects are visible on white paper, as bool of shape (n,).
 
     `colour` is `object_fill` or `object_stroke`. A pattern has no single colour and is visible.

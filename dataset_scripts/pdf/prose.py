@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
@@ -113,9 +113,9 @@ def find_passages(
     pages: list[PageContent],
     blocks: list[list[Block]],
     body: TypeProfile,
-    document: dict[str, Any],
+    document: Row,
     told: Counter[str] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return the rows of the `text` table of a document, in reading order.
 
     `document` has the columns of the document, `file` its open pages, for superscripts. `told`

@@ -230,7 +230,7 @@ def _is_seen(
     return proper & inside
 
 
-def _codes(textpage, handle: ctypes.c_void_p, count: int) -> np.ndarray:
+def _codes(textpage: fast.Handle, handle: ctypes.c_void_p, count: int) -> np.ndarray:
     """Return the Unicode code points of all characters of a page."""
     buffer = np.zeros(count + 1, np.uint16)
     pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))

@@ -4,10 +4,10 @@ skipped."""
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from datasets import Features
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.chunks import check_plan, run_chunks, write_shard
 from cephalo.dataset_scripts.plates.card import write_card
 from cephalo.dataset_scripts.plates.families import SEEN, UNSEEN
@@ -102,7 +102,7 @@ def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
 
 def make_chunk(folder: Path, plan: Plan, chunk: Chunk) -> None:
     """Write the shards of a chunk, then the file that marks it as done."""
-    tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    tables: dict[tuple[str, str], list[Row]] = {}
     families = list(SEEN if chunk.seen else UNSEEN)
     for number in range(chunk.start, chunk.stop):
         index, family = divmod(number, len(families))

@@ -77,7 +77,7 @@ def read_columns(folder: Path, config: str, columns: list[str]) -> dict[str, lis
     return found
 
 
-def family_table(folder: Path) -> list[dict[str, Any]]:
+def family_table(folder: Path) -> list[dict[str, object]]:
     """Summarize by family: plates, mean stress and spread, notched plates, share that cracks."""
     stresses, cracked = defaultdict(list), defaultdict(list)
     fields = read_columns(folder, "fields", ["family", "stress_mean"])

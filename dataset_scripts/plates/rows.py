@@ -6,11 +6,11 @@ crack-dynamics_1-5k) keep their names; the card defines each.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from datasets import Features, Image, List, Value
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import conversation
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS
 from cephalo.dataset_scripts.common.splits import TEST_SHARE, VALIDATION_SHARE, place
@@ -101,7 +101,7 @@ def notched_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list
     return row, [talk(row, CRACK, "yes" if starts else "no")]
 
 
-def solved(plate: np.ndarray) -> dict[str, Any]:
+def solved(plate: np.ndarray) -> Row:
     """Compute the columns of SOLVED, for a plate at full elongation."""
     fields, solid = solve(plate), plate > 0
     return {
@@ -135,7 +135,7 @@ def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[d
     return row, [talk(row, CRACK, "yes" if growth.initiated else "no")]
 
 
-def stress_picture(plate: np.ndarray, fields: Fields) -> dict[str, Any]:
+def stress_picture(plate: np.ndarray, fields: Fields) -> Row:
     """Render the von Mises stress of a plate, and return the top of its scale in MPa."""
     solid = plate > 0
     top = scale_top(fields.von_mises[solid])
@@ -143,7 +143,7 @@ def stress_picture(plate: np.ndarray, fields: Fields) -> dict[str, Any]:
     return {"von_mises": shown, "von_mises_scale": top}
 
 
-def energy_pictures(growth: Growth, solid: np.ndarray) -> list[dict[str, Any]]:
+def energy_pictures(growth: Growth, solid: np.ndarray) -> list[Row]:
     """Render the frames on one scale; broken pixels are white."""
     top = scale_top(np.concatenate([energy[solid] for energy in growth.energies]))
     return [picture(field_png(energy, energy > 0, top, "kJ/m^3")) for energy in growth.energies]
@@ -159,12 +159,12 @@ def vector(numbers: Sequence[float]) -> str:
     return f"[{', '.join(f'{number:.3f}' for number in numbers)}]"
 
 
-def picture(data: bytes) -> dict[str, Any]:
+def picture(data: bytes) -> Row:
     """Return an undecoded value of `datasets.Image`."""
     return {"bytes": data, "path": None}
 
 
-def keys(family: str, index: int, plate: np.ndarray) -> dict[str, Any]:
+def keys(family: str, index: int, plate: np.ndarray) -> Row:
     """Return the identifiers of a row. Mirror images of a plate have the same fields, so they share
     a hash."""
     greys = plate_greys(plate)
@@ -177,7 +177,7 @@ def keys(family: str, index: int, plate: np.ndarray) -> dict[str, Any]:
     }
 
 
-def split_of(row: dict[str, Any]) -> str:
+def split_of(row: Row) -> str:
     """Return the split of a row, from its geometry alone, so no plate is in two splits."""
     where = place(row["geometry_sha256"])
     if where < TEST_SHARE:
@@ -185,7 +185,7 @@ def split_of(row: dict[str, Any]) -> str:
     return "validation" if where < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
-def talk(row: dict[str, Any], query: str, answer: str) -> dict[str, Any]:
+def talk(row: Row, query: str, answer: str) -> Row:
     """Build a row of TALKS about the microstructure of `row`."""
     name = f"{row['family']} {row['index']}"
     figure = {

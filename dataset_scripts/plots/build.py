@@ -3,9 +3,9 @@
 import gc
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.files import locked
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.chunks import check_plan, run_chunks, write_shard
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.plots.figures import QUESTIONS, make_plot
@@ -69,10 +69,10 @@ def make_chunk(folder: Path, plan: Plan, start: int) -> None:
     write_shard(folder / "figures" / name, figures, FIGURES.arrow_schema)
 
 
-def rows_of(plan: Plan, start: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def rows_of(plan: Plan, start: int) -> tuple[list[Row], list[Row]]:
     """Build the FIGURES and CONVERSATIONS rows of a chunk."""
-    figures: list[dict[str, Any]] = []
-    conversations: list[dict[str, Any]] = []
+    figures: list[Row] = []
+    conversations: list[Row] = []
     for number in range(start, min(start + CHUNK, plan.plots)):
         figure, talks = plot_rows(make_plot(plan.seed, number), plan.seed)
         figures.append(figure)

@@ -272,7 +272,7 @@ def inset(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
     early = Scale(x.name, x.unit, 0, end)
     small.set(xlim=(0, end), ylim=(y.low, y.high))
     small.tick_params(labelsize=0.75 * style.size, pad=1.5)
-    axes.set_ylim(y.low, y.at(1.3))
+    axes.set_ylim(y.low, float(y.at(1.3)))
     y = y.with_high(float(y.at(1.3)))
     axes.legend(
         loc="upper center", ncols=len(series), fontsize=0.8 * style.size, columnspacing=0.8,

@@ -1,8 +1,8 @@
 """Build rows of FIGURES and CONVERSATIONS from a plot."""
 
 import hashlib
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import conversation
 from cephalo.dataset_scripts.common.pixels import encode_png, perceptual_hash, pixel_hash
 from cephalo.dataset_scripts.plots.figures import Plot
@@ -13,7 +13,7 @@ VERSION = "1"
 POINTS = 72  # per inch
 
 
-def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def plot_rows(plot: Plot, seed: int) -> tuple[Row, list[Row]]:
     """Build a row of FIGURES and one of CONVERSATIONS for each question.
 
     A plot is a document of its own, identified by its pixels, so all its rows are in one split.

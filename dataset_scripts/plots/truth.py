@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cephalo.dataset_scripts.plots.words import called
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 # Tolerance of a value read from a plot: a share of the axis, about a millimetre on the 60 mm of a
 # printed axis; on a logarithmic axis, that share of the logarithm.
@@ -26,13 +30,13 @@ class Scale:
     high: float
     log: bool = False
 
-    def fraction(self, value: Any) -> Any:
+    def fraction(self, value: "ArrayLike") -> np.ndarray:
         """Return the positions of values along the axis, 0 at `low` and 1 at `high`."""
         if self.log:
             return np.log(np.asarray(value) / self.low) / math.log(self.high / self.low)
         return (np.asarray(value) - self.low) / (self.high - self.low)
 
-    def at(self, fraction: Any) -> Any:
+    def at(self, fraction: "ArrayLike") -> np.ndarray:
         """Return the values at fractions of the axis."""
         if self.log:
             return self.low * (self.high / self.low) ** np.asarray(fraction)
@@ -115,7 +119,7 @@ class Question:
     unit: str = ""
     words: tuple[str, ...] = ()
 
-    def truth(self) -> dict[str, Any]:
+    def truth(self) -> dict[str, object]:
         """Return the columns of `scores` in a row."""
         if self.value is None:
             return {"words": list(self.words)} if self.words else {}
@@ -137,7 +141,7 @@ class Panel:
     y: Scale | None
     questions: list[Question]
     series: list[Series] = field(default_factory=list)
-    axes: Any = None  # matplotlib's, which the series are drawn in
+    axes: "Axes | None" = None  # matplotlib's, which the series are drawn in
 
 
 def nice_step(most: float) -> float:

@@ -24,12 +24,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import takes
 from cephalo.dataset_scripts.common.conversations import ANSWERED
@@ -66,7 +66,7 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place for error messages."""
 
-Refuse = Callable[[str, dict[str, Any]], str | None]
+Refuse = Callable[[str, Row], str | None]
 """Takes a config and one of its rows. Returns why its document, its licence, a manual decision or a
 condition excludes it, or None."""
 
@@ -116,7 +116,7 @@ def select_rows(
 
 def refused(
     config: str,
-    row: dict[str, Any],
+    row: Row,
     only_open: bool,
     leave_out: Collection[str],
     where: Mapping[str, Where],
@@ -225,7 +225,8 @@ def compared_figures(
                 selection.corrected[figure.document, figure.image] = figure.caption
             yield shard, figure, refuse("figures", row), row["image"]["bytes"]
         return
-    of, met = -1, set()
+    of = -1
+    met: set[str] = set()
     for shard, row in read_with_progress("conversations", selection.tables):
         if len(row["figures"]) != len(row["images"]):
             raise CephaloError(
@@ -234,7 +235,7 @@ def compared_figures(
             )
         document = selection.document(row)
         if document != of:
-            of, met = document, set()
+            of, met = document, set[str]()
         for key, image in zip(row["figures"], row["images"], strict=True):
             if key["image_sha256"] not in met:
                 met.add(key["image_sha256"])
@@ -271,7 +272,8 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
 
 def recurs(figures: Iterable[Figure]) -> bool:
     """Return whether near-copies occur in many documents or on many pages."""
-    documents, pages = set(), set()
+    documents: set[int] = set()
+    pages: set[tuple[int, int | None]] = set()
     for figure in figures:
         documents.add(figure.document)
         pages.add((figure.document, figure.page))
@@ -348,7 +350,7 @@ def select_text(selection: Selection, refuse: Refuse) -> None:
 
 def read_with_progress(
     config: str, tables: Tables, images: bool = True
-) -> Iterator[tuple[Path, dict[str, Any]]]:
+) -> Iterator[tuple[Path, Row]]:
     """Yield `config_rows` with a progress bar."""
     return iter(
         tqdm(

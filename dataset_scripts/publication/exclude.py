@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import fsspec
 from datasets import (
@@ -68,14 +67,14 @@ def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:
             yield from find_bytes(row[column])
 
 
-def holds_image(feature: Any) -> bool:
+def holds_image(feature: object) -> bool:
     """Return whether a feature is an image or contains one."""
     if isinstance(feature, dict):
         return any(map(holds_image, feature.values()))
     return isinstance(feature, Image) or holds_image(getattr(feature, "feature", {}))
 
 
-def find_bytes(value: Any) -> Iterator[bytes]:
+def find_bytes(value: object) -> Iterator[bytes]:
     """Yield the bytes of all undecoded images, {"bytes", "path"}, in a value."""
     if isinstance(value, dict):
         if set(value) == {"bytes", "path"} and value["bytes"] is None:

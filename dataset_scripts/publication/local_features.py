@@ -8,10 +8,13 @@ Mirrored copies are thus found by an exclusive or, without processing the image 
 
 import functools
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    import cv2
 
 KEYPOINTS = 300  # of an image of `AREA`, proportional for others
 # Pixels of the working size: 256 x 256 for a figure as wide as a column, and proportional for
@@ -113,7 +116,7 @@ def local_features(grey: Image.Image) -> Local:
     return Local(np.array(points, np.float32), signs, picture, len(found))
 
 
-def corners(picture: np.ndarray, count: int) -> list[Any]:
+def corners(picture: np.ndarray, count: int) -> "list[cv2.KeyPoint]":
     """Return the `count` strongest corners of an image, as OpenCV keypoints of all
     `CORNER_SIZES`."""
     import cv2
@@ -149,7 +152,7 @@ def working_picture(grey: Image.Image) -> np.ndarray:
 
 
 @functools.cache
-def detector(keypoints: int) -> Any:
+def detector(keypoints: int) -> "cv2.SIFT":
     """Create a SIFT detector on one thread, since processes share the cores."""
     import cv2
 

@@ -1,16 +1,17 @@
 """The decision on every row, and the documents of all rows, in a database on disk."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cephalo.cli.files import scratch_database
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.groups import Groups
 from cephalo.dataset_scripts.common.splits import place, split_documents
 from cephalo.dataset_scripts.common.tables import CONFIGS, Tables, source
@@ -108,7 +109,7 @@ class Selection:
         self._last: tuple[str | None, int] = None, -1
         self._last_shard: tuple[tuple[str, int, Path] | None, bool] = None, False
 
-    def document(self, row: Mapping[str, Any]) -> int:
+    def document(self, row: Row) -> int:
         """Return the number of a row's document."""
         sha256 = row["document_sha256"]
         if sha256 != self._last[0]:

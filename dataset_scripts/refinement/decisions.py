@@ -8,12 +8,13 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import write_whole
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 
 NAME = "decisions.jsonl"
@@ -50,7 +51,7 @@ class Decision(BaseModel):
         return talk._replace(turns=tuple(Turn(turn.question, turn.answer) for turn in self.turns))
 
 
-def conversation_id(figures: list[dict[str, Any]], task: str, talk: Talk) -> str:
+def conversation_id(figures: list[Row], task: str, talk: Talk) -> str:
     """Return the identifier of a conversation, from its images, its task and its words."""
     facts = [[figure["image_sha256"] for figure in figures], task, talk.turns]
     text = json.dumps(facts, ensure_ascii=True)

@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import parse_object
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import columns_of, takes
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
@@ -58,7 +58,7 @@ def figure_shards(folder: Path) -> list[Path]:
     return shards
 
 
-def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
+def read_figures(shard: Path) -> Iterator[Row]:
     """Yield the COLUMNS of a shard's FIGURES rows that have a caption and an image, one at a time.
 
     Manual corrections are applied; images are not decoded.
@@ -73,7 +73,7 @@ def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def part_figures(shard: Path, where: Where | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+def part_figures(shard: Path, where: Where | None = None) -> tuple[list[Row], list[str]]:
     """Return the rows of `read_figures` for which a condition holds, without image bytes.
 
     `Images` finds the bytes by the "row" in the shard, or the "crop".
@@ -122,7 +122,7 @@ def is_image(data: bytes | None) -> bool:
         return False
 
 
-def fingerprint(shard: Path, settings: dict[str, Any]) -> str:
+def fingerprint(shard: Path, settings: dict[str, object]) -> str:
     """Return a digest of what determines the conversations of a shard: its file, its manual
     corrections, and the settings of the run."""
     state = shard.stat()
@@ -146,7 +146,7 @@ def read_answers(path: Path) -> list[str]:
     return pq.read_table(path, columns=["answer"])["answer"].to_pylist()
 
 
-def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: str) -> None:
+def write_conversations(path: Path, rows: Iterable[Row], made_from: str) -> None:
     """Write CONVERSATIONS rows atomically. `made_from` is the fingerprint, empty if questions are
     open."""
     schema = CONVERSATIONS.arrow_schema
@@ -160,9 +160,9 @@ def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: s
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """Yield groups of rows of bounded number and image bytes."""
-    group: list[dict[str, Any]] = []
+    group: list[Row] = []
     size = 0
     for row in rows:
         more = sum(len(image["bytes"]) for image in row["images"])
@@ -200,7 +200,7 @@ def set_aside(out: Path, gone: set[str], there: set[str]) -> list[str]:
     return went
 
 
-def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:
+def write_lines(path: Path, answers: list[Row]) -> None:
     """Write one line of JSON per rejected answer; no file if there are none."""
     if not answers:
         path.unlink(missing_ok=True)
@@ -210,7 +210,7 @@ def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:
     write_whole(path, "".join(lines))
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Row]:
     """Return the rejected or undecided answers of a document. Raises CephaloError if the file is
     damaged."""
     if not path.exists():

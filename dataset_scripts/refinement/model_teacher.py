@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from cephalo.dataset_scripts.refinement.checks import Check, Context
 from cephalo.dataset_scripts.refinement.form import REFUSAL
@@ -76,11 +75,11 @@ class ModelTeacher:
         self.system = load_prompt("system", prompts)
         self.final = FINAL | self.checks.keys()
         self.name = teacher.model.settings["model"]
-        self.shown: OrderedDict[Any, asyncio.Task[list[str | Picture]]] = OrderedDict()
+        self.shown: OrderedDict[object, asyncio.Task[list[str | Picture]]] = OrderedDict()
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return everything besides figures and tasks that determines the answers."""
-        params = self.teacher.model.settings | asdict(self.teacher.sampling)
+        params = {**self.teacher.model.settings, **asdict(self.teacher.sampling)}
         params |= {"system_version": self.system.version, "text_only": self.text_only}
         for looks in filter(None, (self.second_look, self.without_image)):
             params |= looks.params()

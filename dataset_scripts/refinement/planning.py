@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import count_taken
 from cephalo.dataset_scripts.common.shards import count_rows
@@ -27,9 +27,9 @@ class Item:
 
     task: Task
     places: list[int]
-    figures: list[dict[str, Any]] | None
+    figures: list[Row] | None
     answered: Answered | None = None
-    others: list[dict[str, Any]] = field(default_factory=list)
+    others: list[Row] = field(default_factory=list)
 
     @property
     def answer(self) -> Answered:
@@ -38,7 +38,7 @@ class Item:
         return self.answered
 
 
-def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
+def plan(figures: list[Row], tasks: Iterable[Task]) -> list[Item]:
     """Return the questions about the figures of a shard, those about one figure together. Related
     figures of a document are compared."""
     items = []
@@ -47,7 +47,7 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
         rows = list(document)
         said = {place: {part: row.get(part) for part in SAID_OF_FIGURE} for place, row in rows}
 
-        def others(places: list[int], said: dict[int, Any] = said) -> list[dict[str, Any]]:
+        def others(places: list[int], said: dict[int, Row] = said) -> list[Row]:
             return [one for place, one in said.items() if place not in places]
 
         for place, figure in rows:

@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.passages import sentences
 from cephalo.dataset_scripts.refinement.phrases import Phrases
 
@@ -78,7 +78,7 @@ class Source:
         return "\n".join(self.passages)
 
 
-def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> Source:
+def source_of(figures: list[Row], others: Sequence[Row] = ()) -> Source:
     """Build the source of answers about FIGURES rows of one document, in the order of the images.
 
     `others` are further FIGURES rows of the document, which do not support an answer.
@@ -132,7 +132,7 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
     )
 
 
-def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
+def parts_of(figure: Row) -> Iterator[tuple[str, str | None, int]]:
     """Yield the texts about a figure: a name, the text, and its maximum number of characters."""
     yield "caption", figure["caption"], MAX_CAPTION
     for panel in (figure["panels"] or [])[:MAX_PANELS]:
@@ -141,7 +141,7 @@ def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
         yield "said in the text", mention, MAX_MENTION
 
 
-def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def lettered_panels(figure: Row) -> Iterator[tuple[str, str]]:
     """Yield the lower-case letters of a figure's panels with their captions."""
     for panel in (figure["panels"] or [])[:MAX_PANELS]:
         letter = clean((panel["letter"] or "")[:8]).strip("()").lower()

@@ -3,8 +3,8 @@
 import math
 import re
 from collections import Counter
-from typing import Any
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.refinement.formulas import formulas
 from cephalo.dataset_scripts.refinement.words import content
 
@@ -19,7 +19,7 @@ NAME = re.compile(r"\b(?=\w*[A-Z0-9])[A-Za-z][\w-]*\d\w*\b|\b[A-Z]{2,}[\w-]*\b")
 """Names of samples and methods: "PA12", "S3", "CNT-2", "XRD"."""
 
 
-def related_groups(figures: list[tuple[int, dict[str, Any]]], size: int) -> list[list[int]]:
+def related_groups(figures: list[tuple[int, Row]], size: int) -> list[list[int]]:
     """Return disjoint groups of 2 to `size` related figures of one paper, in the order of figures.
 
     The most similar pairs are merged first.

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.files import write_whole
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.gallery import thumbnail
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Check
@@ -78,7 +79,7 @@ class Described(Protocol):
     @property
     def tasks(self) -> tuple[Task, ...]: ...
 
-    def params(self) -> dict[str, Any]: ...
+    def params(self) -> dict[str, object]: ...
 
 
 def write_report(
@@ -135,7 +136,7 @@ def write_report(
     )
 
 
-def run_facts(spending: Spending, seconds: float) -> dict[str, Any]:
+def run_facts(spending: Spending, seconds: float) -> dict[str, object]:
     """Return the requests, tokens and cost of this run."""
     if spending.usage is None:
         return {}
@@ -152,7 +153,7 @@ def run_facts(spending: Spending, seconds: float) -> dict[str, Any]:
     }
 
 
-def cache_facts(spending: Spending) -> dict[str, Any]:
+def cache_facts(spending: Spending) -> dict[str, object]:
     """Return the replies, tokens and cost of all runs into this folder."""
     if spending.cache is None:
         return {}
@@ -205,7 +206,7 @@ def votes_of(scores: dict[str, Any]) -> list[str]:
 
 def sample_of(
     stem: str,
-    row: dict[str, Any],
+    row: Row,
     turns: list[dict[str, str]],
     scores: dict[str, Any],
     facts: list[str],
@@ -230,7 +231,7 @@ def keep(samples: list[Sample], sample: Sample) -> None:
 def write_page(
     figures: Path,
     out: Path,
-    facts: dict[str, Any],
+    facts: dict[str, object],
     samples: dict[str, list[Sample]],
     checks: Mapping[str, Check],
 ) -> None:

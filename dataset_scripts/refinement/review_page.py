@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.refinement.decisions import conversation_id
 from cephalo.dataset_scripts.refinement.documents import read_figures, read_lines
@@ -96,7 +97,7 @@ def cases(out: Path) -> Iterator[Case]:
 def case_of(
     shard: str,
     number: str,
-    row: dict[str, Any],
+    row: Row,
     turns: list[dict[str, str]],
     scores: dict[str, Any],
     kept: bool,
@@ -115,7 +116,7 @@ def case_of(
     )
 
 
-def talk_of(row: dict[str, Any]) -> Talk:
+def talk_of(row: Row) -> Talk:
     """Return the conversation of a CONVERSATIONS row."""
     said = [message["content"][0]["text"] for message in row["completion"]]
     asked = [row["query"], *said[1::2]]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
@@ -50,7 +50,7 @@ class Document:
 
     shard: Path
     made_from: str
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[Row] = field(default_factory=list)
     items: list[Item] | None = None
     rejected: Rejections = field(default_factory=dict)
     open: int = 0
@@ -78,7 +78,7 @@ class Run:
         self,
         teacher: Teacher,
         out: Path,
-        settings: dict[str, Any],
+        settings: dict[str, object],
         max_concurrency: int,
         retry_rejected: bool = False,
         decisions: Decisions | None = None,
@@ -250,7 +250,7 @@ class Run:
     def sort_out(
         self,
         shard: Path,
-        figures: list[dict[str, Any]],
+        figures: list[Row],
         item: Item,
         one: Verified,
         into: "SortedOut",
@@ -278,9 +278,7 @@ class Run:
             before.extend(one.talk.turns)
             into.rows.append((row, item.places))
 
-    def row(
-        self, figures: list[dict[str, Any]], item: Item, talk: Talk, scores: dict[str, Any]
-    ) -> dict[str, Any]:
+    def row(self, figures: list[Row], item: Item, talk: Talk, scores: dict[str, object]) -> Row:
         """Build the CONVERSATIONS row of a verified conversation."""
         return conversation(
             figures,
@@ -292,7 +290,7 @@ class Run:
             scores=scores,
         )
 
-    def images_of(self, shard: Path, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def images_of(self, shard: Path, figures: list[Row]) -> list[Row]:
         """Return the undecoded images of figures."""
         return [figure["image"] for figure in self.images.filled(shard, figures)]
 
@@ -317,9 +315,9 @@ class SortedOut:
         questions: Accepted questions and answers, by the places of their figures.
     """
 
-    rows: list[tuple[dict[str, Any], list[int]]] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    undecided: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[Row, list[int]]] = field(default_factory=list)
+    rejected: list[Row] = field(default_factory=list)
+    undecided: list[Row] = field(default_factory=list)
     decided: set[str] = field(default_factory=set)
     questions: dict[tuple[int, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
@@ -344,7 +342,7 @@ def asked_already(talk: Talk, before: list[Turn]) -> str | None:
     return next((other[0] for other in before if same_question(turn, other)), None)
 
 
-def rejections(lines: list[dict[str, Any]]) -> Rejections:
+def rejections(lines: list[Row]) -> Rejections:
     """Return the rejected answers of a document to ask again, by the keys of questions."""
     found: Rejections = {}
     for line in lines:
@@ -354,7 +352,7 @@ def rejections(lines: list[dict[str, Any]]) -> Rejections:
     return found
 
 
-def aside(figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
+def aside(figures: list[Row], item: Item, one: Verified) -> Row:
     """Build a line of rejected/STEM.jsonl or undecided/STEM.jsonl: the conversation, and the failed
     checks with the reasons."""
     return {

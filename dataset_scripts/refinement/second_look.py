@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -84,12 +84,12 @@ class Look:
         """Return the reason of the first judge who voted for the outcome, in one line."""
         return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return the entry in a row's `scores`."""
         votes = [asdict(vote) for vote in self.votes]
         for vote in votes:
             del vote["lost"]
-        facts = {"outcome": self.outcome, "votes": votes}
+        facts: dict[str, object] = {"outcome": self.outcome, "votes": votes}
         return facts | ({"overruled": self.overruled} if self.overruled else {})
 
 
@@ -114,7 +114,7 @@ class SecondLook:
         self.answer_prompt = load_prompt("second_answer", prompts)
         self.verdict_prompt = load_prompt("second_verdict", prompts)
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return what the results depend on."""
         versions = [self.answer_prompt.version, self.verdict_prompt.version]
         names = [judge.model.settings["model"] for judge in self.judges]

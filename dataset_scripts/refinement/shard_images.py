@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.shards import damaged, open_shard
 
 KEPT = 32 << 20  # bytes; the tasks of a figure and the figures of a document are consecutive
@@ -28,7 +28,7 @@ class Images:
         self.rows: Iterator[bytes] = iter(())
         self.place = 0  # row of the next of `rows`
 
-    def filled(self, shard: Path, figures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def filled(self, shard: Path, figures: Iterable[Row]) -> list[Row]:
         """Add the bytes of their images to FIGURES rows of a shard that have a "row" and a "crop".
 
         Raises CephaloError if the shard cannot be read, OSError if a crop cannot be read.
@@ -38,7 +38,7 @@ class Images:
             for figure in figures
         ]
 
-    def bytes_of(self, shard: Path, figure: dict[str, Any]) -> bytes:
+    def bytes_of(self, shard: Path, figure: Row) -> bytes:
         """Return the image of a row: the crop of its corrected box, or the one in the shard."""
         crop: Path | None = figure["crop"]
         return crop.read_bytes() if crop else self.image(shard, figure["row"])

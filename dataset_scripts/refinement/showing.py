@@ -4,15 +4,15 @@ import io
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.refinement.forms import text_sha256
 from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
 from cephalo.inference.questions import Picture
 
-Figure = dict[str, Any]
+Figure = Row
 
 MAX_CROPS = 8  # panels; further ones are only shown in the whole figure
 MIN_CROP = 48  # pixels of the shorter edge; a smaller crop adds nothing to the whole figure
@@ -110,7 +110,7 @@ def pixel_box(
     return box if min(box[2] - box[0], box[3] - box[1]) >= MIN_CROP else None
 
 
-def panel_name(panel: dict[str, Any]) -> str:
+def panel_name(panel: Row) -> str:
     """Return a panel's letter, reduced to letters and digits since it comes from the paper."""
     return "".join(filter(str.isalnum, panel["letter"] or ""))[:3] or "?"
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from rapidfuzz import fuzz
 
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks, outsized
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
@@ -16,7 +17,7 @@ from cephalo.dataset_scripts.refinement.second_look import Look
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.words import content, folded
 
-Figures = list[dict[str, Any]]
+Figures = list[Row]
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Verified:
     talk: Talk | None
     text: str = ""
     failed: dict[str, str] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, object] = field(default_factory=dict)
     look: Look | None = None
 
     @property
@@ -70,7 +71,7 @@ class Answered:
         lost = any(one.look and one.look.lost for one in self.found)
         return not (self.stopped or self.failure or lost)
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return the fields that this question adds to a row's `teacher_params`."""
         return {} if self.key is None else {"round": self.round}
 
@@ -81,7 +82,7 @@ class Teacher(Protocol):
     name: str
     tasks: tuple[Task, ...]
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return everything besides figures and tasks that determines the answers."""
         ...
 
@@ -110,7 +111,7 @@ class CaptionTeacher:
         """`checks` are custom checks."""
         self.checks = checks or {}
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return nothing: the figure alone determines the answer."""
         return {}
 
@@ -135,7 +136,7 @@ def checked(
     return Verified(talk, failed=failed, scores=measures(talk, context.source))
 
 
-def measures(talk: Talk, source: Source) -> dict[str, Any]:
+def measures(talk: Talk, source: Source) -> dict[str, object]:
     """Return the `scores` of a row.
 
     Returns:
@@ -146,7 +147,7 @@ def measures(talk: Talk, source: Source) -> dict[str, Any]:
     answers = " ".join(turn.answer for turn in talk.turns)
     said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
-    scores = {
+    scores: dict[str, object] = {
         "words": len(answers.split()),
         "shared_words": round(len(said & content(source.text)) / max(len(said), 1), 3),
         "likeness": round(likeness / 100, 3),

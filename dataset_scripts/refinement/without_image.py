@@ -2,7 +2,6 @@
 answer with the accepted one. Conversations that need no image do not teach vision."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,7 +33,7 @@ class WithoutImage:
         self.answer_prompt = load_prompt("blind_answer", prompts)
         self.verdict_prompt = load_prompt("blind_verdict", prompts)
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> dict[str, object]:
         """Return what the results depend on."""
         versions = [self.answer_prompt.version, self.verdict_prompt.version]
         return {"text_judge": self.name, "text_judge_versions": versions}

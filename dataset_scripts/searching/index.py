@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
@@ -118,7 +119,7 @@ class Index:
         stamps = {}
         for name, path in there.items():
             files = [path, *(talks[one] for one in talk_names(path.stem) if one in talks)]
-            facts: list[Any] = [[one.name, *stamp_of(one)] for one in files]
+            facts: list[object] = [[one.name, *stamp_of(one)] for one in files]
             if corrected and (verdicts := verdicts_of(path)):
                 facts.append(facts_of(verdicts))
             stamps[name] = json.dumps(facts)
@@ -286,7 +287,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
     return state.st_mtime_ns, state.st_size
 
 
-def texts_of(row: dict[str, Any], answers: list[str]) -> tuple[str, ...]:
+def texts_of(row: Row, answers: list[str]) -> tuple[str, ...]:
     """Return the searchable texts of a figure, in the order of `TEXTS`."""
     panels = " ".join(panel["caption"] or "" for panel in row["panels"] or [])
     mentions = "\n".join(row["mentions"] or [])

@@ -2,12 +2,12 @@
 FIGURES."""
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.pixels import compact, perceptual_hash, pixel_hash
 from cephalo.inference.images import as_rgb, reads_alike
 
@@ -20,7 +20,7 @@ class ImageError(ValueError):
     """An image cannot be used. The message is one line."""
 
 
-def image_columns(data: bytes, width: int) -> dict[str, Any]:
+def image_columns(data: bytes, width: int) -> Row:
     """Return the FIGURES columns of an image of at most `width` pixels width.
 
     A JPEG or PNG that needs no change is stored byte for byte. Raises ImageError.

@@ -3,10 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from cephalo.cli.addresses import is_web_address
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, write_shards
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.prose import is_prose
@@ -55,7 +55,7 @@ def page_to_shard(
     return DocumentOutcome(len(rows), 1, left_out=left_out)
 
 
-def document_columns(page: Page, article: Article) -> dict[str, Any]:
+def document_columns(page: Page, article: Article) -> Row:
     """Return the columns of TEXT that are the same for a whole page."""
     address = page.document if is_web_address(page.document) else article.address
     license_ = page.license or article.license
@@ -71,7 +71,7 @@ def document_columns(page: Page, article: Article) -> dict[str, Any]:
     }
 
 
-def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[str, Any]:
+def figure_row(picture: Picture, document: Row, width: int) -> Row:
     """Build a row of FIGURES. A web page counts as one page and has no labels, points or dpi.
 
     Raises ImageError and OSError.

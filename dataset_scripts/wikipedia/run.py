@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
@@ -25,6 +25,8 @@ from cephalo.dataset_scripts.wikipedia.sources import (
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
+
+T = TypeVar("T")
 
 
 def is_web_file(path: Path) -> bool:
@@ -92,7 +94,12 @@ def _read(
     return outcome
 
 
-def _run(pool: "ProcessPool", timeout: float, function: Callable[..., Any], *arguments: Any) -> Any:
+def _run(
+    pool: "ProcessPool",
+    timeout: float,
+    function: Callable[..., T],
+    *arguments: object,
+) -> T | DocumentOutcome:
     return result_of(pool.schedule(function, args=arguments, timeout=timeout), timeout)
 
 

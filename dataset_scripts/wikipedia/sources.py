@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
@@ -127,7 +128,7 @@ def from_dump(path: Path) -> Iterator[PageSource]:
         yield _failed(str(path), f"the dump breaks off: {' '.join(str(error).split())[:200]}")
 
 
-def _article(row: dict[str, Any]) -> PageSource:
+def _article(row: Row) -> PageSource:
     address, licenses = row["url"], row.get("license") or [{}]
     if not is_web_address(address):
         raise ValueError("no address")

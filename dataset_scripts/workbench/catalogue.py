@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.corrected import DEFAULT_DPI, POINTS, apply, with_crop
 from cephalo.dataset_scripts.common.correction_values import (
     ACCEPTED,
@@ -57,12 +58,12 @@ class Entry:
     number: int
     shard: Path
     place: int
-    row: dict[str, Any]
+    row: Row
     lines: list[Correction] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
 
     @property
-    def now(self) -> dict[str, Any]:
+    def now(self) -> Row:
         """The corrected row. If the image of a corrected box is damaged, the box as extracted."""
         try:
             return apply(self.row, self.verdict)
@@ -104,7 +105,7 @@ class Catalogue:
         self.shards: dict[Path, tuple[tuple[int, int], list[int]]] = {}
         self.damaged: dict[str, str] = {}
         self.version = 0  # incremented when figures are added or removed
-        self.done: list[tuple[int, What, Any, Any]] = []  # values before and after, for undo
+        self.done: list[tuple[int, What, object, object]] = []  # values before and after, for undo
         self.loaded = False  # whether all shards present at the start were read
         self._next = 0
         self._lock = threading.RLock()
@@ -209,7 +210,7 @@ class Catalogue:
 
     # --- deciding
 
-    def decide(self, number: int, what: What, after: Any) -> Entry:
+    def decide(self, number: int, what: What, after: object) -> Entry:
         """Record a decision about a figure, unless it already has this value.
 
         Args:
@@ -230,7 +231,7 @@ class Catalogue:
                 self.done.append((number, what, before, after))
             return entry
 
-    def checked(self, entry: Entry, what: What, after: Any) -> Any:
+    def checked(self, entry: Entry, what: What, after: Any) -> object:
         """Return the normalised value of a field.
 
         Raises:
@@ -268,7 +269,7 @@ class Catalogue:
                     return entry
             return None
 
-    def _add(self, entry: Entry, what: What, before: Any, after: Any) -> None:
+    def _add(self, entry: Entry, what: What, before: object, after: object) -> None:
         """Append a decision to the file and update the figure."""
         line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
         self.corrections.add(line)
@@ -280,7 +281,7 @@ class Catalogue:
         self.file.close()
 
 
-def figures_of(shard: Path) -> list[dict[str, Any]]:
+def figures_of(shard: Path) -> list[Row]:
     """Return the rows of a shard, with `COLUMNS`.
 
     Raises:
@@ -299,7 +300,7 @@ def figures_of(shard: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def has_page(row: dict[str, Any]) -> bool:
+def has_page(row: Row) -> bool:
     """Return whether a figure was cropped from a page. An imported image is the whole page."""
     box, dpi = row["bbox"], row["dpi"]
     if not box or row["page"] is None:
@@ -314,7 +315,7 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def shown(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+def shown(entries: Iterable[Entry]) -> Iterator[Row]:
     """Yield the JSON objects of figures for the page."""
     for entry in entries:
         now = entry.now

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import IMPORTED
@@ -171,7 +170,7 @@ def read_aside(path: Path) -> Iterator[Line]:
             ) from error
 
 
-def numbers(scores: Any) -> dict[str, float]:
+def numbers(scores: object) -> dict[str, float]:
     """Return the numeric scores of a conversation, and the lowest of each kind by judges."""
     if not isinstance(scores, dict):
         return {}
@@ -187,7 +186,7 @@ def numbers(scores: Any) -> dict[str, float]:
     return found
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Return whether a JSON value is a number within the limit."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

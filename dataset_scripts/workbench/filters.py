@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, Entry
@@ -83,7 +82,7 @@ def checks_of(entry: Entry, findings: Findings) -> list[str]:
     return [*findings.checks, *(f"{FAULT}{fault}" for fault in entry.row["text_faults"] or ())]
 
 
-def counts(catalogue: Catalogue) -> dict[str, Any]:
+def counts(catalogue: Catalogue) -> Mapping[str, Mapping[str, int | list[float]]]:
     """Count the figures for each value of each filter.
 
     "scores" has the lowest and highest value of each score instead.

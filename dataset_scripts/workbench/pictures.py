@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.crops import (
@@ -23,6 +23,9 @@ from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry, has_page
 from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 THUMBNAIL = 320  # pixels of the longer edge; displayed at half the size
 LARGE = 1600  # pixels of the longer edge of a single figure
@@ -41,11 +44,11 @@ class Pictures:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.images = Images()
-        self.kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self.kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self.size = 0
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(DECODED)
-        self._pool: Any = None
+        self._pool: ProcessPool | None = None
         self._pool_lock = threading.Lock()
         self._open = ExitStack()
 
@@ -135,7 +138,7 @@ class Pictures:
             self.document(entry)
             crop_to_file(self.pool(), self.catalogue.folder, entry.row, found)
 
-    def pool(self) -> Any:
+    def pool(self) -> "ProcessPool":
         """Return the worker process for PDF files, started on first use."""
         from cephalo.dataset_scripts.common.workers import looking_pool
 
@@ -153,7 +156,7 @@ class Pictures:
         """Stop the worker process."""
         self._open.close()
 
-    def _keep(self, key: tuple[Any, ...], make: Callable[[], bytes]) -> bytes:
+    def _keep(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
         """Return an image from the cache, or make it."""
         with self._lock:
             if key in self.kept:

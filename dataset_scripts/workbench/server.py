@@ -13,7 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import Json
 from cephalo.dataset_scripts.common.correction_values import FIELDS
 from cephalo.dataset_scripts.pdf.settings import KINDS
 from cephalo.dataset_scripts.workbench import filters
@@ -219,11 +220,11 @@ class Workbench:
         """Record a decision, {"id", "what", "after"}. It is on disk before the response."""
         body = await read_body(request)
         number, what = body.get("id"), body.get("what")
-        after: Any = body.get("after")
+        after = body.get("after")
         if type(number) is not int or what not in FIELDS:
             return failure("the request is not a decision about a figure", 400)
         if what == "bbox":
-            await run_in_threadpool(self.pictures.crop, number, after)
+            await run_in_threadpool(self.pictures.crop, number, cast("list[float]", after))
         entry = await run_in_threadpool(self.catalogue.decide, number, what, after)
         return answer({"figure": next(shown([entry]))})
 
@@ -244,7 +245,7 @@ class Workbench:
         return answer({"figure": next(shown([entry])) if entry else None})
 
 
-async def read_body(request: Request) -> dict[str, Any]:
+async def read_body(request: Request) -> dict[str, Json]:
     """Return the JSON object in a request.
 
     Raises:
@@ -264,7 +265,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     return body
 
 
-def answer(value: Any) -> Response:
+def answer(value: object) -> Response:
     """Return a value as JSON that is not cached."""
     return JSONResponse(value, headers=NO_STORE)
 

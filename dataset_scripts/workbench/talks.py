@@ -5,10 +5,10 @@ its next run, like those of its own review page.
 """
 
 from pathlib import Path
-from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.workbench.catalogue import Entry
@@ -28,7 +28,7 @@ def warm_up(refined: Path) -> None:
         import cephalo.dataset_scripts.refinement.review_page  # noqa: F401
 
 
-def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
+def talks_about(refined: Path, entry: Entry) -> list[Row]:
     """Return the conversations about a figure as JSON objects.
 
     Args:
@@ -51,9 +51,9 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
 
     stem, hashes = entry.shard.stem, {entry.row["image_sha256"], entry.now["image_sha256"]}
     decided = take_decisions(refined).get(stem, {})
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
 
-    def add(number: str | None, row: dict[str, Any], turns: Any, state: str, why: Any) -> None:
+    def add(number: str | None, row: Row, turns: list[Row], state: str, why: object) -> None:
         if hashes.isdisjoint(figure["image_sha256"] for figure in row["figures"]):
             return
         decision = decided.get(number or "")
@@ -85,7 +85,7 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
     return found
 
 
-def decide_talk(refined: Path, entry: Entry, number: Any, decision: Any) -> None:
+def decide_talk(refined: Path, entry: Entry, number: object, decision: object) -> None:
     """Record a decision about a conversation. It is on disk when this returns.
 
     Args:

@@ -21,8 +21,8 @@ from cephalo.merge_recipes.recipe import read_recipe
 from cephalo.model_cards.upload import hub_api
 from cephalo.train.arguments import CephaloArguments, parse_arguments
 from cephalo.train.help import GROUPS
-from cephalo.train.sft import find_config, make_savable
-from cephalo.train.values import check_installed
+from cephalo.train.sft import find_config
+from cephalo.train.values import check_installed, make_savable
 
 
 def parsed(*words: str):

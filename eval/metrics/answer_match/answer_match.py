@@ -5,8 +5,6 @@
 Each measure comes as {"value", "low", "high"}, a bootstrap interval of 95 %.
 """
 
-from typing import Any
-
 import datasets
 import evaluate
 
@@ -31,5 +29,5 @@ class AnswerMatch(evaluate.Metric):
 
     def _compute(  # pyright: ignore[reportIncompatibleMethodOverride]  # as metrics of evaluate do
         self, predictions: list[str], references: list[str]
-    ) -> dict[str, Any]:
+    ) -> dict[str, dict[str, float | None]]:
         return intervals(answer_match(predictions, references))

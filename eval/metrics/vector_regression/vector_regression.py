@@ -5,8 +5,6 @@
 Each measure comes as {"value", "low", "high"}, a bootstrap interval of 95 %.
 """
 
-from typing import Any
-
 import datasets
 import evaluate
 
@@ -34,5 +32,5 @@ class VectorRegression(evaluate.Metric):
         predictions: list[str],
         references: list[str],
         components: list[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, dict[str, float | None]]:
         return intervals(vector_regression(predictions, references, components))
