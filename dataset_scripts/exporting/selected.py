@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import conditions_on, takes
-from cephalo.dataset_scripts.common.conversations import ANSWERED
+from cephalo.dataset_scripts.common.conversations import ANSWERED, turns_in
 from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.tables import Tables, config_rows
 
@@ -74,10 +74,8 @@ class Selected:
             if reason:
                 self.left_out[f"conversations {REASONS[reason]}"] += 1
                 continue
-            texts = [said["content"][0]["text"] for said in row["completion"]]
-            turns = list(zip([row["query"], *texts[1::2]], texts[::2], strict=False))
             pictures = [picture_of(image, row["document"]) for image in row["images"]]
-            yield Talk(row, pictures, turns)
+            yield Talk(row, pictures, turns_in(row))
 
     def reason(self, row: dict[str, Any]) -> str | None:
         """Why a conversation is not exported; None if it is."""

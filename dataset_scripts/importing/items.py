@@ -9,6 +9,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.importing.sheets import Record
+from cephalo.dataset_scripts.importing.stored import StoredImage
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 """Of the files that are taken for images in a folder."""
@@ -16,9 +17,13 @@ FACTS = ("label", "kind", "document", "title", "doi", "license", "author", "sour
 LONGEST = 20_000  # characters of a text, as of a corrected caption
 ASKS = ("human", "user")
 SAYS = ("gpt", "assistant", "model", "chatgpt", "bing", "bard")
+PAIR = ("user", "assistant")  # keys of a question with its answer, as in The Cauldron
 TOKEN = "<image>"
 SHEET_ERRORS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # all but tabs, line and page breaks
+
+
+ImageFile = Path | StoredImage
 
 
 class RowError(ValueError):
@@ -30,25 +35,31 @@ class Item:
     """A row: `images` are files, `turns` questions with their answers; either may be missing."""
 
     place: str
-    images: list[Path]
+    images: list[ImageFile]
     caption: str = ""
     turns: list[tuple[str, str]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def item_of(record: Record, columns: dict[str, str], folder: Path) -> Item:
-    """The item of a row of a table whose images are in a folder. Raises RowError."""
+def item_of(record: Record, columns: dict[str, str], folder: Path | None) -> Item:
+    """The item of a row of a table whose images are in a folder, or all in the table itself.
+
+    Raises RowError.
+    """
     if record.error:
         raise RowError(record.error)
     values = {role: record.values.get(name) for role, name in columns.items()}
-    names = names_of(values.get("image"))
-    images = [path for name in names for path in find_images(name, folder)]
+    images = [image for one in names_of(values.get("image")) for image in find_images(one, folder)]
     if not images:
         raise RowError("it names no image")
     item = Item(record.place, images, caption=text(values, "caption"))
     item.facts = {name: text(values, name) for name in FACTS if text(values, name)}
     if values.get("turns"):
         item.turns = list(turns_of(values["turns"]))
+    asked, said = values.get("question"), values.get("answer")
+    if isinstance(asked, list) and isinstance(said, list):  # of chat templates
+        item.turns += turns_of(asked + said)
+        return item
     question, answer = text(values, "question"), text(values, "answer")
     if bool(question) != bool(answer):
         there, missing = ("a question", "answer") if question else ("an answer", "question")
@@ -77,11 +88,14 @@ def text(values: dict[str, Any], role: str) -> str:
     return value
 
 
-def names_of(value: Any) -> list[str]:
-    """The file names that a row has, one or a list. Raises RowError."""
+def names_of(value: Any) -> list[str | StoredImage]:
+    """The images or file names that a row has, one or a list. Raises RowError."""
     values = value if isinstance(value, list) else [value]
-    names = []
+    names: list[str | StoredImage] = []
     for one in values:
+        if isinstance(one, StoredImage):
+            names.append(one)
+            continue
         name = one.get("path") or one.get("file_name") if isinstance(one, dict) else one
         if name is None or name == "":
             continue
@@ -91,9 +105,13 @@ def names_of(value: Any) -> list[str]:
     return [name for name in names if name]
 
 
-def find_images(name: str, folder: Path) -> list[Path]:
+def find_images(name: str | StoredImage, folder: Path | None) -> list[ImageFile]:
     """The file of an image, or the files between whose names there are semicolons. Raises
     RowError."""
+    if isinstance(name, StoredImage):
+        return [name]
+    if folder is None:
+        raise RowError(f"its image {name[:200]!r} is neither in the row nor a file of the dataset")
     try:
         return [find_image(name, folder)]
     except RowError:
@@ -122,6 +140,8 @@ def turns_of(value: Any) -> Iterator[tuple[str, str]]:
     """
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise RowError("its conversation is no list of messages")
+    if value and all({"user", "assistant"} <= one.keys() for one in value):  # pairs
+        value = [{"role": role, "content": one[role]} for one in value for role in PAIR]
     system, question = "", ""
     for message in value:
         role = message.get("from", message.get("role"))

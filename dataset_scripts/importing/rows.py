@@ -14,7 +14,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import ANSWERED, QUERY, conversation
 from cephalo.dataset_scripts.common.groups import Groups
 from cephalo.dataset_scripts.common.pixels import compact, encode_png, perceptual_hash, pixel_hash
-from cephalo.dataset_scripts.importing.items import Item
+from cephalo.dataset_scripts.importing.items import ImageFile, Item
 from cephalo.inference.images import open_image, reads_alike
 
 TEACHER = "import"  # where a table does not say who or what gave the answers
@@ -28,14 +28,14 @@ class Picture:
     """An image file with the items about it, and the document that it belongs to.
 
     Attributes:
-        path: the file.
+        path: the file, or the image of a dataset.
         name: the file, as it is told.
         items: rows that name it, in their order.
         document: of the document; "" where the image is one of its own.
         page: its place among the images of the document.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: ImageFile, name: str) -> None:
         self.path, self.name = path, name
         self.items: list[Item] = []
         self.document, self.page = "", 0
@@ -47,8 +47,8 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     Images that one row names together, or rows say to be of one document, are of one document, so
     that publication does not part them.
     """
-    found: dict[Path, Picture] = {}
-    numbers: dict[Path, int] = {}
+    found: dict[ImageFile, Picture] = {}
+    numbers: dict[ImageFile, int] = {}
     items = list(items)
     for item in items:
         for path in item.images:
@@ -80,8 +80,10 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     return pictures
 
 
-def told(path: Path, folder: Path) -> str:
+def told(path: ImageFile, folder: Path) -> str:
     """A file within a folder, or its name alone."""
+    if not isinstance(path, Path):
+        return path.name
     folder = Path(os.path.normpath(folder))
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
@@ -94,7 +96,7 @@ def figure_row(picture: Picture) -> dict[str, Any]:
     try:
         data = picture.path.read_bytes()
     except OSError as error:
-        raise CephaloError(f"{picture.name} cannot be read: {error.strerror}") from error
+        raise CephaloError(f"{picture.name} cannot be read: {error.strerror or error}") from error
     kept, pixels = decoded(data, picture.name)
     height, width = pixels.shape[:2]
     known: dict[str, str] = {}
@@ -124,7 +126,7 @@ def figure_row(picture: Picture) -> dict[str, Any]:
         "image_sha256": pixel_hash(pixels),
         "phash": perceptual_hash(pixels),
         **{name: known.get(name) for name in FACTS},
-        "revision": None,
+        "revision": known.get("revision"),  # of a dataset
     }
 
 
@@ -147,7 +149,7 @@ def captions_of(picture: Picture) -> list[str]:
 
 
 def talks_of(
-    picture: Picture, figures: dict[Path, dict[str, Any]], captions: bool
+    picture: Picture, figures: dict[ImageFile, dict[str, Any]], captions: bool
 ) -> list[dict[str, Any]]:
     """The rows of CONVERSATIONS of the items whose first image is this one.
 

@@ -21,6 +21,8 @@ from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
 from cephalo.dataset_scripts.common.corrections import facts_of
+from cephalo.dataset_scripts.common.decisions import decided_rows, decisions_of
+from cephalo.dataset_scripts.common.decisions import facts_of as decisions_facts
 from cephalo.dataset_scripts.common.shards import read_rows
 
 NAME = "search.sqlite"
@@ -30,6 +32,7 @@ COLUMNS = (
     *("page", "kind", "license", "image_sha256", "phash"),
 )
 TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
+TALKS = ("query", "answer", "completion", "figures", "task")
 WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
 """Of `TEXTS` in the rank: what a figure is called counts for more than what is said of it."""
 # Words that nearly every caption has: they find nothing, and make a search read all of them.
@@ -112,6 +115,8 @@ class Index:
         for name, path in there.items():
             files = [path, *(talks[one] for one in talk_names(path.stem) if one in talks)]
             facts: list[Any] = [[one.name, *stamp_of(one)] for one in files]
+            decided = [one for file in files[1:] for one in decisions_of(file).values()]
+            facts += [decisions_facts(decided)] if decided else []
             if corrected and (verdicts := verdicts_of(path)):
                 facts.append(facts_of(verdicts))
             stamps[name] = json.dumps(facts)
@@ -154,8 +159,8 @@ class Index:
         found: dict[str, list[str]] = {}
         for name in talk_names(stem):
             path = self.refined / "conversations" / name
-            rows = read_rows([path], ("query", "answer", "figures"), 100) if path.exists() else ()
-            for row in rows:
+            rows = read_rows([path], TALKS, 100) if path.exists() else ()
+            for row in decided_rows(path, rows):
                 for figure in row["figures"]:
                     said = found.setdefault(figure["image_sha256"], [])
                     said += [row["query"] or "", row["answer"] or ""]

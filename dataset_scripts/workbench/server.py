@@ -228,14 +228,14 @@ class Workbench:
         return answer({"figure": next(shown([entry]))})
 
     async def decide_talk(self, request: Request) -> Response:
-        """Record a decision about a conversation: {"figure", "id", "decision"}."""
+        """Record a decision about a conversation: {"figure", "id", "decision", "turns"}."""
         body = await read_body(request)
         number = body.get("figure")
         if not isinstance(number, int):
             return failure("no decision about a conversation", 400)
         entry = self.catalogue.entry(number)
-        asked = self.refined, entry, body.get("id"), body.get("decision")
-        await run_in_threadpool(decide_talk, *asked)
+        decision = (body.get(name) for name in ("id", "decision", "turns"))
+        await run_in_threadpool(decide_talk, self.refined, entry, self.catalogue.by, *decision)
         return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
 
     async def undo(self, request: Request) -> Response:

@@ -396,20 +396,20 @@ def test_conversations_are_shown_with_their_reasons_and_decided_as_refine_has_it
     [talk] = talks_about(tmp_path / "refined", figure)
     assert (talk["state"], talk["task"], talk["decided"]) == ("accepted", "caption", None)
     assert talk["turns"][0]["answer"] == figure.row["caption"]
-    decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
-    decide_talk(tmp_path / "refined", figure, talk["id"], "reject")
+    decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "accept")
+    decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "reject")
     assert len((tmp_path / "refined" / "decisions.jsonl").read_text().splitlines()) == 1
     assert talks_about(tmp_path / "refined", figure)[0]["decided"] == "reject"
     main(refine)
     [talk] = talks_about(tmp_path / "refined", figure)
     assert (talk["state"], talk["reasons"]) == ("rejected", ["person: rejected"])
     assert talks_about(tmp_path / "refined", bench.entry(1))[0]["state"] == "accepted"
-    for number, decision in (("0" * 16, "accept"), (talk["id"], "edit"), (7, "accept")):
+    for number, decision in (("0" * 16, "accept"), (talk["id"], "maybe"), (7, "accept")):
         with pytest.raises(CephaloError, match="conversation"):
-            decide_talk(tmp_path / "refined", figure, number, decision)
+            decide_talk(tmp_path / "refined", figure, "ann", number, decision)
     with (
         locked(tmp_path / "refined"),
         pytest.raises(CephaloError, match="another run is writing"),
     ):
-        decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+        decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "accept")
     bench.close()

@@ -311,13 +311,37 @@ def test_conversations_stand_beside_the_figure(page, folder):
     page.keyboard.press("c")
     page.keyboard.press("Enter")
     expect(page.locator(".talk .edited")).to_have_text("to be accepted by the next refine")
-    [decided] = (folder / "decisions.jsonl").read_text().splitlines()
-    assert json.loads(decided) == {
-        "id": "a" * 16, "shard": "paper-0", "decision": "accept", "note": ""
-    }  # fmt: skip
+    before = [{"question": HOSTILE, "answer": "Nacre."}]
+    expected = {"id": "a" * 16, "shard": "paper-0", "decision": "accept", "note": "", "by": "ann"}
+    assert decided(folder) == expected | {"before": before}
+    page.keyboard.press("e")
+    page.keyboard.type("<b>Is</b> ")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("It is.")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("Truly.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".talk .edited")).to_have_text("edited, to be accepted by the next refine")
+    expect(page.locator(".talk .question")).to_have_text(f"<b>Is</b> {HOSTILE}")
+    edited = [{"question": f"<b>Is</b> {HOSTILE}", "answer": "It is.\nTruly."}]
+    expected |= {"decision": "edit", "turns": edited}
+    assert decided(folder) == expected | {"before": before}
+    page.keyboard.press("e")
+    page.keyboard.type("given up")
+    page.keyboard.press("Escape")
+    expect(page.locator(".talk .question")).to_have_text(f"<b>Is</b> {HOSTILE}")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#talks-row")).to_be_hidden()
+
+
+def decided(folder: Path) -> dict:
+    """The only decision about a conversation, without its time."""
+    [line] = (folder / "decisions.jsonl").read_text().splitlines()
+    decision = json.loads(line)
+    assert decision.pop("at").endswith("Z")
+    return decision
 
 
 def test_figures_that_extraction_adds_come_in(browser, tmp_path):
