@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyarrow.dataset import ParquetFragmentScanOptions
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
@@ -177,8 +178,10 @@ def open_parquet(source: Path, split: str) -> Stored:
     folder = source if source.is_dir() else source.parent
     if source.is_dir():
         return Stored(load(str(source), split, str(source)), str(source), split, [folder])
-    # Without a size, a whole row group would be in memory.
-    rows = load("parquet", "train", str(source), data_files=[str(source)], batch_size=BATCH)
+    # Without these, whole row groups and up to a thousand images would be in memory.
+    scan = ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+    small = {"batch_size": BATCH, "fragment_scan_options": scan}
+    rows = load("parquet", "train", str(source), data_files=[str(source)], **small)
     return Stored(rows, str(source), source.name, [folder])
 
 
@@ -213,7 +216,7 @@ def load(path: str, split: str, told: str, **options: Any) -> Any:
     import datasets
 
     try:
-        return datasets.load_dataset(path, split=split, **options)
+        return datasets.load_dataset(path, split=split, writer_batch_size=BATCH, **options)
     # The loaders raise almost anything if they cannot find or read something.
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
