@@ -1,7 +1,8 @@
 """Corrections of `cephalo review` as papers with truth, for `fit` and `score`.
 
     python -m benchmarks.extraction.corrected runs/figures --out runs/corrected
-    python -m benchmarks.extraction.fit runs/corrected runs/papers ../shared/bench/wide
+
+`fit --corrections runs/figures/corrections.jsonl` does the same for itself.
 
 Takes the documents of which a person decided on every figure: what was accepted or edited is as it
 should be, what was rejected is no figure. A figure that extraction missed is in no row, so look for
