@@ -73,5 +73,5 @@ def test_the_fit_reads_files_of_corrections(tmp_path, monkeypatch, capsys):
     assert list(paper.answers.values()) == [True] and not made.exists()
     main()
     told = capsys.readouterr()
-    assert told.out == f"1 papers → {weights}\n" and f"{PAPER}: 1 figures" in told.err
+    assert told.out.endswith(f"1 papers → {weights}\n") and f"{PAPER}: 1 figures" in told.err
     assert set(json.loads(weights.read_text())) == {*EXTENT, *STARTS, "pairs"}
