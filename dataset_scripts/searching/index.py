@@ -24,9 +24,10 @@ from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.decisions import decided_rows, decisions_of
 from cephalo.dataset_scripts.common.decisions import facts_of as decisions_facts
 from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.searching.meaning import Encoder, nearest, update_vectors
 
 NAME = "search.sqlite"
-VERSION = 1  # of the tables below; IF NOT EXISTS, since two first searches may make them
+VERSION = 2  # of the tables below; IF NOT EXISTS, since two first searches may make them
 COLUMNS = (
     *("caption", "label", "title", "panels", "mentions", "document", "document_sha256"),
     *("page", "kind", "license", "image_sha256", "phash"),
@@ -57,12 +58,14 @@ CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     caption, label, panels, title, mentions, answers,
     tokenize='porter unicode61 remove_diacritics 2'
 );
+CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB);
 """
 
 
 class Hit(NamedTuple):
     """A figure that was found. `distance`: bits by which its perceptual hash differs from that of
-    the image that was asked for, None where words were."""
+    the image that was asked for; `similarity`: the cosine of its meaning and that of the text that
+    was asked for; None where neither was."""
 
     shard: str
     place: int
@@ -73,6 +76,7 @@ class Hit(NamedTuple):
     license: str | None
     caption: str
     distance: int | None = None
+    similarity: float | None = None
 
 
 class Index:
@@ -128,8 +132,9 @@ class Index:
             "SELECT number FROM shards WHERE name = ?", (name,)
         ).fetchone()
         if found:
-            query = "DELETE FROM texts WHERE rowid IN (SELECT number FROM figures WHERE shard = ?)"
-            self.database.execute(query, found)
+            for table, key in (("texts", "rowid"), ("vectors", "number")):
+                own = f"{key} IN (SELECT number FROM figures WHERE shard = ?)"
+                self.database.execute(f"DELETE FROM {table} WHERE {own}", found)
             self.database.execute("DELETE FROM figures WHERE shard = ?", found)
             self.database.execute("DELETE FROM shards WHERE number = ?", found)
 
@@ -202,6 +207,13 @@ class Index:
         ]
         return [self.hit(number, distance) for distance, number in sorted(near)[:most]]
 
+    def mean(self, text: str, most: int, encode: Encoder) -> list[Hit]:
+        """The figures whose captions, panels and titles are nearest to a text by their meaning, the
+        nearest first."""
+        update_vectors(self.database, encode)
+        found = nearest(self.database, encode([text])[0], most)
+        return [self.hit(number)._replace(similarity=round(cosine, 3)) for cosine, number in found]
+
     def hit(self, number: int, distance: int | None = None) -> Hit:
         """A figure by its number."""
         row = self.database.execute(
@@ -210,7 +222,7 @@ class Index:
             "WHERE figures.number = ?",
             (number,),
         ).fetchone()
-        return Hit._make((*row, distance))
+        return Hit(*row, distance=distance)
 
 
 @contextmanager
