@@ -22,6 +22,7 @@ class App {
     this.figures = new Map(); // by number
     this.asked = new Set();
     this.kinds = [];
+    this.counted = {}; // the counts that the filters show, as JSON
     this.loaded = false;
     this.done = []; // figures decided since the page was opened, for undo
     this.waiting = 0; // decisions that are not on disk yet
@@ -116,7 +117,16 @@ class App {
     byId("counts").textContent =
       `${accepted} accepted · ${rejected} rejected · ${edited} edited of ${total}` +
       (this.loaded ? "" : " …");
-    for (const [name, any, before = ""] of SELECTS) fill(name, any, counts[name], before);
+    // Thousands of documents take longer to list than a key may take.
+    const changed = (name) => {
+      const now = JSON.stringify(counts[name]);
+      if (this.counted[name] === now) return false;
+      this.counted[name] = now;
+      return true;
+    };
+    for (const [name, any, before = ""] of SELECTS) {
+      if (changed(name)) fill(name, any, counts[name], before);
+    }
     byId("filter-talks").hidden = Object.keys(counts.talks).join() === "none";
     byId("filter-check").hidden = !Object.keys(counts.check).length;
     byId("filter-scores").hidden = !Object.keys(counts.scores).length;
@@ -125,10 +135,12 @@ class App {
     const scores = Object.entries(counts.scores).map(
       ([name, range]) => [name, range.map((one) => Number(one.toFixed(2))).join(" to ")],
     );
-    fill("score", "Any score", Object.fromEntries(scores));
-    byId("documents").replaceChildren(
-      ...Object.keys(counts.document).map((name) => new Option("", name)),
-    );
+    if (changed("scores")) fill("score", "Any score", Object.fromEntries(scores));
+    if (changed("document")) {
+      byId("documents").replaceChildren(
+        ...Object.keys(counts.document).map((name) => new Option("", name)),
+      );
+    }
     this.kinds = [...new Set([...this.kindsOfExtraction, ...Object.keys(counts.kind)])];
     byId("kind-list").replaceChildren(...this.kinds.map((kind) => new Option("", kind)));
   }

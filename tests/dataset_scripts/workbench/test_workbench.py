@@ -118,7 +118,7 @@ def test_filters_by_conversations_checks_and_scores(tmp_path):
     assert found(score="judge: clarity") == found(score="judge: clarity", most="2") == rejected
     assert found(score="judge: clarity", most="1.9") == found(check="topic") == []
     assert found(score="likeness", most="0.3") == rejected
-    counted = filters.counts(bench)
+    counted = bench.counts()
     assert counted["talks"] == {"accepted": 2, "none": 1, "rejected": 1}
     assert counted["check"] == {"form": 1, "number": 1}
     assert counted["scores"]["judge: clarity"] == [2, 2]
@@ -252,9 +252,7 @@ def test_shards_that_are_no_figures_are_told_and_the_others_shown(tmp_path):
     assert "'panels' is string" in bench.damaged["foreign.parquet"]
     assert "not a complete Parquet file" in bench.damaged["latin.parquet"]
     assert len(filters.find(bench, {"document": ""})) == 3
-    assert (
-        filters.find(bench, {"document": "paper-0"}) and filters.counts(bench)["document"][""] == 1
-    )
+    assert filters.find(bench, {"document": "paper-0"}) and bench.counts()["document"][""] == 1
     bench.close()
 
 
