@@ -8,7 +8,7 @@ about its figures, or the corrections of people have changed.
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.full_text import TOKENIZE, words_of
 from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
-from cephalo.dataset_scripts.common.corrections import facts_of
+from cephalo.dataset_scripts.common.corrections import Verdict, facts_of
 from cephalo.dataset_scripts.common.decisions import decided_rows, decisions_of
 from cephalo.dataset_scripts.common.decisions import facts_of as decisions_facts
 from cephalo.dataset_scripts.common.shards import read_rows
@@ -36,18 +37,11 @@ TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
 TALKS = ("query", "answer", "completion", "figures", "task")
 WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
 """Of `TEXTS` in the rank: what a figure is called counts for more than what is said of it."""
-# Words that nearly every caption has: they find nothing, and make a search read all of them.
-COMMON = frozenset(
-    [
-        *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on"),
-        *("or", "that", "the", "to", "was", "were", "with"),
-    ]
-)
 LONGEST_SHOWN = 200  # characters of a question in a message
 REMEDY = "delete it, or make its folder writable"
 PATIENCE = 60.0  # seconds for another search that writes the index
 COMMIT = 500  # shards per transaction: what a kill loses, and how long another search waits
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
 CREATE TABLE IF NOT EXISTS figures (
     number INTEGER PRIMARY KEY, shard INTEGER, place INTEGER, document TEXT, page INTEGER,
@@ -56,10 +50,13 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE INDEX IF NOT EXISTS figures_of_shards ON figures (shard);
 CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     caption, label, panels, title, mentions, answers,
-    tokenize='porter unicode61 remove_diacritics 2'
+    tokenize='{TOKENIZE}'
 );
 CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB);
 """
+
+
+VerdictsOf = Callable[[Path], dict[int, Verdict]]
 
 
 class Hit(NamedTuple):
@@ -82,8 +79,11 @@ class Hit(NamedTuple):
 class Index:
     """The index of a folder, open."""
 
-    def __init__(self, folder: Path, refined: Path, database: sqlite3.Connection) -> None:
+    def __init__(
+        self, folder: Path, refined: Path, database: sqlite3.Connection, verdicts: VerdictsOf
+    ) -> None:
         self.folder, self.refined, self.database = folder, refined, database
+        self.verdicts = verdicts
 
     def update(self) -> int:
         """Read the shards that are new or changed, and forget those that are gone; returns how many
@@ -121,7 +121,7 @@ class Index:
             facts: list[Any] = [[one.name, *stamp_of(one)] for one in files]
             decided = [one for file in files[1:] for one in decisions_of(file).values()]
             facts += [decisions_facts(decided)] if decided else []
-            if corrected and (verdicts := verdicts_of(path)):
+            if corrected and (verdicts := self.verdicts(path)):
                 facts.append(facts_of(verdicts))
             stamps[name] = json.dumps(facts)
         return stamps
@@ -226,10 +226,11 @@ class Index:
 
 
 @contextmanager
-def open_index(folder: Path, refined: Path) -> Iterator[Index]:
+def open_index(folder: Path, refined: Path, verdicts: VerdictsOf = verdicts_of) -> Iterator[Index]:
     """The index of a folder, made where it is missing or of another version.
 
-    Raises CephaloError where it cannot be written, or the folder holds no figures.
+    `verdicts` gives what people decided about the rows of a shard; by default it is read. Raises
+    CephaloError where the index cannot be written, or the folder holds no figures.
     """
     if not any((folder / "figures").glob("*.parquet")):
         raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
@@ -237,7 +238,7 @@ def open_index(folder: Path, refined: Path) -> Iterator[Index]:
     try:
         database = connect(path)
         try:
-            yield Index(folder, refined, database)
+            yield Index(folder, refined, database, verdicts)
         finally:
             database.close()
     except sqlite3.Error as error:
@@ -297,12 +298,3 @@ def signed(phash: str | None) -> int | None:
 def shown(text: str) -> str:
     """A question for a message, cut where it is long."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
-
-
-def words_of(text: str) -> list[str]:
-    """The words and the quoted phrases of a text, as a query of FTS5 has them."""
-    parts = re.findall(r'"([^"]*)"|([^\s"]+)', text)
-    found = [(phrase or word, bool(phrase)) for phrase, word in parts]
-    words = [(one, whole) for one, whole in found if re.search(r"\w", one)]
-    rare = [one for one, whole in words if whole or one.casefold() not in COMMON]
-    return [f'"{one}"' for one in rare or [one for one, _ in words]]

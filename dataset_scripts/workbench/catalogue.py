@@ -195,6 +195,20 @@ class Catalogue:
         with self._lock:
             return self.tally.as_json()
 
+    def verdicts_in(self, shard: Path) -> dict[int, Verdict]:
+        """What people decided about the rows of a shard, by their places, as `verdicts_of`."""
+        with self._lock:
+            numbers = self.shards.get(shard, ((0, 0), []))[1]
+            entries = (self.entries[number] for number in numbers)
+            return {entry.place: entry.verdict for entry in entries if entry.lines}
+
+    def numbers(self, places: Iterable[tuple[str, int]]) -> list[int]:
+        """The numbers of figures by the names of their shards and their places in these."""
+        with self._lock:
+            own = {path.name: numbers for path, (_, numbers) in self.shards.items()}
+            there = (own.get(name, [])[place : place + 1] for name, place in places)
+            return [number for found in there for number in found]
+
     def on_page(self, entry: Entry) -> list[Entry]:
         """The figures of a shard that are on the page of one, itself among them."""
         with self._lock:

@@ -8,6 +8,7 @@ import { byId, element, get, post } from "./server.js";
 const POLL = 3000; // milliseconds between looks for figures that extraction added
 const TOGETHER = 100; // figures asked for in one request
 const AHEAD = 20; // figures that are known before they are reached
+const TYPING = 250; // milliseconds after a letter until all texts are searched
 const COUNTING = 400; // milliseconds after a decision until its counts are asked for
 
 const SELECTS = [
@@ -45,7 +46,10 @@ class App {
   async start() {
     document.addEventListener("keydown", (event) => this.key(event));
     byId("help-button").addEventListener("click", () => byId("help").showModal());
-    byId("filters").addEventListener("input", () => this.list());
+    byId("filters").addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.list(), byId("filter-within").value ? TYPING : 0);
+    });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     window.addEventListener("beforeunload", (event) => {
       if (this.waiting) event.preventDefault();

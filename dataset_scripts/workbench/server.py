@@ -27,6 +27,7 @@ from cephalo.dataset_scripts.pdf.settings import KINDS
 from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
 from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
+from cephalo.dataset_scripts.workbench.searched import in_all_texts
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
 
 HERE = Path(__file__).parent
@@ -36,6 +37,7 @@ PAGE_FILES = {
     "page.css": ("page.css", "text/css"),
     **{f"{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
+ALL_TEXTS = "all"  # of the choice where a text is searched
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
 MOST_FIGURES = 500  # in one answer
@@ -161,9 +163,15 @@ class Workbench:
         return answer(self.catalogue.counts())
 
     async def find(self, request: Request) -> Response:
-        """The numbers of the figures that the filters let through."""
+        """The numbers of the figures that the filters let through: in their order, or by their rank
+        if the text is searched in all texts."""
         wanted = dict(request.query_params)
-        return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
+        if wanted.pop("within", "") != ALL_TEXTS or not wanted.get("text"):
+            return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
+        text = wanted.pop("text")
+        ranked = await run_in_threadpool(in_all_texts, self.catalogue, self.refined, text)
+        others = {*await run_in_threadpool(filters.find, self.catalogue, wanted)}
+        return answer({"ids": [number for number in ranked if number in others]})
 
     async def figures(self, request: Request) -> Response:
         """What the page knows of figures, by their numbers; those that are gone are left out."""

@@ -22,6 +22,7 @@ from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.correction_values import What
 from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
 from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.searching.index import open_index
 from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
@@ -81,6 +82,32 @@ def test_filters(review):
     assert found(kind=HOSTILE) == found(license=HOSTILE) == [f"{HOSTILE} {HOSTILE}"]
     assert found(state="accepted") == found(text="nowhere") == []
     assert len(found(state="undecided", kind="figure", license="CC-BY-4.0")) == FIGURE_COUNT - 1
+
+
+def test_a_search_in_all_texts_is_by_rank_and_of_what_people_left(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=3)
+    mention = ["The nacre is seen in Fig. 4."]
+    write_shard(folder / "figures" / "z.parquet", figure_row(1, 4, mentions=mention))
+    with reviewing(folder, 4) as review:
+        numbers = {one["label"]: one["id"] for one in review.list()}
+
+        def found(**wanted: str) -> list[str]:
+            return [one["label"] for one in review.list(within="all", **wanted)]
+
+        assert found(text="nacre") == ["Figure 4"]
+        review.decide(numbers["Figure 2"], "caption", "Fracture of nacre.")
+        assert found(text="nacres") == ["Figure 2", "Figure 4"]  # a caption before a mention
+        review.decide(numbers["Figure 4"], "state", "rejected")
+        assert found(text="nacre") == ["Figure 2"]
+        assert found(text="nacre", state="undecided") == []
+        assert found() == [f"Figure {number}" for number in (1, 2, 3, 4)]
+        answer = review.ask("api/list?within=all&text=%3F")
+        assert answer.status == 400 and "there is no word in '?'" in answer.json["error"]
+    # What the workbench wrote is what `cephalo search` reads.
+    with open_index(folder, folder) as index:
+        before = index.known()
+        index.update()
+        assert index.known() == before and len(before) == 2
 
 
 def refined_line(image: str, failed: dict[str, str], scores: dict) -> str:

@@ -284,6 +284,23 @@ def test_filters_and_search(page):
     expect(page.locator("#nothing")).to_be_visible()
 
 
+def test_all_texts_are_searched_and_the_best_come_first(page):
+    from playwright.sync_api import expect
+
+    page.keyboard.press("/")
+    page.keyboard.type("strengths seen")  # in a paragraph that cites them
+    expect(page.locator("#nothing")).to_be_visible()
+    page.select_option("#filter-within", "all")
+    expect(page.locator(".card")).to_have_count(FIGURE_COUNT)
+    page.select_option("#filter-kind", HOSTILE)
+    expect(page.locator(".card")).to_have_count(1)
+    page.select_option("#filter-kind", "")
+    page.fill("#filter-text", "–")
+    expect(page.locator("#notice")).to_contain_text("there is no word in")
+    page.fill("#filter-text", "")
+    expect(page.locator(".card")).to_have_count(FIGURE_COUNT)
+
+
 def test_hostile_texts_stay_texts(page, review):
     from playwright.sync_api import expect
 
