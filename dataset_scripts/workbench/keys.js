@@ -21,7 +21,7 @@ export const KEYS = [
   ["D", "correct the panels", ["d"], (app) => app.editPanels()],
   ["C", "conversations; Tab and Enter decide, E edits, Esc leaves", ["c"], (app) => app.single.talks.focus()],
   ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
-  ["/", "search in captions", ["/"], () => byId("filter-text").focus()],
+  ["/", "search", ["/"], () => byId("filter-text").focus()],
   ["F", "filters; Esc leaves them", ["f"], () => byId("filter-state").focus()],
   ["?", "these keys", ["?"], () => byId("help").showModal()],
 ];
