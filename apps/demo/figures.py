@@ -79,7 +79,8 @@ class Figures:
         texts = sqlite3.connect(":memory:", check_same_thread=False)
         columns = [name for name in SEARCHED if name in self.rows.column_names]
         texts.execute(f"CREATE VIRTUAL TABLE texts USING fts5 (words, tokenize='{TOKENIZE}')")
-        for number, row in enumerate(self.rows.select_columns(columns) if columns else ()):
+        rows: Any = self.rows.select_columns(columns) if columns else ()
+        for number, row in enumerate(rows):
             words = "\n".join(text(row, name) for name in columns)
             texts.execute("INSERT INTO texts (rowid, words) VALUES (?, ?)", (number, words))
         return texts
