@@ -15,6 +15,7 @@ from datasets import Image as ImageFeature
 from hub_fixture import HubServer
 from import_samples import failures, read, turns, write_image
 from PIL import Image
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -179,7 +180,7 @@ def test_datasets_of_the_hub(tmp_path, hub: HubServer):
 
     def imported(spec: str, *options: str) -> subprocess.CompletedProcess:
         out = str(tmp_path / "out" / spec.partition("/")[2])
-        command = [sys.executable, "-m", "cephalo.cli.main", "import", spec, "--out", out, *options]
+        command = [warm_python(), "-m", "cephalo.cli.main", "import", spec, "--out", out, *options]
         return subprocess.run(
             command, env=hub.environment(home), capture_output=True, text=True, cwd=home
         )
