@@ -10,7 +10,7 @@ LAYERS := 8
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-.PHONY: help demo test lint types docs bench conformance science papers constraints clean
+.PHONY: help demo test lint types docs bench conformance science gpu gpu-wheels papers constraints clean
 
 help:
 	@echo "make demo                  every step on the shipped sample papers"
@@ -21,6 +21,8 @@ help:
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
 	@echo "make science               a model that reads stresses from plates, trained from random weights (40 minutes)"
+	@echo "make gpu                   everything that only a GPU can show, in 30 minutes (MINUTES=30, TINY=1: rehearsal)"
+	@echo "make gpu-wheels HAVE=file  the wheels that a GPU machine without a network lacks"
 	@echo "make papers                rebuild examples/papers"
 	@echo "make constraints           update constraints.txt (needs uv)"
 	@echo "make clean                 remove runs/"
@@ -72,6 +74,18 @@ conformance: $(VENV)/installed
 
 science: $(VENV)/installed
 	$(BIN)/python examples/science.py
+
+# On a machine without a network there is no .venv: what its Python lacks comes from wheels/.
+GPU_PYTHON := $(if $(wildcard $(VENV)/installed),$(BIN)/python,$(PYTHON))
+MINUTES := 30
+gpu:
+	@if ls wheels/*.whl >/dev/null 2>&1 && [ ! -d runs/gpu-site ]; then $(GPU_PYTHON) -m pip install \
+		--quiet --no-index --no-deps --no-compile --target runs/gpu-site wheels/*.whl; fi
+	@PYTHONPATH=src:runs/gpu-site $(GPU_PYTHON) -m benchmarks.gpu --minutes $(MINUTES) \
+		$(if $(TINY),--tiny --out runs/gpu-tiny,--out runs/gpu)
+
+gpu-wheels: $(VENV)/installed
+	@$(BIN)/python -m benchmarks.gpu.wheels --have "$(HAVE)" --out wheels
 
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py

@@ -85,7 +85,7 @@ def main() -> None:
         print(
             f"  {name:10} {len(found):3} parts, volume fraction off by {max(map(abs, found)):.2%}"
         )
-    print(f"{refused} more were refused: walls too thin for the grid")
+    print(f"{refused} more were rejected: walls too thin for the grid")
     print(f"{time.process_time() - started:.0f} s of CPU")
     for failure in failures:
         print(failure)

@@ -36,9 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         seconds, size, documents, figures = publish_rows(arguments.folder, Path(scratch))
         rate = compare_pictures(arguments.folder, Path(scratch), arguments.pictures)
-    print(
-        f"{seconds / documents:.3f} CPU seconds and {size / documents / 1e3:.1f} kB of disk a paper"
-    )
+    print(f"{seconds / documents:.3f} CPU s and {size / documents / 1e3:.1f} kB on disk per paper")
     print(f"memory at its peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
     print("    papers  CPU hours by the paper  by the pair of images  GB of disk")
     for papers in PAPERS:
@@ -63,7 +61,7 @@ def publish_rows(folder: Path, scratch: Path) -> tuple[float, int, int, int]:
         rows = sum(map(selection.count_rows, selection.configs()))
     print(
         f"{documents} documents, {figures} figures, {rows} rows of all configs: "
-        f"{rows / (selected - started):.0f} rows a CPU second compared, "
+        f"{rows / (selected - started):.0f} rows per CPU second compared, "
         f"{rows / (written - selected):.0f} written"
     )
     return written - started, size, documents, figures
@@ -84,7 +82,7 @@ def compare_pictures(folder: Path, scratch: Path, count: int) -> float:
         started = time.process_time()
         copies.group(lambda one, other: True)
         rate = count**2 / 2 / (time.process_time() - started)
-    print(f"{count} pictures: {rate / 1e9:.1f} billion pairs a CPU second")
+    print(f"{count} pictures: {rate / 1e9:.1f} billion pairs per CPU second")
     return rate
 
 

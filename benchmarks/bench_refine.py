@@ -84,7 +84,7 @@ def main(
             )
         server.terminate()
     print(
-        f"bars: at most {MOST_CPU:g} ms of CPU a request and {MOST_MEMORY:g} MB; at least "
+        f"bars: at most {MOST_CPU:g} ms of CPU per request and {MOST_MEMORY:g} MB; at least "
         f"{LEAST_SHARE:.0%} of the ideal rate with 64 in flight, and {LEAST_RATE:g} requests a "
         "second with 256"
     )

@@ -1,10 +1,10 @@
-"""Questions to SQLite's full-text index (FTS5), as `cephalo search` and the demo ask them."""
+"""Queries of SQLite's full-text index (FTS5), for `cephalo search` and the demo."""
 
 import re
 
 TOKENIZE = "porter unicode61 remove_diacritics 2"
-"""Option of the virtual table: word forms and accents count as the word."""
-# Words that nearly every caption has: they find nothing, and make a search read all of them.
+"""Tokenizer of the virtual table: words are matched by their stems, without accents."""
+# Words that occur in nearly every caption. Searching them would read all captions.
 COMMON = frozenset(
     [
         *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on"),
@@ -14,7 +14,7 @@ COMMON = frozenset(
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and the quoted phrases of a text, as a query of FTS5 has them."""
+    """Return the words and quoted phrases of a query in FTS5 syntax."""
     parts = re.findall(r'"([^"]*)"|([^\s"]+)', text)
     found = [(phrase or word, bool(phrase)) for phrase, word in parts]
     words = [(one, whole) for one, whole in found if re.search(r"\w", one)]

@@ -22,7 +22,7 @@ LONGEST_VALUE = 16 << 20  # bytes of a value, also of concatenated strings; boun
 TOLD = 200  # characters of an expression in an error
 TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
 HELP = (
-    "Take only rows for which this condition on columns holds, in SQL, such as "
+    "Select rows by an SQL condition on their columns, such as "
     "\"kind = 'figure' and license like 'CC-BY%'\"; see docs/data.md."
 )
 # Comments, strings in single quotes, and names in SQLite's three kinds of quotes.

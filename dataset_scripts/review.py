@@ -145,7 +145,7 @@ def review_documents(
     ):
         faults = list(read_left_out(shard).values())
         pictures = _result(drawing, "Its pages could not be drawn", faults)
-        reasons = _result(deciding, "Its reasons could not be had", faults)
+        reasons = _result(deciding, "Its decisions could not be reproduced", faults)
         rows = pq.read_table(shard, columns=COLUMNS).to_pylist()
         pages = [ReviewPage(picture, index) for index, picture in enumerate(pictures)]
         for entry in make_entries(rows, reasons, f"d{number}"):

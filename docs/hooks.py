@@ -1,6 +1,6 @@
-"""mkdocs hook: copies the packages to where griffe finds `cephalo.train` and the others.
+"""mkdocs hook: copy the packages to a folder in which griffe finds `cephalo.train` and others.
 
-The parts of `cephalo` are links in `src/`, which griffe does not follow.
+The packages of `cephalo` are links in `src/`, which griffe does not follow.
 """
 
 import atexit
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @event_priority(100)  # before mkdocstrings reads its search paths
 def on_config(config: Any) -> Any:
-    """Copy the modules of the packages in setup.cfg to a temporary folder that is searched."""
+    """Copy the modules of the packages to a temporary folder on the search path."""
     folder = Path(tempfile.mkdtemp(prefix="cephalo-docs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copytree(

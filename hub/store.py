@@ -52,7 +52,7 @@ class FileEntry:
 
     @property
     def etag(self) -> str:
-        """The tag by which a client recognizes a file that it has."""
+        """The tag by which a client recognizes a file."""
         return self.sha256 if self.lfs else self.oid
 
 

@@ -10,10 +10,12 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from cephalo.inference.images import open_image, reads_alike
+from cephalo.inference.images import is_plain, open_image, reads_alike
 
 DECODED = 2  # images at a time, to bound the memory: a scan can take 100 MB
 QUALITY = 90  # of a JPEG file, of 100
+# What the chunks of a PNG that can hold an orientation are named, or begin with.
+_ORIENTED = (b"eXIf", b"exif", b"xmp")
 
 Result = TypeVar("Result")
 _threads = ThreadPoolExecutor(DECODED, "images")
@@ -72,10 +74,19 @@ def png(image: Image.Image) -> bytes:
 
 
 def _can_go(data: bytes, edge: int) -> bool:
-    """Return whether an image can be sent unchanged, from its header."""
+    """Return whether an image can be sent unchanged, from its header.
+
+    Pillow decodes a PNG to look for an orientation, which takes most of the time. If the file does
+    not name one, its checksums are verified instead.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            small = image.format in ("JPEG", "PNG") and max(image.size) <= edge
-            return small and reads_alike(image)
+            if image.format not in ("JPEG", "PNG") or max(image.size) > edge:
+                return False
+            if image.format == "JPEG" or any(name in data for name in _ORIENTED):
+                return reads_alike(image)
+            plain = is_plain(image)
+            image.verify()
+            return plain
     except Exception:  # any error of a decoder; `open_image` reports it
         return False

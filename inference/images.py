@@ -3,7 +3,10 @@
 All code uses `open_image`, so that training and inference see the same pixels.
 """
 
+import re
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +69,21 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
         raise CephaloError(f"{name} is broken: {why}; create it again") from error
 
 
+@contextmanager
+def told_thin(images: Iterable[Image.Image]) -> Iterator[None]:
+    """Raise CephaloError for an image of which an image processor would leave no pixel, as those
+    do that scale the longer edge down and round the other."""
+    try:
+        yield
+    except ValueError as error:
+        if not re.search(r"\b(height|width)=0\b", str(error)):
+            raise
+        thin = max(images, key=lambda image: max(image.size) / min(image.size))
+        raise CephaloError(
+            f"the image is too thin, {thin.width} x {thin.height} pixels; crop it"
+        ) from error
+
+
 def shrunk(image: Image.Image, edge: int) -> Image.Image:
     """Return a copy of `image` whose longer edge is at most `edge` pixels."""
     image = image.copy()
@@ -76,11 +94,16 @@ def shrunk(image: Image.Image, edge: int) -> Image.Image:
 def reads_alike(image: Image.Image) -> bool:
     """Return whether all decoders read the pixels of `open_image` from an opened file, by its
     header."""
+    return is_plain(image) and image.getexif().get(ORIENTATION, 1) == 1
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Return whether an opened file is one image with 8 bits per sample and without
+    transparency."""
     return (
         image.mode in PLAIN_MODES
         and not image.has_transparency_data
         and not is_deep(image)
-        and image.getexif().get(ORIENTATION, 1) == 1
         and not getattr(image, "is_animated", False)
     )
 

@@ -33,7 +33,7 @@ from transformers.utils.chat_parsing import ResponseParser
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
 from cephalo.inference.endings import control_tokens, end_of_turn, until_stop
-from cephalo.inference.images import open_image
+from cephalo.inference.images import open_image, told_thin
 from cephalo.inference.thoughts import ANSWER, THOUGHTS, answer_pieces, response_template
 from modeling_cephalo.checkpoint import (
     base_of,
@@ -303,14 +303,15 @@ class Cephalo:
         begins = self.processor.tokenizer.bos_token
         begun = begins is not None and prompts[0].startswith(begins)
         try:
-            inputs = self.processor(
-                text=prompts,
-                images=images if any(images) else None,
-                padding=True,
-                padding_side="left",
-                return_tensors="pt",
-                **({"add_special_tokens": False} if begun else {}),
-            )
+            with told_thin(image for own in images for image in own):
+                inputs = self.processor(
+                    text=prompts,
+                    images=images if any(images) else None,
+                    padding=True,
+                    padding_side="left",
+                    return_tensors="pt",
+                    **({"add_special_tokens": False} if begun else {}),
+                )
         except (OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
             raise CephaloError(f"cannot read the prompt: {in_one_line(error)}") from error
         length = inputs["input_ids"].shape[1]

@@ -1,4 +1,4 @@
-"""How sources read texts and images: the result does as the first, so the others must do alike."""
+"""Compare how sources process texts and images, since a merged model uses the first one's way."""
 
 import json
 import logging
@@ -14,20 +14,24 @@ from modeling_cephalo.checkpoint import PROCESSORS, TOKENIZERS, read_config, rea
 logger = logging.getLogger(__name__)
 
 SPECIAL = ("bos_token", "eos_token", "pad_token")
-# Parts of a tokenizer that are compared by the ids of its tokens.
+# Parts of a tokenizer that are compared by token ids.
 BY_IDS = ("model.vocab", "added_tokens")
-# Of what a processor tells of itself.
+# Attributes of a processor that are not compared.
 NOT_COMPARED = ("tokenizer", "chat_template", "processor_class")
 
 
 def check_readers(checkpoints: Iterable[Checkpoint]) -> None:
     """Compare tokenizers and processors with those of the first checkpoint.
 
-    What does not change the meaning of a token, such as the size of images or the chat template, is
-    warned about by name. A checkpoint of weights alone has nothing to compare.
+    A difference that does not change the meaning of tokens, such as the image size or the chat
+    template, causes a warning. A checkpoint with only weights is not compared.
 
-    Raises CephaloError for a tokenizer or processor that is incomplete, and for one in which tokens
-    have other ids: layers would read other words than they were trained on.
+    Args:
+        checkpoints: The sources of a recipe.
+
+    Raises:
+        CephaloError: If a tokenizer or processor is incomplete, or assigns other ids to tokens, so
+            that layers would read other words than they were trained on.
     """
     first, *others = {own.folder: own for own in checkpoints}.values()
     wanted = read(first)
@@ -37,10 +41,10 @@ def check_readers(checkpoints: Iterable[Checkpoint]) -> None:
         own = read(other)
         check_ids(other, own.tokenizer.get_vocab(), first, wanted.tokenizer.get_vocab())
         ours, theirs = manner(other, own), manner(first, wanted)
-        both = ours.keys() & theirs.keys()  # not every checkpoint has all files of a tokenizer
+        both = ours.keys() & theirs.keys()  # some checkpoints lack files of the tokenizer
         if found := differences({k: ours[k] for k in both}, {k: theirs[k] for k in both}):
             logger.warning(
-                "%s reads texts or images otherwise than %s, as which the result reads them: %s",
+                "%s processes texts or images differently from %s, whose way the result uses: %s",
                 other.name,
                 first.name,
                 listed(found),
@@ -48,15 +52,21 @@ def check_readers(checkpoints: Iterable[Checkpoint]) -> None:
 
 
 def read(checkpoint: Checkpoint) -> Any:
-    """The processor of a checkpoint. Raises CephaloError if it is incomplete."""
+    """Return the processor of a checkpoint.
+
+    Raises:
+        CephaloError: If it is incomplete.
+    """
     return read_processor(checkpoint.folder, read_config(checkpoint.folder))
 
 
 def check_ids(
     other: Checkpoint, ours: dict[str, int], first: Checkpoint, theirs: dict[str, int]
 ) -> None:
-    """Raise CephaloError if a token has another id in `other` than in `first`, or an id another
-    token. A token that one of them does not have is no difference."""
+    """Raise `CephaloError` if a token has different ids in `other` and `first`, or vice versa.
+
+    A token that only one of them has is not a difference.
+    """
     words = {number: token for token, number in theirs.items()}
     wrong = [
         f"{token!r} is {number}, not {theirs[token]}"
@@ -67,13 +77,13 @@ def check_ids(
     ]
     if wrong:
         raise CephaloError(
-            f"{other.name} has other ids of tokens than {first.name}: {listed(wrong)}; its layers "
+            f"{other.name} has other token ids than {first.name}: {listed(wrong)}; its layers "
             "would read other words than they were trained on"
         )
 
 
 def manner(checkpoint: Checkpoint, processor: Any) -> dict[str, Any]:
-    """How a processor makes tokens and pixels, as flat keys."""
+    """Return the settings by which a processor makes tokens and pixels, as flat keys."""
     parts = tokenizer_parts(Dense(checkpoint))
     own = {key: part for key, part in processor.to_dict().items() if key not in NOT_COMPARED}
     own["image_processor"] = processor.image_processor.to_dict()

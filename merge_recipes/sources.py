@@ -131,8 +131,27 @@ class Checkpoint:
 def fetch(name: str) -> Checkpoint:
     """Return the checkpoint of a folder, or of a Hub id with an optional @REVISION.
 
-    Raises CephaloError if there is none, or if the Hub does not answer.
+    Raises CephaloError if there is none, if it cannot be a source, or if the Hub does not answer.
     """
+    checkpoint = find_checkpoint(name)
+    check_source(checkpoint)
+    return checkpoint
+
+
+def check_source(checkpoint: Checkpoint) -> None:
+    """Raise CephaloError for an adapter, and for quantized weights."""
+    from modeling_cephalo.checkpoint import check_whole, quantized
+
+    check_whole(checkpoint.folder, checkpoint.name)
+    if method := quantized(checkpoint.config):
+        raise CephaloError(
+            f"{checkpoint.name} is quantized ({method}), so its weights are codes that cannot be "
+            "merged; give the model that was quantized, or save it dequantized, in bfloat16"
+        )
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Return the checkpoint of a folder or of a Hub id; see `fetch`."""
     folder = Path(name)
     if folder.is_dir():
         return Checkpoint(folder.name, None, folder)

@@ -89,8 +89,8 @@ def locate(checkpoint: Checkpoint) -> dict[str, Piece]:
                 continue
             if entry["dtype"] not in DTYPES:
                 raise CephaloError(
-                    f"{name} of {checkpoint.name} is {entry['dtype']}; "
-                    f"only {', '.join(DTYPES)} can be merged"
+                    f"{name} of {checkpoint.name} is {entry['dtype']}, as quantized weights are; "
+                    f"only {', '.join(DTYPES)} can be merged; give the model that was quantized"
                 )
             start, end = entry["data_offsets"]
             own = checkpoint.spelling.get(name, name)

@@ -27,11 +27,11 @@ QUESTION = "What is shown in this image?"
 
 INTENDED_USE = (
     "Research on materials: to describe and question figures, micrographs and fields, and as a "
-    "base for further training on data of your own."
+    "base for further training on your own data."
 )
 LIMITS = (
-    "The model can be wrong with confidence, about images as about numbers. Check what it says "
-    "before you build on it. It was trained on English captions of published figures and knows "
+    "The model can be confidently wrong, about images and numbers. Verify its statements "
+    "before you rely on them. It was trained on English captions of published figures and knows "
     "little else."
 )
 

@@ -52,6 +52,7 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 LONGEST_ERROR = 400  # characters of a library's message
 NAMED = 8  # weights that an error lists
+NAMED_LENGTH = 40  # characters of a method's name in an error
 
 
 def check_model(
@@ -139,6 +140,27 @@ def base_of(folder: Path) -> Path:
     if not isinstance(base, str) or not base:
         raise CephaloError(f"{folder / ADAPTER_CONFIG} names no base; save the adapter again")
     return local_folder(base)
+
+
+def check_whole(folder: Path, name: str) -> None:
+    """Raise CephaloError if `folder` contains an adapter alone; `name` is its name in the error."""
+    if (folder / CONFIG).exists() or not (folder / ADAPTER_CONFIG).exists():
+        return
+    base = str(read_object(folder / ADAPTER_CONFIG).get(BASE))[:LONGEST_ERROR]
+    raise CephaloError(
+        f"{name} is an adapter (LoRA) of {base}, not a whole model; give {base}, or train the "
+        "adapter again with merge_adapter: true, which saves a whole model"
+    )
+
+
+def quantized(config: dict[str, Any]) -> str | None:
+    """Return the method by which the weights of a config.json are quantized, or None."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        if found := part.get("quantization_config"):
+            method = found.get("quant_method") if isinstance(found, dict) else None
+            return str(method or "unknown method")[:NAMED_LENGTH]
+    return None
 
 
 def check_values(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Faults of models of transformers that are mended where they are used."""
+"""Fixes for models of transformers."""
 
 import torch
 from transformers.models.mistral3.modeling_mistral3 import Mistral3MultiModalProjector

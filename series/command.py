@@ -37,7 +37,7 @@ def series(
     ),
     families: Annotated[
         bool,
-        typer.Option("--families", help="Print what the tests show of each family of models."),
+        typer.Option("--families", help="Print the tested features of each model family."),
     ] = False,
 ) -> None:
     """Show the series, check a model's real configuration, or run it at tiny scale.
@@ -52,7 +52,7 @@ def series(
     """
     if families:
         if name is not None or scale is not None:
-            raise CephaloError("--families prints a table of its own; leave out the rest")
+            raise CephaloError("--families prints a separate table; leave out other arguments")
         print(families_table())
         return
     if name is None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,33 @@ MATERIALS = ["nacre", "bone", "silk", "wood", "chitin", "coral", "keratin", "ena
 
 
 def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
+    """Run all stages of `row` in `folder` on tiny bases; see `run_script`."""
+    return run_script(row, folder, CPU, make_base)
+
+
+def run_script(
+    row: Row,
+    folder: Path,
+    settings: Mapping[str, Any],
+    make_base: Callable[[Row, Path, int], None],
+) -> dict[str, Any]:
     """Run all stages of `row` in `folder`, then ask the pushed model in a new process.
 
-    Returns the result of that process: `layers`, `parameters` and `answer`. Raises CephaloError if
-    a stage fails; its own error is on stderr then.
+    Args:
+        row: The model.
+        folder: Folder for the Hub, bases, data and outputs.
+        settings: Fields of the train config that replace those of the recipe.
+        make_base: Writes a base of the row to a folder; the number makes bases different.
+
+    Returns:
+        The result of the last process: `layers`, `parameters` and `answer`.
+
+    Raises:
+        CephaloError: If a stage fails; its own error is on stderr then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with local_hub(folder / "hub", USERS) as hub:
-        push_bases(row, folder / "bases", hub)
+        push_bases(row, folder / "bases", hub, make_base)
         push_data(folder / "data", hub)
         environment = hub.environment("lamm-mit", folder / "hf-home") | {
             "DATASET": FIGURES,
@@ -68,7 +88,7 @@ def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
             # the script calls the `cephalo` that runs here
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
-        flags = [part for name, value in CPU.items() for part in (f"--{name}", value)]
+        flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         if row.config is None:
             flags = []
         run(["bash", str(row.script_path), *flags], folder, environment)
@@ -87,7 +107,9 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     return process.stdout
 
 
-def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
+def push_bases(
+    row: Row, folder: Path, hub: LocalHub, make_base: Callable[[Row, Path, int], None]
+) -> None:
     """Create the bases of `row`'s script and push them under the published names.
 
     Those of an earlier run are reused.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import TemplateUnboundedError, render_with
-from cephalo.inference.images import open_image, shrunk
+from cephalo.inference.images import open_image, shrunk, told_thin
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def encode_rows(
     features = encoded_features()
     rows = rows.cast_column("images", features["images"])
     options: dict[str, Any] = {"remove_columns": ["prompt", "completion"], "features": features}
-    left_out = LeftOut(max_length, max_broken_rows)
+    left_out = LeftOut(max_length, max_broken_rows, fewer_tokens(processor.image_processor))
     judged = ["row", "tokens", "problem"]
     if isinstance(rows, IterableDataset):
         encoded = rows.map(encode_or_say_why, fn_kwargs=settings, **options)
@@ -79,8 +79,9 @@ def encode_rows(
 class LeftOut:
     """The excluded rows."""
 
-    def __init__(self, max_length: int | None, max_broken_rows: int) -> None:
+    def __init__(self, max_length: int | None, max_broken_rows: int, remedy: str) -> None:
         self.max_length, self.max_broken_rows = max_length, max_broken_rows
+        self.remedy = remedy  # against long rows
         self.broken: list[str] = []
         self.long: list[str] = []
 
@@ -116,11 +117,21 @@ class LeftOut:
             logger.warning(
                 f"left out {len(self.long)} rows of more than {self.max_length} tokens: "
                 f"{some(self.long)}; to keep them raise max_length (null: all that the model can "
-                "read), or make their images smaller with max_image_edge"
+                f"read), or {self.remedy}"
             )
 
 
-def tell_oversized(rows: Any, batch_tokens: int | None) -> None:
+def fewer_tokens(image_processor: Any) -> str:
+    """Return how images of a model get fewer tokens."""
+    if most := getattr(image_processor, "max_soft_tokens", None):  # Gemma 4 scales images to it
+        return (
+            f"lower max_soft_tokens, {most} now, in the base's processor_config.json, to which its "
+            "images are scaled"
+        )
+    return "make their images smaller with max_image_edge"
+
+
+def tell_oversized(rows: Any, batch_tokens: int | None, image_processor: Any) -> None:
     """Report the rows of a dataset with more tokens than a packed sequence may have.
 
     They are trained on, each as a separate sequence with the memory of its length.
@@ -133,8 +144,8 @@ def tell_oversized(rows: Any, batch_tokens: int | None) -> None:
     if over := [f"{row} ({tokens} tokens)" for row, tokens in facts if tokens > batch_tokens]:
         logger.warning(
             f"{len(over)} rows have more than the {batch_tokens} tokens of batch_tokens: "
-            f"{some(over)}; each is a sequence of its own; if memory does not suffice, make their "
-            "images smaller with max_image_edge, or leave the rows out with max_length"
+            f"{some(over)}; each is a sequence of its own; if memory does not suffice, "
+            f"{fewer_tokens(image_processor)}, or leave the rows out with max_length"
         )
 
 
@@ -190,10 +201,10 @@ def encode_row(
 
     Raises ValueError if the template or tokenizer does not allow that.
     """
-    if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
-        raise ValueError(f"{places} places for {len(images)} images")
+    check_places(images, prompt, completion)
     text, spans = render(prompt, completion, processor)
-    batch = processor(text=[text], images=[images] if images else None, return_tensors="pt")
+    with told_thin(images):
+        batch = processor(text=[text], images=[images] if images else None, return_tensors="pt")
     ids = batch["input_ids"][0].tolist()
     # Images precede the first answer. From there on, the ids are those of the plain text.
     plain = processor.tokenizer(text, return_offsets_mapping=True)
@@ -219,17 +230,27 @@ def encode_row(
     }
 
 
+def check_places(images: list[Any], prompt: list[Message], completion: list[Message]) -> None:
+    """Raise ValueError for an image after the prompt, where none can be trained on, and for a
+    prompt with more or fewer places for images than the row has images."""
+    if any(part["type"] == "image" for part in parts(completion)):
+        raise ValueError(
+            "an image after the prompt, in an answer or a later turn; put all images into the "
+            "prompt, or begin another row there"
+        )
+    if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
+        raise ValueError(f"{places} places for {len(images)} images")
+
+
 def render(
     prompt: list[Message], completion: list[Message], processor: Any
 ) -> tuple[str, list[tuple[int, int]]]:
     """Return the text of a conversation, and the character ranges of its answers.
 
-    Raises ValueError for a conversation without an answer or with an empty one, with an image
-    after the prompt, or whose template does not render turn by turn.
+    Raises ValueError for a conversation without an answer or with an empty one, or whose template
+    does not render turn by turn.
     """
     messages = [*prompt, *completion]
-    if any(part["type"] == "image" for part in parts(completion)):
-        raise ValueError("an image after the prompt")
 
     def written(count: int, **settings: bool) -> str:
         return render_with(processor, messages[:count], **settings)

@@ -28,8 +28,8 @@ IMAGE_PARTS = ("vision", "connector")
 class FeatureStore:
     """Features of images and hidden states of rows, in files up to a total size.
 
-    A folder belongs to one state of the weights. When it is full, further features are recomputed
-    each time.
+    A folder belongs to one state of the weights and settings. When it is full, further features are
+    recomputed each time.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -60,13 +60,17 @@ class FeatureStore:
         return self.folder / f"{key}.safetensors"
 
 
-def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> FeatureStore:
+def feature_store(
+    model: Any, settings: str, folder: Path, gigabytes: float, layers: int
+) -> FeatureStore:
     """Open the store below `folder` for the weights of the model's vision tower and connector, and
-    of its embeddings and first `layers` layers.
+    of its embeddings and first `layers` layers, and for its configuration and the `settings` of its
+    image processor.
 
     Raises CephaloError if the vision tower or the connector trains.
     """
-    digest = hashlib.sha256(f"{model.dtype} {layers}".encode())
+    digest = hashlib.sha256(f"{model.dtype} {layers} {settings}".encode())
+    digest.update(model.config.to_json_string(use_diff=False).encode())
     for name, parameter in model.named_parameters():
         part, layer = part_of(name), LAYER.search(name)
         if part in IMAGE_PARTS:
@@ -97,7 +101,8 @@ def frozen_layers(model: Any) -> int:
     )
     read_later = ("hidden_size_per_layer_input", "num_kv_shared_layers", "enable_moe_block")
     more = any(getattr(config, name, 0) for name in read_later)
-    if dropout or more or hasattr(model.config, "num_experts"):
+    # Decoders with experts of transformers have `enable_moe_block` or `num_experts` too.
+    if dropout or more or getattr(config, "num_experts", 0):
         return 0
     first = first_trained(model)
     layers = sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))

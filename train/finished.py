@@ -1,8 +1,12 @@
 """Record a run in its folder: model, data and settings, and whether it is finished."""
 
 import json
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
@@ -14,67 +18,163 @@ if TYPE_CHECKING:
 
     from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
 
+logger = logging.getLogger(__name__)
 
-# Settings of storage, speed and logging, which do not affect the resulting model.
-IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name")
-IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_models", "feature_cache")
+RECORD = "run.json"
+LONGEST_VALUE = 100  # characters of a setting in a message
+MOST_NAMED = 6  # settings in a message
+# Settings of storage, speed and logging, by the beginning of their names. They do not affect the
+# resulting model, or by rounding only: how rows are packed, what is recomputed, where it runs. An
+# interrupted run may go on with other ones, for instance after memory did not suffice. Any other
+# setting may affect it.
+IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name", "project")
+IMMATERIAL += ("trackio", "disable_tqdm", "debug", "skip_memory_metrics", "epoch_models", "save_")
+IMMATERIAL += ("dataloader_num", "dataloader_pin", "dataloader_persistent", "dataloader_prefetch")
+IMMATERIAL += (
+    "dataset_num_proc",
+    "max_broken_rows",
+    "feature_cache",
+    "batch_tokens",
+    "batch_tiles",
+)
+IMMATERIAL += ("activation_", "gradient_checkpointing", "attn_implementation", "use_cpu", "ddp_")
+IMMATERIAL += ("torch_empty_cache_steps", "local_rank", "resume_from_checkpoint", "batch_tiles")
+# Their product is the number of rows per step, which alone affects the model.
+PER_STEP = ("per_device_train_batch_size", "gradient_accumulation_steps", "processes")
+LENGTH = ("num_train_epochs", "max_steps")
+# The name of a setting in the record, and its name as an argument.
+IDENTITY = {
+    "model": "model_name_or_path",
+    "model_revision": "model_revision",
+    "dataset": "dataset_name",
+    "dataset_config": "dataset_config",
+    "dataset_revision": "dataset_revision",
+    "where": "where",
+}
+
+Record = dict[str, Any]
 
 
-def settings_of(
+def record_of(
     script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
-) -> dict[str, Any]:
-    """Return the arguments that determine the resulting model, as JSON."""
+) -> Record:
+    """Return the record of a run: model, data, and the settings that may affect the resulting
+    model, as JSON."""
     given = asdict(script_args) | asdict(model_args) | training_args.to_dict()
-    deciding = {name: value for name, value in given.items() if not name.startswith(IMMATERIAL)}
-    return json.loads(json.dumps(deciding, default=str))
-
-
-def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSettings") -> None:
-    """Record the model, data and settings in `folder`, so that another run does not resume there.
-
-    The record of a failed run without a checkpoint or model is replaced, any other is unchanged:
-    all processes of a run call this at once. Raises CephaloError if `folder` contains the
-    checkpoints of another model or dataset.
-    """
-    run = {
-        "model": model_args.model_name_or_path,
-        "model_revision": model_args.model_revision,
-        "dataset": script_args.dataset_name,
-        "dataset_config": script_args.dataset_config,
-        "dataset_revision": script_args.dataset_revision,
-        "where": script_args.where,
+    given["processes"] = training_args.world_size * max(1, training_args.n_gpu)
+    record: Record = {name: given.pop(argument) for name, argument in IDENTITY.items()}
+    record["settings"] = {
+        name: value for name, value in given.items() if not name.startswith(IMMATERIAL)
     }
-    path = folder / "run.json"
-    if path.exists():
-        earlier = read_object(path, "remove it if the folder holds nothing of worth")
-        changed = [key for key in run if run[key] != earlier.get(key)]
-        if not changed:
-            return
-        models = (folder / name for name in ("config.json", "adapter_config.json"))
-        if last_whole_checkpoint(str(folder)) or any(model.exists() for model in models):
-            key = changed[0]
-            raise CephaloError(
-                f"{folder} contains a run with {key} {earlier.get(key)}, this one has {run[key]}; "
-                "give another --output_dir"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(run, indent=2))
+    return json.loads(json.dumps(record, default=str))
 
 
-def keep_finished(folder: Path, settings: dict[str, Any]) -> None:
-    """Record that a run with these settings is finished."""
-    path = folder / "run.json"
-    run = read_object(path, "run again")
-    write_whole(path, json.dumps(run | {"finished": settings}, indent=2))
+def read_record(folder: Path) -> Record | None:
+    """Return the record of the run in `folder`, or None if there is none.
 
-
-def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
-    """Return whether a run with these settings is finished in `folder`, and its model exists."""
+    Earlier versions recorded the settings when the run was finished, as `finished`.
+    """
     try:
-        run = read_object(folder / "run.json", "remove it to train again")
+        record = read_object(folder / RECORD, "remove it if the folder holds nothing of worth")
     except FileNotFoundError:
+        return None
+    if isinstance(record.get("finished"), dict):
+        record |= {"settings": record["finished"], "finished": True}
+    return record
+
+
+def is_finished(folder: Path, record: Record) -> bool:
+    """Return whether the run of `record` is finished in `folder`, and its model exists.
+
+    Raises CephaloError if `folder` contains a model or complete checkpoints of another run: with
+    other settings it would continue training from them, or keep them as its own result.
+    """
+    earlier = read_record(folder)
+    if not has_results(folder):
         return False
-    return run.get("finished") == settings and any(folder.glob("*.safetensors"))
+    if earlier is None:
+        raise CephaloError(
+            f"{folder} contains a model or checkpoints without the settings of their run "
+            f"({RECORD}); give another --output_dir"
+        )
+    finished = bool(earlier.get("finished")) and any(folder.glob("*.safetensors"))
+    if changed := differences(earlier, record, finished):
+        name, old, new = changed[0]
+        others = ", ".join(pair[0] for pair in changed[1:MOST_NAMED])
+        further = (
+            f", with --model_name_or_path {folder} to train its model further"
+            if finished and name in LENGTH
+            else ""
+        )
+        raise CephaloError(
+            f"{folder} contains a run with {name} {brief(old)}, this one has {brief(new)}"
+            f"{f' (also differ: {others})' if others else ''}; "
+            f"give another --output_dir{further}, or {name} {brief(old)} as before"
+        )
+    return finished
+
+
+def has_results(folder: Path) -> bool:
+    """Return whether `folder` contains a model or a complete checkpoint."""
+    models = (folder / name for name in ("config.json", "adapter_config.json"))
+    return last_whole_checkpoint(str(folder)) is not None or any(path.exists() for path in models)
+
+
+def differences(earlier: Record, record: Record, finished: bool) -> list[tuple[str, Any, Any]]:
+    """Return the settings in which two records differ, with both values.
+
+    Settings that only one of them has are not compared: another version of a library wrote it. With
+    another number of processes, a run that is not finished has other steps.
+    """
+    pairs = [(name, earlier.get(name), record[name]) for name in IDENTITY]
+    old, new = earlier.get("settings"), record["settings"]
+    if isinstance(old, dict):
+        counted = PER_STEP[:-1] if finished else PER_STEP
+        same = rows_per_step(old, counted) == rows_per_step(new, counted)
+        ignored = PER_STEP if same else set(PER_STEP) - set(counted)
+        both = [name for name in new if name in old and name not in ignored]
+        pairs += [(name, old[name], new[name]) for name in both]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def rows_per_step(settings: dict[str, Any], counted: Sequence[str]) -> Any:
+    """Return the product of some settings of PER_STEP, or None if they are not numbers."""
+    values = [settings.get(name, 1) for name in counted]
+    return prod(values) if all(isinstance(value, int) for value in values) else None
+
+
+def brief(value: Any) -> str:
+    """Format a setting as in a YAML file, of bounded length."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return shorten(text, LONGEST_VALUE, placeholder="…")
+
+
+def keep_run(folder: Path, record: Record) -> None:
+    """Record a run in `folder`, so that another run does not resume there.
+
+    The record of a failed run without a checkpoint or model is replaced, that of an interrupted one
+    stays unless it lacks settings: all processes of a run call this at once. Raises CephaloError if
+    `folder` contains the model or checkpoints of another run.
+    """
+    is_finished(folder, record)
+    earlier = read_record(folder)
+    if earlier and has_results(folder):
+        if "settings" in earlier:
+            return
+        logger.warning(
+            f"{folder} does not record the settings of its run, which an earlier version started; "
+            "it continues as if they were the present ones"
+        )
+    if earlier == record:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECORD, json.dumps(record, indent=2))
+
+
+def keep_finished(folder: Path) -> None:
+    """Record that the run in `folder` is finished."""
+    run = read_object(folder / RECORD, "run again")
+    write_whole(folder / RECORD, json.dumps(run | {"finished": True}, indent=2))
 
 
 def last_whole_checkpoint(output_dir: str) -> str | None:

@@ -30,11 +30,17 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
     layers.
 
     Parameters that are already frozen, for instance by PEFT, stay so. Raises CephaloError for an
-    unknown part and for more layers than there are.
+    unknown part, for a head that is the embeddings, and for more layers than there are.
     """
     if unknown := set(parts) - set(PARTS):
         raise CephaloError(
             f"freeze_parts: no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}"
+        )
+    own = {part_of(name) for name, _ in model.named_parameters()}
+    if "head" in parts and "head" not in own:
+        raise CephaloError(
+            "freeze_parts: the head of this model is its embeddings (tie_word_embeddings); freeze "
+            "embeddings, which are both, or neither"
         )
     first = 0
     if last_layers is not None:

@@ -91,6 +91,10 @@ class PackingCollator:
         read = {name: inputs[name] for name in VISION_INPUTS if name in inputs}
         return read | {"tiles": count_tiles(inputs)}
 
+    def settings_of_images(self) -> str:
+        """Return all settings that determine the model's inputs from the pixels of an image."""
+        return f"{self.image_processor.to_json_string()} {self.image_settings}"
+
     def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the stored features of a row's images, or the inputs for them and their key."""
         assert self.features is not None

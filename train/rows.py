@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ["images", "prompt", "completion"]
-MOST_NAMED = 12  # columns of a dataset that an error names
+MOST_NAMED = 12  # columns or rows of a dataset in a message
 
 
 def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
@@ -231,9 +231,13 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
     if isinstance(rows, IterableDataset):
         return kept
-    if dropped := len(rows) - len(kept):
+    if len(kept) < len(rows):
+        gone = {*rows["row"]} - {*kept["row"]}
+        left_out = [name for name in rows["row"] if name in gone]
         logger.warning(
-            "excluded %d rows whose text contains a special token of the tokenizer", dropped
+            "excluded %d rows whose text contains a special token of the tokenizer: %s",
+            len(rows) - len(kept),
+            ", ".join(left_out[:MOST_NAMED]) + (", …" if left_out[MOST_NAMED:] else ""),
         )
     if not len(kept):
         raise CephaloError("the dataset has no rows to train on; publish more figures first")

@@ -24,7 +24,7 @@ from cephalo.train.finished import (
     keep_run,
     last_whole_checkpoint,
     passed_over,
-    settings_of,
+    record_of,
 )
 from cephalo.train.freezing import freeze, trained_parts
 from cephalo.train.help import CONFIGS, epilog, shipped
@@ -130,18 +130,18 @@ def run_training(
     rights = read_rights(script_args)
     if api:
         check_publishable(api, rights, training_args)
-    settings = settings_of(script_args, training_args, model_args)
+    record = record_of(script_args, training_args, model_args)
     folder = Path(training_args.output_dir)
     # One process locks the folder for all of them.
     main_process = training_args.process_index == 0
     with locked(folder) if main_process else nullcontext():
-        if is_finished(folder, settings):
+        if is_finished(folder, record):
             if main_process:
                 print(f"{folder} is finished: trained before with these settings; nothing changed")
         else:
             train_model(script_args, training_args, model_args, api, model_license(rights))
             if main_process:
-                keep_finished(folder, settings)
+                keep_finished(folder)
                 print(f"saved {folder}")
         if api and main_process:
             print(push_model(api, folder, training_args.hub_model_id, training_args))
@@ -198,6 +198,7 @@ def train_model(
     from modeling_cephalo.checkpoint import (
         check_values,
         check_weights,
+        check_whole,
         local_folder,
         read_config,
         read_processor,
@@ -207,10 +208,11 @@ def train_model(
     # The other processes read what one process writes.
     with training_args.main_process_first(desc="reading rows"):
         data = load_rows(script_args)
-        keep_run(folder, script_args, model_args)
+        keep_run(folder, record_of(script_args, training_args, model_args))
         if script_args.tiny_base:
             make_base(Path(model_args.model_name_or_path), data["train"])
         base = local_folder(model_args.model_name_or_path, model_args.model_revision)
+        check_whole(base, model_args.model_name_or_path)
         if training_args.local_process_index == 0:
             check_weights(base, trust_remote_code=training_args.trust_remote_code)
         config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
@@ -230,7 +232,7 @@ def train_model(
     trainer = make_trainer(script_args, training_args, model_args, config, processor, data)
     main_process = trainer.accelerator.is_main_process
     if main_process:
-        tell_oversized(data["train"], script_args.batch_tokens)
+        tell_oversized(data["train"], script_args.batch_tokens, processor.image_processor)
     checkpoints = None
     if api and script_args.push_checkpoints and main_process:
         from cephalo.train.pushing import CheckpointPusher

@@ -107,7 +107,8 @@ class PackedTrainer(SFTTrainer):
         layers = frozen_layers(model)
         if layers and self.bytes_of_states() > gigabytes * 1e9:
             layers = 0
-        self.features = feature_store(model, folder, gigabytes, layers)
+        settings = self.data_collator.settings_of_images()
+        self.features = feature_store(model, settings, folder, gigabytes, layers)
         self.frozen_layers = layers
         self.data_collator.features = self.features
         self.data_collator.keep_states = layers > 0

@@ -31,11 +31,11 @@ class Family:
     Attributes:
         make: Writes a checkpoint to a folder.
         architecture: Its name in mistral.rs.
-        tag: What mistral.rs needs in front of a question about an image for the prompt of
-            transformers: the tag of the image, which it does not write, or the blank that
+        tag: Text before a question about an image, with which mistral.rs gives the prompt of
+            transformers: the tag of the image, which it does not write, or the space that
             transformers' Idefics2 writes after an image.
-        doubled: What mistral.rs writes twice at the start of a prompt with images, when it reads
-            its own tokens again as text.
+        doubled: Text that mistral.rs repeats at the start of a prompt with images, when it reads
+            its tokens again as text.
         white: The edge in pixels of an image that is not scaled.
         use_last_layer: Makes a model of transformers use the last layer of CLIP, for families that
             need the last but one: mistral.rs 0.9.5 is off by one.

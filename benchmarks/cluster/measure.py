@@ -1,9 +1,9 @@
-"""Measure the cost of extracting many papers; `measured.yaml` has the output.
+"""Measure the cost of extracting many papers; its output is in `measured.yaml`.
 
     python -m benchmarks.cluster.measure ../shared/bench/real/pdf
 
-Times are seconds of CPU time, which depend least on other load; wall times are given as well, and
-their ratio within one run shows the gain by another worker.
+Times are CPU seconds, which depend least on other load. Wall times are reported too; their ratios
+within a run show the gain from additional workers.
 """
 
 import json
@@ -22,7 +22,7 @@ from cephalo.dataset_scripts.pdf.settings import Settings
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SETTINGS = Settings(text=True)
-TIMEOUT = 60.0  # seconds for a document, as `cephalo extract` has it
+TIMEOUT = 60.0  # seconds per document
 SMALL_CHUNK = 4  # documents
 STEP = """
 import sys
@@ -35,12 +35,12 @@ ExtractChunks(sys.argv[1], SETTINGS, TIMEOUT, int(sys.argv[2]))(None, 0, 1)
 @app.command()
 def extract(
     papers: Annotated[Path, typer.Argument(help="Folder of PDF files.")],
-    workers: Annotated[list[int] | None, typer.Option(help="Of a task; repeatable.")] = None,
+    workers: Annotated[list[int] | None, typer.Option(help="Workers per task. Repeatable.")] = None,
 ) -> None:
-    """Print, as JSON, seconds of each document, and the cost of a task with each number of workers.
+    """Print the seconds of each document, and the cost of a task per number of workers, as JSON.
 
-    The last lines are tasks of one worker: with small chunks, whose pools of workers start more
-    often, and one whose chunks a killed task had started, so that it reads each document alone.
+    The last lines are tasks of one worker: one with small chunks, whose worker pools start more
+    often, and one whose chunks a killed task had started, so that each document is read separately.
     """
     from cephalo.dataset_scripts.cluster.extraction import CHUNK
 
@@ -63,7 +63,7 @@ def document_seconds(papers: Path) -> list[float]:
 
 
 def time_document(path: Path, folder: Path) -> float:
-    """Return the CPU seconds of reading a document and writing its shards; called in a worker."""
+    """Return the CPU seconds for reading a document and writing its shards. Runs in a worker."""
     from cephalo.dataset_scripts.common.inputs import file_sha256
     from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
@@ -74,8 +74,7 @@ def time_document(path: Path, folder: Path) -> float:
 
 
 def run_task(papers: Path, workers: int, chunk: int, begun: bool) -> dict[str, Any]:
-    """Return the cost of a task that reads all papers in chunks, as `cephalo extract --slurm`
-    does."""
+    """Return the cost of a task that reads all papers in chunks, as `cephalo extract --slurm`."""
     from cephalo.dataset_scripts.cluster.extraction import dump, record
     from cephalo.dataset_scripts.cluster.manifest import list_files
     from cephalo.dataset_scripts.cluster.runs import Run

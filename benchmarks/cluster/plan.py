@@ -4,8 +4,8 @@
     python -m benchmarks.cluster.plan --set nodes=40 --set gpu_hour=2.5
     python -m benchmarks.cluster.plan --figure docs/scale-throughput.png
 
-Rates are from `measured.yaml`, each with its command; prices, the cluster, its failures and a
-served model's speed are assumptions, which --set changes.
+Rates are from `measured.yaml`, each with its command. Prices, the cluster, its failures and the
+speed of a served model are assumptions, which --set changes.
 """
 
 import sys
@@ -40,7 +40,7 @@ SEEDS = 3
 
 @dataclass(frozen=True)
 class Ground:
-    """What was measured, and what is assumed."""
+    """Measured values and assumptions."""
 
     measured: dict[str, Any]
     assumed: dict[str, float]
@@ -62,7 +62,7 @@ class Ground:
 
     @property
     def overhead(self) -> float:
-        """The CPU seconds per chunk besides reading, for starting the pool of workers."""
+        """CPU seconds per chunk besides reading, for starting the pool of workers."""
         facts = self.measured["extract"]
         small = facts["small_chunks"]
         return (small["cpu_seconds"] - facts["cpu_seconds"]) / (small["chunks"] - 1)
@@ -73,7 +73,11 @@ class Ground:
 
 
 def load_ground(changes: list[str] | None = None) -> Ground:
-    """Load `measured.yaml`, with assumptions changed by `NAME=VALUE`. Raises CephaloError."""
+    """Load `measured.yaml` and change assumptions by `NAME=VALUE`.
+
+    Raises:
+        CephaloError: If a change is invalid.
+    """
     found = yaml.safe_load(MEASURED.read_text(encoding="utf-8"))
     assumed = {name: float(one["value"]) for name, one in found["assumed"].items()}
     for change in changes or []:
@@ -92,12 +96,11 @@ def load_ground(changes: list[str] | None = None) -> Ground:
 def simulate(
     ground: Ground, papers: int, tasks: int, chunk: int = CHUNK, seed: int = 0, slots: int = 0
 ) -> SimulatedRun:
-    """Simulate the extraction of some papers on the assumed cluster, or on `slots` of it that never
-    fail."""
+    """Simulate the extraction of papers on the assumed cluster, or on `slots` without failures."""
     facts = ground.measured["extract"]
     seconds = facts["document_seconds"]
     chunks = draw_chunks(seconds, papers, chunk, ground.workers, ground.overhead, seed)
-    # With one worker instead of the task's; smaller values are noise of the measurement.
+    # With one worker instead of the task's; smaller values are measurement noise.
     again = ground.workers * max(1.0, facts["cpu_seconds_begun_before"] / facts["cpu_seconds"])
     startup = ground.measured["agreement"]["startup_seconds"]
     if slots:
@@ -127,39 +130,39 @@ def table(title: str, head: list[str], rows: list[list[str]]) -> str:
 
 
 def rates(ground: Ground) -> str:
-    """Format what was measured, and by which command."""
+    """Format the measured values and their commands."""
     facts, refine = ground.measured["extract"], ground.measured["refine"]
     two = facts["pages"] / facts["cpu_seconds_two_workers"]
     again = facts["cpu_seconds_begun_before"] / facts["cpu_seconds"]
     out = facts["bytes_figures"] + facts["bytes_text"]
     rows = [
-        ["pages and figures a paper", f"{ground.each('pages'):.1f}, {ground.each('figures'):.1f}"],
-        ["pages a CPU second, one worker", f"{facts['pages'] / facts['cpu_seconds']:.1f}"],
+        ["pages, figures per paper", f"{ground.each('pages'):.1f}, {ground.each('figures'):.1f}"],
+        ["pages per CPU second, one worker", f"{facts['pages'] / facts['cpu_seconds']:.1f}"],
         ["the same, two workers of a task", f"{two:.1f}"],
-        ["CPU seconds for each chunk more", f"{ground.overhead:.2f}"],
-        ["CPU time of a chunk that was begun before", f"{again:.1f} times"],
+        ["CPU seconds per additional chunk", f"{ground.overhead:.2f}"],
+        ["CPU time of a chunk that was started before", f"{again:.1f} times"],
         ["largest process", f"{facts['peak_mb_of_a_process']} MB"],
-        ["file, figures, text of a paper", paper_sizes(ground)],
-        ["bytes out a page", f"{out / facts['pages'] / 1e3:.0f} kB"],
-        ["bytes out a core and second", f"{out / facts['cpu_seconds'] / 1e6:.1f} MB"],
+        ["file, figures, text per paper", paper_sizes(ground)],
+        ["output per page", f"{out / facts['pages'] / 1e3:.0f} kB"],
+        ["output per core and second", f"{out / facts['cpu_seconds'] / 1e6:.1f} MB"],
     ]
     lines = [[*row, "extract"] for row in rows]
     typeset = f"{ground.measured['typeset']['pages_a_cpu_second']:.1f}"
     lines.insert(2, ["the same, typeset papers", typeset, "typeset"])
     tokens = [f"{ground.per_figure(f'{kind}_tokens'):,.0f}" for kind in ("text", "image")]
     of_figure = [
-        ["requests a figure", f"{ground.per_figure('requests'):.2f}"],
-        ["prompt tokens a figure, text + images", " + ".join(tokens)],
-        ["CPU seconds a figure", f"{ground.per_figure('cpu_seconds'):.3f}"],
+        ["requests per figure", f"{ground.per_figure('requests'):.2f}"],
+        ["prompt tokens per figure, text + images", " + ".join(tokens)],
+        ["CPU seconds per figure", f"{ground.per_figure('cpu_seconds'):.3f}"],
         ["memory, 64 requests in flight", f"{refine['peak_mb']} MB"],
-        ["conversations a figure", f"{ground.per_figure('bytes_conversations') / 1e3:.0f} kB"],
+        ["conversations per figure", f"{ground.per_figure('bytes_conversations') / 1e3:.0f} kB"],
     ]
     lines += [[*row, "refine"] for row in of_figure]
     publish = ground.measured["publish"]
     lines += [
-        ["CPU seconds a paper", f"{publish['cpu_seconds_a_paper']:.3f}", "publish"],
-        ["pairs of images a CPU second", f"{publish['pairs_a_cpu_second'] / 1e9:.1f} G", "publish"],
-        ["disk for what is compared, a paper", f"{publish['kb_a_paper']:.1f} kB", "publish"],
+        ["CPU seconds per paper", f"{publish['cpu_seconds_a_paper']:.3f}", "publish"],
+        ["image pairs per CPU second", f"{publish['pairs_a_cpu_second'] / 1e9:.1f} G", "publish"],
+        ["disk space for comparisons per paper", f"{publish['kb_a_paper']:.1f} kB", "publish"],
         ["memory", f"{publish['peak_mb']} MB", "publish"],
     ]
     started = f"{ground.measured['agreement']['startup_seconds']:.1f} s"
@@ -184,14 +187,14 @@ def assumptions(ground: Ground) -> str:
 
 @dataclass(frozen=True)
 class Need:
-    """The resources for some papers."""
+    """Resources for a number of papers."""
 
     papers: int
     pages: float
     figures: float
     tasks: int
     outcome: SimulatedRun
-    core_hours: float  # paid core hours: all cores of the array, or the part that it fills
+    core_hours: float  # paid core hours: all cores of the array, or the used part
     gigabytes: dict[str, float]
     requests: float
     prompt_tokens: float
@@ -234,7 +237,7 @@ def need(ground: Ground, papers: int) -> Need:
 
 
 def extraction(ground: Ground, needs: list[Need]) -> str:
-    """Format cores and hours."""
+    """Format the cores and hours of extraction."""
     rows = []
     for one in needs:
         work = one.papers * ground.each("cpu_seconds") / 3600
@@ -244,18 +247,18 @@ def extraction(ground: Ground, needs: list[Need]) -> str:
         hours = [f"{work:,.1f}", f"{one.tasks}", lasts(one.outcome.makespan)]
         rows.append([*counts, *hours, f"{one.core_hours:,.1f}", f"{lost:.1f} min", ends])
     head = ["papers", "pages", "figures", "CPU hours of work", "tasks", "makespan"]
-    head += ["core hours", "of them lost", "tasks killed / nodes lost / submissions"]
+    head += ["core hours", "lost core hours", "tasks killed / nodes lost / submissions"]
     cores = ground.slots * ground.workers
     return table(f"Extraction on {cores} cores, simulated with failures", head, rows)
 
 
 def lasts(seconds: float) -> str:
-    """Format a time in minutes, or in hours if it is long."""
+    """Format a duration in minutes, or in hours if it is long."""
     return f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds / 60:.0f} min"
 
 
 def storage(needs: list[Need]) -> str:
-    """Format gigabytes."""
+    """Format the storage in gigabytes."""
     head = ["papers", "PDF files", "figures", "text", "conversations", "all"]
     rows = [
         [f"{one.papers:,}"]
@@ -289,7 +292,7 @@ def publication(ground: Ground, needs: list[Need]) -> str:
 
 
 def money(ground: Ground, needs: list[Need]) -> str:
-    """Format dollars at the assumed prices."""
+    """Format the cost in dollars at the assumed prices."""
     rows = []
     for one in needs:
         refining = one.figures * ground.per_figure("cpu_seconds") / 3600
@@ -299,12 +302,12 @@ def money(ground: Ground, needs: list[Need]) -> str:
         month = sum(one.gigabytes.values()) * ground.assumed["gigabyte_month"]
         sums = [f"${value:,.0f}" for value in (cores, gpus, month, cores + gpus + month)]
         rows.append([f"{one.papers:,}", *sums])
-    head = ["papers", "cores", "GPUs", "storage, a month", "all"]
-    return table("Money, at assumed prices", head, rows)
+    head = ["papers", "cores", "GPUs", "storage per month", "all"]
+    return table("Cost at assumed prices", head, rows)
 
 
 def sweep(ground: Ground) -> str:
-    """Format the makespan, the share of all cores' time spent reading, and the losses."""
+    """Format the makespan, the share of core time spent reading, and the losses."""
     reading = SWEPT * np.mean(ground.measured["extract"]["document_seconds"])
     rows = []
     for cores, times in SWEPT_TASKS:
@@ -318,8 +321,8 @@ def sweep(ground: Ground) -> str:
             lost = np.mean([run.lost for run in runs]) * cores / 60
             cells.append(f"{lasts(makespan)}, {used:.0%}, {lost:.0f} min")
         rows.append([f"{cores}", f"{tasks}", *cells])
-    head = ["cores a task", "tasks", *(f"chunks of {chunk}" for chunk in SWEPT_CHUNKS)]
-    title = f"{SWEPT:,} papers: makespan, share of the cores' time that is reading, what cores lost"
+    head = ["cores per task", "tasks", *(f"chunks of {chunk}" for chunk in SWEPT_CHUNKS)]
+    title = f"{SWEPT:,} papers: makespan, share of core time spent reading, lost core time"
     return table(f"{title}; mean of {SEEDS} seeds", head, rows)
 
 
@@ -332,7 +335,7 @@ def agreement(ground: Ground) -> str:
             for how in ("simulated", "ahead")
         ]
         rows.append([run["what"], f"{run['makespan']:.1f} s", *cells])
-    head = ["", "makespan on Slurm", "simulated from its own seconds", "from the runs before"]
+    head = ["", "makespan on Slurm", "simulated from its seconds", "from earlier runs"]
     return table("Simulation against two nodes of Slurm", head, rows)
 
 
@@ -348,13 +351,13 @@ def tables(ground: Ground) -> list[str]:
 @app.command()
 def main(
     change: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=NUMBER, an assumption; repeatable.")
+        list[str] | None, typer.Option("--set", help="An assumption, NAME=NUMBER. Repeatable.")
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw throughput against workers into this PNG file.")
+        Path | None, typer.Option(help="Plot throughput against workers to this PNG file.")
     ] = None,
 ) -> None:
-    """Print the tables of the plan, or draw its figure.
+    """Print the tables of the plan, or plot its figure.
 
     \b
     Example:

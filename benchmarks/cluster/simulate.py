@@ -1,8 +1,8 @@
 """Simulate a job array with stragglers and failures: its duration and losses.
 
-The model is `cephalo extract --slurm`: task r of T reads the chunks r, r + T, ... in turn; a chunk
-in progress is lost with its task, and is read document by document the next time; a killed task
-waits until the array has ended and the command is run again; one whose node was lost is requeued by
+The model is `cephalo extract --slurm`: task r of T reads the chunks r, r + T, ... in turn. A chunk
+in progress is lost with its task, and read document by document on the next attempt. A killed task
+waits until the array has ended and the command is run again. A task on a lost node is requeued by
 Slurm after some time.
 """
 
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Cluster:
-    """Nodes that each run some tasks at a time, some of them slower.
+    """Nodes that each run several tasks, some of them slower.
 
-    `speeds` divides the seconds of a chunk, by node; empty if all are 1.
+    `speeds` divides the seconds of a chunk by node; empty if all are 1.
     """
 
     nodes: int
@@ -39,7 +39,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Failures:
-    """Failures at given seconds or at random, and the delays that they cause; in seconds.
+    """Failures at given or random times, and the delays that they cause, in seconds.
 
     `kills` are (second, rank) of killed tasks, `losses` (second, node) of lost nodes. The means are
     of exponential distributions: the running time of a task until it is killed, and the uptime of a
@@ -57,11 +57,11 @@ class Failures:
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """Seconds until the last chunk is done, and their use.
+    """The duration of a run in seconds, and the use of its time.
 
     `work` is the seconds of finished chunks, `lost` those of unfinished chunks and of slower second
-    reads; `efficiency` is the share of all slots' time that would be needed without these,
-    start-ups, waiting and slow nodes.
+    reads. `efficiency` is the share of the time of all slots needed without these, start-ups,
+    waiting and slow nodes.
     """
 
     makespan: float
@@ -97,10 +97,10 @@ class Simulation:
         again: float = 1.0,
         seed: int = 0,
     ) -> None:
-        """Create a simulation. Chunk n takes `chunk_seconds[n]`, and `again` times as long on a
-        second attempt.
+        """Create a simulation.
 
-        `startup` is the seconds between a free slot and the first read of a task. `seed` is that of
+        Chunk n takes `chunk_seconds[n]`, and `again` times as long on a second attempt. `startup`
+        is the number of seconds between a free slot and the first read of a task, `seed` that of
         random failures.
         """
         self.seconds, self.cluster, self.startup = chunk_seconds, cluster, startup
@@ -111,7 +111,7 @@ class Simulation:
             for rank in range(min(tasks, len(chunk_seconds)))
         ]
         self.waiting = deque(range(len(self.tasks)))
-        self.alive = len(self.tasks)  # waiting, running, or on a lost node and not detected yet
+        self.alive = len(self.tasks)  # waiting, running, or on an undetected lost node
         self.failed: set[int] = set()  # killed, until the next submission
         self.free = [cluster.tasks_a_node] * cluster.nodes
         self.up = [True] * cluster.nodes
@@ -121,7 +121,7 @@ class Simulation:
         self.kills = self.losses = 0
         self.submissions = 1
         self.events: list[tuple] = []
-        self.order = itertools.count()  # of events at the same second
+        self.order = itertools.count()  # tie-breaker for events at the same second
 
     def run(self) -> SimulatedRun:
         """Process events until all chunks are done."""
@@ -168,7 +168,7 @@ class Simulation:
             self.at(second, self.kill, rank, task.attempt)
 
     def next_chunk(self, rank: int, attempt: int) -> None:
-        """Start a task's next chunk, or end the task."""
+        """Start the next chunk of a task, or end the task."""
         task = self.tasks[rank]
         if task.attempt != attempt:
             return
@@ -186,7 +186,7 @@ class Simulation:
         return times * self.seconds[chunk] / self.cluster.speed(node)
 
     def finish(self, rank: int, attempt: int) -> None:
-        """Finish a task's chunk."""
+        """Finish a chunk of a task."""
         task = self.tasks[rank]
         if task.attempt != attempt:
             return
@@ -198,7 +198,7 @@ class Simulation:
         self.next_chunk(rank, attempt)
 
     def kill(self, rank: int, attempt: int | None) -> None:
-        """Kill a task, if it runs; with `attempt` None, whichever attempt runs."""
+        """Kill a running task; `attempt` `None` matches any attempt."""
         task = self.tasks[rank]
         if task.node is None or attempt not in (None, task.attempt):
             return
@@ -208,7 +208,7 @@ class Simulation:
         self.leave()
 
     def lose(self, node: int) -> None:
-        """Lose a node with its tasks, which are requeued once that is detected."""
+        """Lose a node. Its tasks are requeued when the loss is detected."""
         if not self.up[node]:
             return
         self.losses += 1
@@ -231,13 +231,13 @@ class Simulation:
         self.fill()
 
     def lose_by_chance(self, node: int) -> None:
-        """Draw the second at which a node is lost."""
+        """Draw the time at which a node is lost."""
         if np.isfinite(self.failures.mean_to_loss):
             second = self.now + self.rng.exponential(self.failures.mean_to_loss)
             self.at(second, self.lose, node)
 
     def stop(self, rank: int) -> None:
-        """Remove a task from its node; a chunk in progress is lost."""
+        """Remove a task from its node; the chunk in progress is lost."""
         task = self.tasks[rank]
         if task.in_chunk and task.chunks:
             self.begun.add(task.chunks[0])
@@ -247,14 +247,14 @@ class Simulation:
         task.attempt += 1
 
     def leave(self) -> None:
-        """End a task: another one takes its slot, or, after the last one, the rest is submitted."""
+        """End a task. Another takes its slot; after the last one, killed tasks are resubmitted."""
         self.alive -= 1
         self.fill()
         if not self.alive and self.failed:
             self.at(self.now + self.failures.resubmission, self.submit)
 
     def submit(self) -> None:
-        """Submit the tasks that were killed."""
+        """Submit the killed tasks again."""
         self.submissions += 1
         self.waiting.extend(sorted(self.failed))
         self.alive = len(self.failed)
@@ -272,7 +272,7 @@ def draw_chunks(
 ) -> NDArray[np.float64]:
     """Draw the seconds of chunks of `chunk` documents from given seconds of documents.
 
-    The workers of a task take one document at a time; `overhead` is per chunk.
+    The workers of a task take one document at a time. `overhead` is in seconds per chunk.
     """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(np.asarray(document_seconds, float), size=documents)

@@ -1,4 +1,4 @@
-"""Plot simulated throughput against workers, with the measurements: the figure of the plan."""
+"""Plot simulated throughput against the number of workers, with measurements."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ WORKERS = tuple(2**power for power in range(11))
 
 
 def draw(ground: "Ground", path: Path) -> None:
-    """Draw pages per second, and the share of the maximum for as many workers, to a PNG file.
+    """Plot pages per second, and the share of the ideal throughput, to a PNG file.
 
     Tasks have one core each here. The measured arrays were small, so that start-up has more weight
     than in the simulated lines.
@@ -28,11 +28,11 @@ def draw(ground: "Ground", path: Path) -> None:
 
     pages = ground.each("pages")
     alone = simulate(one_core(ground, 1), max(PAPERS), 1, slots=1)
-    rate = max(PAPERS) * pages / alone.makespan / alone.efficiency  # of one worker in its chunks
+    rate = max(PAPERS) * pages / alone.makespan / alone.efficiency  # of one worker without start-up
     figure = Figure(figsize=(9, 3.8), layout="constrained", dpi=120)
     left, right = figure.subplots(1, 2)
     ideal = rate * np.array(WORKERS)
-    left.plot(WORKERS, ideal, ":", color="grey", label="one worker times workers")
+    left.plot(WORKERS, ideal, ":", color="grey", label="ideal scaling of one worker")
     for papers, colour in PAPERS.items():
         for failing, style in ((False, "-"), (True, "--")):
             counts, reached = shares(ground, papers, failing)
@@ -51,8 +51,8 @@ def draw(ground: "Ground", path: Path) -> None:
     for run in runs:
         share = run["work"] / run["makespan"] / run["workers"]
         right.annotate(run["what"], (1.3 * run["workers"], share), fontsize=7, va="center")
-    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="pages a second")
-    right.set(xscale="log", xlabel="workers", ylabel="share of the dotted line", ylim=(0, 1.05))
+    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="pages per second")
+    right.set(xscale="log", xlabel="workers", ylabel="share of ideal throughput", ylim=(0, 1.05))
     left.legend(fontsize=7, loc="lower right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -61,7 +61,7 @@ def draw(ground: "Ground", path: Path) -> None:
 
 
 def shares(ground: "Ground", papers: int, failing: bool) -> tuple[NDArray, NDArray]:
-    """Return numbers of workers, and for each the share of their time that chunks need.
+    """Return numbers of workers, and the share of their time spent on chunks.
 
     From two nodes on, with stragglers and failures.
     """
@@ -78,5 +78,5 @@ def shares(ground: "Ground", papers: int, failing: bool) -> tuple[NDArray, NDArr
 
 
 def one_core(ground: "Ground", nodes: int) -> "Ground":
-    """Return the same with tasks of one core, on `nodes` nodes."""
+    """Return the same assumptions with tasks of one core, on `nodes` nodes."""
     return replace(ground, assumed=ground.assumed | {"cores_a_task": 1.0, "nodes": float(nodes)})

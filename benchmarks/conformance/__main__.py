@@ -17,7 +17,7 @@ from .counts import LISTED, Result, by_class, failures, outcomes, too_long
 
 HERE = Path(__file__).parent
 DATASETS_USER = "__DUMMY_DATASETS_USER__"
-# The users of huggingface_hub's tests; their names and tokens stand in testing_constants.py.
+# The users of huggingface_hub's tests; their names and tokens are in testing_constants.py.
 USERS = {"USER": "TOKEN", "OTHER_USER": "OTHER_TOKEN", "ENTERPRISE_USER": "ENTERPRISE_TOKEN"}
 TEST_SECONDS = 3600
 

@@ -2,12 +2,12 @@
 
     python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200] [--exclude]
 
-FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each kind of copy, every figure is
-copied to a separate paper with another caption, and all are published. Then images of one kind,
-each in a separate paper, are published: every link between them is a false pair.
+FOLDER is an output folder of `cephalo extract`, or has papers in `pdf`. For each kind of copy,
+every figure is copied to a separate paper with another caption, and all are published. Then images
+of one kind, each in a separate paper, are published: every link between them is a false pair.
 
-With --exclude, the figures of every other paper are excluded like a benchmark's dataset, the copies
-of all figures are published, and the excluded ones are counted.
+With --exclude, the figures of every other paper are excluded like the dataset of a benchmark,
+copies of all figures are published, and the excluded ones are counted.
 """
 
 import argparse
@@ -42,11 +42,11 @@ def main() -> None:
     """Print the leak table and the false pairs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "folder", type=Path, help="a folder of `cephalo extract`, or of a benchmark"
+        "folder", type=Path, help="output folder of `cephalo extract`, or folder of a benchmark"
     )
-    parser.add_argument("--only", nargs="*", help="ways of copying whose names hold one of these")
-    parser.add_argument("--strangers", type=int, default=200, help="pictures of each kind")
-    parser.add_argument("--exclude", action="store_true", help="measure `publish --exclude` alone")
+    parser.add_argument("--only", nargs="*", help="kinds of copies, by words in their names")
+    parser.add_argument("--strangers", type=int, default=200, help="images of each kind")
+    parser.add_argument("--exclude", action="store_true", help="only measure `publish --exclude`")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         shards = find_tables([figures_of(arguments.folder, Path(scratch))])["figures"]
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def figures_of(folder: Path, scratch: Path) -> Path:
-    """FOLDER, or what is extracted from its papers."""
+    """Return FOLDER, or the folder of figures extracted from its papers."""
     if not (folder / "pdf").is_dir():
         return folder
     command = [sys.executable, "-m", "cephalo.cli.main", "extract", str(folder / "pdf")]
@@ -81,8 +81,7 @@ def figures_of(folder: Path, scratch: Path) -> Path:
 
 
 def leak(rows: list[Row], name: str) -> str:
-    """Return how many copies of all figures are found and assigned to one split, as a line of the
-    table."""
+    """Return the row of the table with the copies that are found and assigned to one split."""
     made = list(copies(rows, name))
     copied = [row_of(rows[number], f"copy of {number}", image) for number, image in made]
     numbers, links, splits, seconds = publish([*rows, *copied])
@@ -94,7 +93,7 @@ def leak(rows: list[Row], name: str) -> str:
         for (number, _), copy in zip(made, copied, strict=True)
     ]
     found = sum(groups.find(one) == groups.find(other) for one, other in pairs)
-    # A copy that is left out of the dataset leaks nothing.
+    # A copy that is excluded from the dataset leaks nothing.
     held = sum(len({splits[one], splits[other]} - {-1}) < 2 for one, other in pairs)
     originals = {numbers[row["document_sha256"]] for row in rows}
     false = len({link for link in links if set(link) <= originals})
@@ -105,8 +104,7 @@ def leak(rows: list[Row], name: str) -> str:
 
 
 def kept_out(rows: list[Row], name: str) -> str:
-    """Return how many copies of excluded figures, and of others, are excluded, as a line of the
-    table."""
+    """Return the row of the table with excluded copies, of excluded figures and of others."""
     papers = list(dict.fromkeys(row["document_sha256"] for row in rows))
     excluded = {n for n, row in enumerate(rows) if papers.index(row["document_sha256"]) % 2}
     made = list(copies(rows, name))
@@ -140,7 +138,7 @@ def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
 
 
 def beside_which(rows: list[Row], number: int) -> int:
-    """Return the number of the figure with which a figure is joined."""
+    """Return the index of the figure with which a figure is joined."""
     return (number + len(rows) // 2) % len(rows)
 
 
@@ -163,8 +161,11 @@ def row_of(row: Row, name: str, image: Image.Image) -> Row:
 
 
 def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], list[int], float]:
-    """Return the numbers of the rows' documents by sha256, the links between them, their splits,
-    and the CPU seconds."""
+    """Publish rows.
+
+    Returns:
+        Document numbers by SHA-256, links between documents, their splits, and CPU seconds.
+    """
     started = time.process_time()
     with selected(rows) as selection:
         seconds = time.process_time() - started
@@ -177,7 +178,7 @@ def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], lis
 def selected(
     rows: list[Row], exclude: dict[str, Iterable[tuple[bytes, str]]] | None = None
 ) -> Iterator[Selection]:
-    """Yield the decisions on rows, without images of `exclude`, as from `select_rows`."""
+    """Yield the result of `select_rows`, without images of `exclude`."""
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         folder = Path(scratch) / "made"
         (folder / "figures").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Alter a figure as other papers print it."""
+"""Alterations of figures as they occur in other papers."""
 
 import io
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from PIL import Image, ImageDraw, ImageOps
 from benchmarks.bench_dedup import cut, jpeg
 
 GAP = 10  # pixels between figures that are joined
-LINE_HEIGHT = 14  # pixels from one line number of a review copy to the next
+LINE_HEIGHT = 14  # pixels between line numbers of a review copy
 
 Alteration = Callable[[Image.Image], Image.Image]
 
 
 def review_copy(image: Image.Image) -> Image.Image:
-    """Grey, at half the resolution, compressed, with the line numbers of the page beside it."""
+    """Convert to grey at half the resolution, compressed, beside the line numbers of the page."""
     grey = image.convert("L").resize((max(image.width // 2, 1), max(image.height // 2, 1)))
     margin = max(12, max(grey.size) // 10)
     page = Image.new("L", (grey.width + 2 * margin, grey.height + margin), 255)
@@ -74,7 +74,7 @@ PANEL = "one panel"
 
 
 def panels(row: dict[str, Any], image: Image.Image) -> list[Image.Image]:
-    """Return the panels of a figure's row, cropped at their boxes; empty if there is only one."""
+    """Return the panels of a figure cropped at their boxes; empty if there is only one."""
     box = row["bbox"]
     if not box or len(row["panels"]) < 2:
         return []

@@ -2,7 +2,7 @@
 
     python -m benchmarks.copies.fit FOLDER...
 
-The folders are those of `cephalo extract` that take no part in measuring. Writes
+FOLDER is an output folder of `cephalo extract` that is not used for measuring. Writes
 `dataset_scripts/publication/components.npz`.
 """
 
@@ -41,15 +41,15 @@ def main() -> None:
 
 
 def fit(descriptors: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the `Components` of (n, 128) RootSIFT descriptors and of their mirrored ones, by
-    name."""
+    """Return the `Components` of RootSIFT descriptors (n, 128) and their mirror images, by name."""
     mean = descriptors.mean(0)
     mean = (mean + mean[MIRRORED]) / 2
     centred = descriptors - mean
     covariance = centred.T @ centred / len(centred)
     covariance = (covariance + covariance[MIRRORED][:, MIRRORED]) / 2
     vectors = np.linalg.eigh(covariance)[1][:, ::-1]
-    # Of a covariance that mirroring leaves as it is, each vector is kept or negated by it.
+    # The covariance is invariant under mirroring, so each eigenvector is symmetric or
+    # antisymmetric.
     antisymmetric = (vectors * vectors[MIRRORED]).sum(0) < 0
     return {
         "mean": mean.astype(np.float16),

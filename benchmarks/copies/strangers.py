@@ -1,7 +1,7 @@
 """Draw images of one kind that are not copies of each other and must not be linked.
 
-Micrographs of one material, with and without the data bar of a microscope, plots with the same
-frame, legend and labels, and the images of `templates`.
+Micrographs of one material, with and without the data bar of a microscope, plots with equal frame,
+legend and labels, and the images of `templates`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ BAR_HEIGHT = 44  # pixels of a data bar
 
 
 def strangers(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
-    """Yield the name of each kind, and `count` images of it; one kind at a time is in memory."""
+    """Yield the name of each kind and `count` images of it. Only one kind is in memory."""
     kinds: dict[str, Callable[[np.random.Generator], Image.Image]] = {
         "fine grains": lambda rng: micrograph(smooth_noise(rng, 2)),
         "coarse grains": lambda rng: micrograph(smooth_noise(rng, 12)),
@@ -35,18 +35,18 @@ def strangers(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
 
 
 def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
-    """Return noise of mean 0 and deviation 1, with structures of `scale` pixels, float64."""
+    """Return noise with mean 0 and standard deviation 1, with structures of `scale` pixels."""
     noise = ndimage.gaussian_filter(rng.normal(size=SIZE[::-1]), scale)
     return (noise - noise.mean()) / noise.std()
 
 
 def micrograph(levels: np.ndarray) -> Image.Image:
-    """Levels of about -2 to 2 as grey ones."""
+    """Convert levels of about -2 to 2 to a grey image."""
     return Image.fromarray(np.clip(128 + 50 * levels, 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def particles(rng: np.random.Generator) -> Image.Image:
-    """Bright discs of one size on a dark ground."""
+    """Draw bright discs of one size on a dark background."""
     image = Image.new("L", SIZE, 60)
     draw = ImageDraw.Draw(image)
     for x, y in rng.uniform((0, 0), SIZE, (250, 2)):
@@ -57,7 +57,7 @@ def particles(rng: np.random.Generator) -> Image.Image:
 
 
 def fibres(rng: np.random.Generator) -> Image.Image:
-    """Bright lines that lie across each other."""
+    """Draw bright crossing lines."""
     image = Image.new("L", SIZE, 40)
     draw = ImageDraw.Draw(image)
     for _ in range(120):
@@ -82,7 +82,7 @@ def with_data_bar(picture: Image.Image) -> Image.Image:
 
 
 def plot(rng: np.random.Generator) -> Image.Image:
-    """Three curves in one frame, with labels and a legend that do not change."""
+    """Draw three curves in one frame, with constant labels and legend."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = 80, 20, SIZE[0] - 20, SIZE[1] - 70

@@ -34,7 +34,7 @@ STEPS = [
 
 
 def frame(draw: ImageDraw.ImageDraw) -> None:
-    """Axes, ticks, labels and a legend that do not change."""
+    """Draw axes, ticks, labels and a legend that do not change."""
     draw.rectangle([LEFT, TOP, RIGHT, BOTTOM], outline="black", width=2)
     for step in range(6):
         y = BOTTOM - step * (BOTTOM - TOP) // 6
@@ -51,7 +51,7 @@ def frame(draw: ImageDraw.ImageDraw) -> None:
 
 
 def bars(rng: np.random.Generator, hatched: bool = False) -> Image.Image:
-    """Twelve bars with error bars."""
+    """Draw twelve bars with error bars."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)
@@ -75,12 +75,12 @@ def bars(rng: np.random.Generator, hatched: bool = False) -> Image.Image:
 
 
 def hatched_bars(rng: np.random.Generator) -> Image.Image:
-    """Twelve bars, every other one hatched."""
+    """Draw twelve bars, every second one hatched."""
     return bars(rng, hatched=True)
 
 
 def one_curve(rng: np.random.Generator) -> Image.Image:
-    """Draw one decaying curve with few markers in a frame: hardly anything but the axes."""
+    """Draw one decaying curve with few markers, so that most of the image is the frame."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)
@@ -95,7 +95,7 @@ def one_curve(rng: np.random.Generator) -> Image.Image:
 
 
 def spectrum(rng: np.random.Generator) -> Image.Image:
-    """Peaks at places of their own in a frame."""
+    """Draw peaks at random positions in a frame."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)
@@ -109,7 +109,7 @@ def spectrum(rng: np.random.Generator) -> Image.Image:
 
 
 def scatter(rng: np.random.Generator) -> Image.Image:
-    """Forty markers in a frame."""
+    """Draw forty markers in a frame."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)
@@ -119,7 +119,7 @@ def scatter(rng: np.random.Generator) -> Image.Image:
 
 
 def table(rng: np.random.Generator) -> Image.Image:
-    """Numbers in the rows and columns of one form."""
+    """Draw numbers in rows and columns of one layout."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     for y in (20, 60, 450):
@@ -133,7 +133,7 @@ def table(rng: np.random.Generator) -> Image.Image:
 
 
 def blocks(rng: np.random.Generator) -> Image.Image:
-    """Boxes and arrows of one arrangement with other words, and lines between others of them."""
+    """Draw boxes and arrows in one arrangement, with random words and connections."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     names = rng.choice(STEPS, 9, replace=False)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.copies.versions FOLDER...
 
-The folders are those of `cephalo extract`. Each paper gets a second version: its title changed in a
-word, every caption rewritten (synonyms, sentences in another order, numbers and panel letters in
-another form, words omitted), and other images. Links between different papers are false.
+FOLDER is an output folder of `cephalo extract`. Each paper gets a second version: one word of its
+title is changed, every caption is rewritten (synonyms, reordered sentences, another form of numbers
+and panel letters, omitted words), and the images are replaced. Links between different papers are
+false.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.common.tables import find_tables
 
-SIDE = 64  # pixels of the images, which play no part
-LEFT_OUT = 0.08  # of the words
+SIDE = 64  # pixels of the images, which do not matter
+LEFT_OUT = 0.08  # share of omitted words
 GROUPS = (
     "images micrographs pictures photographs",
     "image micrograph picture photograph",
@@ -91,7 +92,7 @@ def main() -> None:
 
 
 def with_other_image(row: dict[str, Any], version: str, number: int) -> dict[str, Any]:
-    """Return a figure's row with an image of noise, of a separate document for each version."""
+    """Return a figure's row with an image of noise, in a separate document per version."""
     pixels = np.random.default_rng([number, len(version)]).integers(0, 256, (SIDE, SIDE, 3))
     name = f"{row['document_sha256']} {version}"
     other = row_of(row, name, Image.fromarray(pixels.astype(np.uint8)))
@@ -107,7 +108,7 @@ def rewrite(row: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def rewritten(caption: str, seed: int) -> str:
-    """Return a caption in other words, with its sentences in another order."""
+    """Return a caption in other words, with reordered sentences."""
     rng = random.Random(seed)
     sentences = re.split(r"(?<=[.;]) +", caption)
     rng.shuffle(sentences)

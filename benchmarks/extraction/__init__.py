@@ -1,1 +1,1 @@
-"""Fitting and scoring the decisions of `cephalo extract` on papers with truth."""
+"""Fit and score the decisions of `cephalo extract` on papers with ground truth."""

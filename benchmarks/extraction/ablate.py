@@ -1,19 +1,22 @@
-"""What each feature and each parameter of extraction changes.
+"""Measure the effect of each feature and parameter of extraction.
 
     python -m benchmarks.extraction.ablate ../shared/bench --papers runs/other-papers \\
         --fit runs/papers ../shared/bench/wide --out runs/ablation
 
-Features are taken away and the others fitted again, on five sixths of the publishers and classes of
-`--fit` at a time: the table has the change of the log-loss on the others, with an interval over
-publishers and classes, and how many of those decisions are other ones. They also lose their
-weight, and numbers in the frozen dataclasses of parameters go 25 % down and up: the tables have in
-how many documents anything differs then, and the change of pair F1, pair+box F1 and whole captions
-on every set, with intervals over documents. Boxes are those of the pairs, before the crop.
+For each feature, the model is fitted without it in a cross-validation over the publishers and
+classes of `--fit` (six folds). The table has the change of the log-loss on held-out groups, with an
+interval over the groups, and the number of decisions that change.
 
-`--documents` of each set are looked at, chosen by a hash of the name, none of a frozen publisher;
-`--papers` should be generated papers that were not fitted on. What is read and measured is kept in
-`--out`, so that a run that was interrupted goes on; remove the folder when the code has changed.
-`--only` tries some parameters, by their names or those of their modules, in a folder of its own.
+In addition, the weight of each feature is set to 0, and each number in the frozen parameter
+dataclasses is decreased and increased by 25 %. These tables have the number of documents with any
+difference, and the change of pair F1, pair+box F1 and whole captions on every set, with intervals
+over documents. Boxes are those of the pairs, before cropping.
+
+Each set contributes `--documents` documents, chosen by a hash of the name, none of a frozen
+publisher. `--papers` should be generated papers that were not used for fitting. Intermediate
+results are stored in `--out`, so that an interrupted run can resume. Remove the folder when the
+code has changed. `--only` tests some parameters, by their names or those of their modules, in a
+separate folder.
 """
 
 import argparse
@@ -33,7 +36,7 @@ from tqdm import tqdm
 from benchmarks.bench_extract import load_scorer
 from benchmarks.extraction.examples import Example
 from benchmarks.extraction.fit import EXTENT, STARTS, WEIGHTS, all_examples, read_set
-from benchmarks.extraction.logistic import HeldOut, Worth, tabulate
+from benchmarks.extraction.logistic import HeldOut, Removal, tabulate
 from benchmarks.extraction.measures import Difference, compare, count_document
 from benchmarks.extraction.opened import Opened
 from benchmarks.extraction.parameters import (
@@ -41,7 +44,7 @@ from benchmarks.extraction.parameters import (
     all_changes,
     changed,
     find_different,
-    noting_parameters,
+    recording_parameters,
 )
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, read_documents, read_folder
@@ -56,7 +59,7 @@ Weights = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of a model, without its weight."""
+    """A feature of a model, to be removed."""
 
     model: str
     name: str
@@ -70,7 +73,13 @@ Ablation = Feature | Change
 
 @dataclass(frozen=True)
 class Effect:
-    """What an ablation changes: by set and measure, and in how many documents anything differs."""
+    """The effect of an ablation.
+
+    Attributes:
+        ablation: The feature or parameter.
+        documents: Number of documents with any difference.
+        differences: Change of each measure on each set, by (set, measure).
+    """
 
     ablation: Ablation
     documents: int
@@ -78,26 +87,26 @@ class Effect:
 
     @property
     def size(self) -> float:
-        """The largest change of any measure on any set."""
+        """The largest absolute change of any measure on any set."""
         changes = (abs(found.change) for found in self.differences.values())
         return max((change for change in changes if not np.isnan(change)), default=0.0)
 
 
 def main() -> None:
-    """Print the tables of effects, the largest first, and what changes nothing."""
+    """Print the tables of effects, largest first, and the ablations without an effect."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", type=Path, help="the benchmark: score.py, wide, real, typeset/dev")
-    parser.add_argument("--papers", type=Path, required=True, help="generated papers to score on")
-    parser.add_argument("--fit", type=Path, nargs="*", default=[], help="papers to fit on")
-    parser.add_argument("--only", nargs="+", help="names of parameters or of modules, to try alone")
-    parser.add_argument("--documents", type=int, default=12, help="of each set (default: 12)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--papers", type=Path, required=True, help="generated papers for scoring")
+    parser.add_argument("--fit", type=Path, nargs="*", default=[], help="papers for fitting")
+    parser.add_argument("--only", nargs="+", help="names of parameters or modules to test")
+    parser.add_argument("--documents", type=int, default=12, help="documents per set (default: 12)")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if options.only:
         options.out /= "-".join(sorted(options.only))
     elif not options.fit:
-        parser.error("without --only, --fit is needed: what features are worth is fitted anew")
+        parser.error("--fit is required without --only, to fit models without each feature")
     options.out.mkdir(parents=True, exist_ok=True)
     weights = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     documents = choose(read_documents(options.bench), frozen=False)
@@ -109,7 +118,7 @@ def main() -> None:
             c for c in all_changes() if {c.module, c.field} & set(options.only)
         ]
     else:
-        parts.append(worth_table(measure_worths(options.fit, options.out)))
+        parts.append(removal_table(measure_removals(options.fit, options.out)))
         ablations = [*all_features(weights), *all_changes()]
     effects = measure_effects(documents, ablations, weights, options)
     text = "\n\n".join([*parts, table(effects, sorted({d.set for d in documents}))])
@@ -118,14 +127,14 @@ def main() -> None:
 
 
 def all_features(weights: Weights) -> list[Feature]:
-    """Every feature of every model."""
+    """Return every feature of every model."""
     return [
         Feature(model, name) for model, own in weights.items() for name in own if name != "bias"
     ]
 
 
 def sample(documents: list[Document], count: int) -> list[Document]:
-    """So many documents of each set, by a hash of their names."""
+    """Return `count` documents of each set, chosen by a hash of their names."""
     found = []
     for name in sorted({document.set for document in documents}):
         own = [document for document in documents if document.set == name]
@@ -133,8 +142,8 @@ def sample(documents: list[Document], count: int) -> list[Document]:
     return found
 
 
-def kept(path: Path, make: Callable[[], object]) -> object:
-    """What `make` gives, from the file in which it was kept, if there is one."""
+def cached_result(path: Path, make: Callable[[], object]) -> object:
+    """Return the result of `make`, from its file if it was stored before."""
     if path.exists():
         return pickle.loads(path.read_bytes())
     found = make()
@@ -144,21 +153,21 @@ def kept(path: Path, make: Callable[[], object]) -> object:
     return found
 
 
-def measure_worths(folders: list[Path], out: Path) -> list[Worth]:
-    """What the features of the line decisions are worth where they were not fitted."""
+def measure_removals(folders: list[Path], out: Path) -> list[Removal]:
+    """Return the effect of removing each feature of the line decisions on held-out groups."""
 
     def gather() -> list[Example]:
         papers = [paper for folder in folders for paper in read_set(folder)]
         with remembering():
             return list(all_examples(papers))
 
-    examples = kept(out / "examples.pickle", gather)
-    worths: list[Worth] = []
+    examples = cached_result(out / "examples.pickle", gather)
+    removals: list[Removal] = []
     for model in tqdm((*EXTENT, *STARTS), desc="models"):
         design = tabulate(examples, model)
-        if len(set(design.groups)) > 1:  # else there is none to leave out
-            worths += HeldOut(design).worths(model)
-    return sorted(worths, key=lambda worth: (worth.model, -worth.loss.change))
+        if len(set(design.groups)) > 1:  # cross-validation needs two groups
+            removals += HeldOut(design).removals(model)
+    return sorted(removals, key=lambda removal: (removal.model, -removal.loss.change))
 
 
 def measure_effects(
@@ -167,7 +176,7 @@ def measure_effects(
     weights: Weights,
     options: argparse.Namespace,
 ) -> list[Effect]:
-    """The effect of each ablation, the largest first."""
+    """Return the effect of each ablation, largest first."""
     work = partial(
         _count_once, out=options.out, ablations=ablations, weights=weights, bench=options.bench
     )
@@ -177,8 +186,9 @@ def measure_effects(
 
 
 def _count_once(document: Document, out: Path, **more: object) -> tuple[np.ndarray, list[bool]]:
+    """Return `count_ablations` of a document, from its file if it was stored before."""
     path = out / f"{document.set}-{document.name}.pickle"
-    return kept(path, partial(count_ablations, document, **more))
+    return cached_result(path, partial(count_ablations, document, **more))
 
 
 def effects_of(
@@ -186,8 +196,8 @@ def effects_of(
     documents: list[Document],
     ablations: list[Ablation],
 ) -> list[Effect]:
-    """The effects from what `count_ablations` gave for each document, the largest first."""
-    counts = np.array([own for own, _ in found])  # documents, ablations after "none", fields
+    """Return the effects, largest first, given the results of `count_ablations` per document."""
+    counts = np.array([own for own, _ in found])  # (documents, 1 + ablations, fields)
     differ = np.array([own for _, own in found]).sum(axis=0)
     sets = np.array([document.set for document in documents])
     effects = [
@@ -200,6 +210,7 @@ def effects_of(
 def _differences(
     counts: np.ndarray, number: int, sets: np.ndarray
 ) -> dict[tuple[str, str], Difference]:
+    """Return the change of each measure on each set for one ablation."""
     found = {}
     for name in np.unique(sets).tolist():
         before, after = counts[sets == name, 0], counts[sets == name, number]
@@ -212,13 +223,15 @@ def _differences(
 def count_ablations(
     document: Document, ablations: list[Ablation], weights: Weights, bench: Path
 ) -> tuple[np.ndarray, list[bool]]:
-    """Counts of a document (1 + ablations, fields of `Counts`), and where anything differs.
+    """Count the results of a document with each ablation.
 
-    The first counts are those without an ablation.
+    Returns:
+        Counts of shape (1 + ablations, fields of `Counts`), the first without an ablation, and
+        whether each ablation makes any difference.
     """
     scorer = load_scorer(bench)
     opened = Opened(document.pdf)
-    with decisions.use(weights), _noting_features() as used:
+    with decisions.use(weights), _recording_features() as used:
         before = opened.rows()
         captions = opened.captions()
     counts = count_document(scorer, document.name, document.truth, before)
@@ -244,7 +257,7 @@ def count_ablations(
 def _rows_without(
     opened: Opened, feature: Feature, weights: Weights, captions: list[tuple]
 ) -> list[dict] | None:
-    """Predictions without a feature; None where it leaves all captions as they are."""
+    """Return predictions without a feature, `None` if all captions are unchanged."""
     with decisions.use(without(weights, feature)):
         if feature.model != "pairs" and opened.captions() == captions:
             return None
@@ -252,10 +265,13 @@ def _rows_without(
 
 
 def _rows_changed(opened: Opened, changes: list[Change]) -> dict[Change, list[dict] | None]:
-    """Predictions by changes of parameters that make a difference; None where to all else only."""
+    """Return predictions for parameter changes with an effect.
+
+    The value is `None` if only other results than the predictions change.
+    """
     found: dict[Change, list[dict] | None] = {}
     for module in sorted({change.module for change in changes}):
-        with noting_parameters() as used:
+        with recording_parameters() as used:
             before = opened.results(module)
         own = [c for c in changes if c.module == module and (module, c.field) in used]
 
@@ -271,49 +287,49 @@ def _rows_changed(opened: Opened, changes: list[Change]) -> dict[Change, list[di
 
 
 def without(weights: Weights, feature: Feature) -> Weights:
-    """Weights with that of a feature at 0."""
+    """Return the weights with the weight of a feature set to 0."""
     return weights | {feature.model: weights[feature.model] | {feature.name: 0.0}}
 
 
 @contextmanager
-def _noting_features() -> Iterator[set[tuple[str, str]]]:
-    """Collect the models and features that are not 0 in some decision."""
+def _recording_features() -> Iterator[set[tuple[str, str]]]:
+    """Collect the models and features that are nonzero in some decision."""
     used: set[tuple[str, str]] = set()
     score = LinearModel.score
 
-    def noting(model: LinearModel, features: Features) -> float:
+    def recording(model: LinearModel, features: Features) -> float:
         name = names[id(model)]
         used.update((name, feature) for feature, value in features.items() if value)
         return score(model, features)
 
     names = {id(model): name for name, model in decisions.load_models().items()}
-    LinearModel.score = noting
+    LinearModel.score = recording
     try:
         yield used
     finally:
         LinearModel.score = score
 
 
-def worth_table(worths: list[Worth]) -> str:
-    """Markdown: what features are worth where they were not fitted."""
-    lines = ["| feature, the others fitted again | loss | more wrong | other decisions |"]
+def removal_table(removals: list[Removal]) -> str:
+    """Format the effects of removing features on held-out groups as Markdown."""
+    lines = ["| removed feature, others refitted | loss | more errors | changed decisions |"]
     lines.append("|---|---:|---:|---:|")
     lines += [
-        f"| {w.model}: {w.name} | {_cell(w.loss)} | {w.wrong:+d} | {w.flips} |" for w in worths
+        f"| {w.model}: {w.name} | {_cell(w.loss)} | {w.wrong:+d} | {w.flips} |" for w in removals
     ]
-    idle = [f"{w.model}: {w.name}" for w in worths if not w.flips]
+    idle = [f"{w.model}: {w.name}" for w in removals if not w.flips]
     return (
-        "Change of the mean log-loss on publishers and classes left out, in thousandths, with "
+        "Change of the mean log-loss on held-out publishers and classes, in thousandths, with "
         "95 % intervals over them.\n\n"
         + "\n".join(lines)
-        + f"\n\nThe same decisions ({len(idle)}): {', '.join(idle)}"
+        + f"\n\nNo changed decision ({len(idle)}): {', '.join(idle)}"
     )
 
 
 def table(effects: list[Effect], sets: list[str]) -> str:
-    """Markdown: changes in thousandths with their intervals, then what changes nothing."""
+    """Format changes in thousandths with their intervals, and list ablations without an effect."""
     heads = [f"{name}: {measure}" for name in sets for measure in MEASURED]
-    lines = [f"| left out or changed | documents | {' | '.join(heads)} |"]
+    lines = [f"| removed or changed | documents | {' | '.join(heads)} |"]
     lines.append("|---|" + "---:|" * (1 + len(heads)))
     for effect in effects:
         if effect.documents:
@@ -324,8 +340,8 @@ def table(effects: list[Effect], sets: list[str]) -> str:
     return (
         "Changes in thousandths, with 95 % intervals over documents.\n\n"
         + "\n".join(lines)
-        + f"\n\nOther results but the same scores ({len(same)}): {', '.join(same)}"
-        + f"\n\nThe same in all documents ({len(idle)}): {', '.join(idle)}"
+        + f"\n\nDifferent results with equal scores ({len(same)}): {', '.join(same)}"
+        + f"\n\nNo difference in any document ({len(idle)}): {', '.join(idle)}"
     )
 
 

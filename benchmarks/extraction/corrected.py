@@ -1,12 +1,13 @@
-"""Corrections of `cephalo review` as papers with truth, for `fit` and `score`.
+"""Convert corrections of `cephalo review` to papers with ground truth, for `fit` and `score`.
 
     python -m benchmarks.extraction.corrected runs/figures --out runs/corrected
 
 `fit --corrections runs/figures/corrections.jsonl` does the same for itself.
 
-Takes the documents of which a person decided on every figure: what was accepted or edited is as it
-should be, what was rejected is no figure. A figure that extraction missed is in no row, so look for
-such before a paper counts as judged. Writes OUT/pdf and OUT/truth, in the benchmark's format.
+Only documents in which every figure was reviewed are used. Accepted and corrected figures are
+ground truth, rejected ones are not figures. A figure that extraction missed has no row, so check
+the pages for missing figures before you use a paper. Writes OUT/pdf and OUT/truth in the format of
+the benchmark.
 """
 
 import argparse
@@ -27,9 +28,9 @@ TABLE = "table"
 
 
 def main() -> None:
-    """Write the set, and print what became of each document."""
+    """Write the set, and print the result for each document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="that `cephalo extract` wrote")
+    parser.add_argument("folder", type=Path, help="output folder of `cephalo extract`")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     for line in write_set(options.folder, options.out):
@@ -37,8 +38,8 @@ def main() -> None:
 
 
 def write_set(folder: Path, out: Path) -> list[str]:
-    """Write the documents that are judged whole; returns a line for each that has decisions."""
-    told = []
+    """Write the completely reviewed documents. Return a message per document with decisions."""
+    messages = []
     for part in ("pdf", "truth"):
         (out / part).mkdir(parents=True, exist_ok=True)
     for shard in sorted((folder / "figures").glob("*.parquet")):
@@ -48,11 +49,11 @@ def write_set(folder: Path, out: Path) -> list[str]:
             continue
         name, document = shard.stem, rows[0]["document"]
         if len(judged) < len(rows):
-            told.append(f"{document}: {len(judged)} of {len(rows)} figures judged; left out")
+            messages.append(f"{document}: {len(judged)} of {len(rows)} figures reviewed; left out")
             continue
         pdf = find_document(folder, rows[0]["document_sha256"])
         if pdf is None:
-            told.append(f"{document}: the PDF is not where it was read; left out")
+            messages.append(f"{document}: the PDF was moved or changed; left out")
             continue
         truth = truth_of(name, [row for row in rows if row["verdict"].state != REJECTED], rows[0])
         shutil.copyfile(pdf, out / "pdf" / f"{name}.pdf")
@@ -60,14 +61,14 @@ def write_set(folder: Path, out: Path) -> list[str]:
             json.dumps(truth, ensure_ascii=False, indent=1), encoding="utf-8"
         )
         frozen = "; frozen, so that `fit` leaves it out" if is_frozen(truth["publisher"]) else ""
-        told.append(f"{document}: {len(truth['figures'])} figures{frozen}")
-    return told
+        messages.append(f"{document}: {len(truth['figures'])} figures{frozen}")
+    return messages
 
 
 def truth_of(name: str, rows: list[dict[str, Any]], first: dict[str, Any]) -> dict[str, Any]:
-    """The truth file of a document, whose figures are `rows`; `first` knows the document.
+    """Return the ground truth of a document with the figures `rows`; `first` is its first row.
 
-    The publisher is the registrant of the DOI, of which a layout goes with one.
+    The publisher is the registrant of the DOI, since layouts depend on it.
     """
     registrant = re.match(r"10\.\d+", first["doi"] or "")
     return {
@@ -82,6 +83,6 @@ def truth_of(name: str, rows: list[dict[str, Any]], first: dict[str, Any]) -> di
 
 
 def entry(row: dict[str, Any]) -> dict[str, Any]:
-    """A figure as the benchmark has it."""
+    """Return a figure in the format of the benchmark."""
     names = ("label", "caption", "page", "bbox", "caption_bbox", "panels")
     return {name: row[name] for name in names}

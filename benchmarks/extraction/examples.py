@@ -1,7 +1,7 @@
-"""Examples for the fitted decisions, from papers whose captions are known.
+"""Training examples for the fitted decisions, from papers with known captions.
 
-The truth is a caption's text (JATS, TeX, or a generator); lines are told by where they stand in
-it. So every set of papers in the benchmark's format serves, with or without boxes.
+The ground truth is the text of a caption (JATS, TeX, or a generator). Lines are labelled by their
+position in it. Any set of papers in the format of the benchmark can be used, with or without boxes.
 """
 
 import json
@@ -36,17 +36,25 @@ from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import set_layout
 from cephalo.dataset_scripts.pdf.reading import read_pages
 
-SAME = 80.0  # percent; a row is of a caption if it is that like the text at its place there
-SHORT = 6  # characters; a shorter row must stand there literally
-SLACK = 10  # characters by which the place in the truth may be off
-PART = 0.3  # of a caption; a candidate that gets to less is no example of how captions go on
-WHOLE = 0.7  # of a caption; less is taken for another text that begins alike
+SAME = 80.0  # percent; smallest similarity of a row and the caption text at its place
+SHORT = 6  # characters; a shorter row must match literally
+SLACK = 10  # characters; tolerance of the place in the ground truth
+PART = 0.3  # share of a caption that a candidate must match to give examples
+WHOLE = 0.7  # share of a caption; with less it is another text with the same beginning
 _SPACE = re.compile(r"[\s\-\u00ad\u2010-\u2015\u0002\ufffe\uffff\u200b]+")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A decision with its right answer. `group`: the publisher or class; `weight`: its share."""
+    """A decision with its correct answer.
+
+    Attributes:
+        model: Name of the model.
+        features: Input of the model.
+        answer: Correct answer.
+        document: Name of the paper.
+        group: Publisher or class of the paper.
+    """
 
     model: str
     features: dict[str, float]
@@ -57,7 +65,7 @@ class Example:
 
 @dataclass
 class Truth:
-    """A caption as it should be read: kind and number of its label, and its normalised text."""
+    """A caption of the ground truth: kind and number of its label, and its normalised text."""
 
     kind: str
     number: str
@@ -67,28 +75,28 @@ class Truth:
 
 @dataclass
 class Guide:
-    """Chooses the steps that a known caption takes, and notes all that were offered."""
+    """Chooses the steps of a known caption, and records all candidates."""
 
     text: str
     document: str
     group: str
     place: int = 0
     examples: list[Example] = field(default_factory=list)
-    refused: list[Example] = field(default_factory=list)  # since the last right step
+    refused: list[Example] = field(default_factory=list)  # since the last correct step
 
     def start(self, head: str) -> None:
-        """Take in the text of the first row."""
+        """Match the text of the first row."""
         self.place = self._end_of(head) or 0
 
     def __call__(self, caption: Growing, steps: list[Step]) -> Step | None:
-        """The step whose row comes next in the text; None at its end, or where none does."""
+        """Return the step whose row is next in the text, `None` at the end or without a match."""
         ends = [self._end_of(" ".join(line.text for line in step.row)) for step in steps]
         over = self.place >= len(self.text)
         right = [] if over else [k for k, end in enumerate(ends) if end is not None]
         examples = [
             Example(step.model, step.features, k in right[:1], self.document, self.group)
             for k, step in enumerate(steps)
-            if not right or k <= right[0]  # what comes after the right row may be of the text, too
+            if not right or k <= right[0]  # rows after the correct one may match as well
         ]
         if not right:
             self.refused += examples
@@ -100,15 +108,15 @@ class Guide:
 
     @property
     def ended(self) -> bool:
-        """Whether the whole text was found, but for what may be printed otherwise."""
+        """Whether the whole text was found, except what may be printed differently."""
         return len(self.text) - self.place <= max(2, 0.02 * len(self.text))
 
     def finish(self) -> list[Example]:
-        """All examples; what was refused last counts only where the whole text was found."""
+        """Return all examples. The last rejected ones only count if the whole text was found."""
         return self.examples + (self.refused if self.ended else [])
 
     def _end_of(self, row: str) -> int | None:
-        """Where a row ends in the text, if it stands at the present place."""
+        """Return the end of a row in the text, `None` if it does not match at the present place."""
         own = normalise(row)
         if not own:
             return None
@@ -124,13 +132,13 @@ class Guide:
 
 
 def normalise(text: str) -> str:
-    """Text for comparing: NFKC, case folded, without white space, hyphens and quotes."""
+    """Normalise a text for comparison: NFKC, casefolded, without spaces, hyphens and quotes."""
     text = unicodedata.normalize("NFKC", text).replace("\u00b5", "\u03bc").casefold()
     return _SPACE.sub("", re.sub("[\u2018\u2019\u201c\u201d\"'`\u00b4\u2212]", "", text))
 
 
 def read_truth(path: Path) -> tuple[list[Truth], set[str], str, bool]:
-    """The captions of a truth file, the kinds that it knows all of, its class, and "scanned"."""
+    """Read a truth file: captions, the kinds it covers completely, its class, and "scanned"."""
     data = json.loads(path.read_text(encoding="utf-8"))
     found, kinds = [], {"figure", "scheme", "chart", "plate"}
     if data.get("tables"):
@@ -151,7 +159,7 @@ def read_truth(path: Path) -> tuple[list[Truth], set[str], str, bool]:
 
 
 def read_texts(path: Path) -> list[PageText]:
-    """The pages of a PDF file as the line decisions see them."""
+    """Return the pages of a PDF file as input of the line decisions."""
     with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
         contents, _ = read_pages(pages, pdfium.FPDF_GetPageCount(document))
     profile, blocks = set_layout(contents)
@@ -173,7 +181,7 @@ class Paper:
 
 
 def read_paper(folder: Path, name: str) -> Paper | None:
-    """Paper `name` of a set in the benchmark's format; None for a scan."""
+    """Read paper `name` of a set in the format of the benchmark, `None` for a scan."""
     truths, kinds, group, scanned = read_truth(folder / "truth" / f"{name}.json")
     if scanned:
         return None
@@ -184,7 +192,7 @@ def read_paper(folder: Path, name: str) -> Paper | None:
 
 
 def extent_examples(paper: Paper, usual: dict[str, frozenset]) -> Iterator[Example]:
-    """What was offered to the paper's known captions while they grew, with the right answers."""
+    """Yield the candidate rows of the known captions with correct answers."""
     for candidate, truth in paper.known:
         guide = Guide(truth.text, paper.name, paper.group)
         guide.start(candidate.head)
@@ -196,7 +204,7 @@ def extent_examples(paper: Paper, usual: dict[str, frozenset]) -> Iterator[Examp
 def follow(
     candidate: Candidate, guide: Guide, paper: Paper, faces: frozenset = frozenset()
 ) -> None:
-    """Let a candidate take the right steps after its first row, on its page and the next."""
+    """Follow the correct steps of a candidate after its first row, on its page and the next."""
     text = candidate.growing.text
     grown = grow(candidate.first, candidate.kind, text, faces, guide)
     after = page_after(text, paper.texts)
@@ -205,19 +213,19 @@ def follow(
 
 
 def compare(paper: Paper) -> None:
-    """Set which candidates of a paper are its captions: `known` and `answers`.
+    """Set which candidates of a paper are captions: `known` and `answers`.
 
-    What a caption could get to does not depend on the weights, so this is done once. A second
-    candidate that has a caption's whole text (a list of legends) is neither right nor wrong.
+    The part of a caption that can be reached does not depend on the weights, so this is done once.
+    A second candidate with the whole text (in a list of legends) is neither correct nor wrong.
     """
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     shares: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for number, candidate in enumerate(candidates):
-        # Sources that hold a figure once say nothing of where it is printed as continued. Each
-        # such part is a row; a table is one, however many pages it goes on.
+        # Sources that contain a figure once do not say where it is continued. Each such part is a
+        # row; a table is one row, on any number of pages.
         continued = candidate.continued and candidate.kind != "table"
-        told = candidate.kind in paper.kinds and not continued
-        paper.answers[id(candidate.first)] = False if told else None
+        is_wrong = candidate.kind in paper.kinds and not continued
+        paper.answers[id(candidate.first)] = False if is_wrong else None
         for place, truth in enumerate(paper.truths):
             if same_label(candidate, truth):
                 shares[place].append((_share(candidate, truth, paper), number))
@@ -232,13 +240,13 @@ def compare(paper: Paper) -> None:
 
 
 def same_label(candidate: Candidate, truth: Truth) -> bool:
-    """Whether a candidate has a known caption's kind and number."""
+    """Return whether a candidate has the kind and number of a known caption."""
     own = re.sub(r"^(?:sup|app|onl|ext)", "", candidate.number)
     return candidate.kind == truth.kind and own == truth.number
 
 
 def _share(candidate: Candidate, truth: Truth, paper: Paper) -> float:
-    """How much of a known caption a candidate gets to, if it takes all the right steps."""
+    """Return the share of a known caption that a candidate reaches with all correct steps."""
     if not truth.text:
         return 0.0
     guide = Guide(truth.text, paper.name, paper.group)
@@ -250,7 +258,7 @@ def _share(candidate: Candidate, truth: Truth, paper: Paper) -> float:
 
 
 def alone_examples(paper: Paper) -> Iterator[Example]:
-    """Every candidate of a paper by itself, as the models of now grow it."""
+    """Yield every candidate of a paper alone, collected with the current models."""
     for candidate in (c for text in paper.texts for c in find_candidates(text)):
         answer = paper.answers.get(id(candidate.first))
         if answer is not None:
@@ -259,7 +267,7 @@ def alone_examples(paper: Paper) -> Iterator[Example]:
 
 
 def together_examples(paper: Paper) -> Iterator[Example]:
-    """Every candidate of a paper together with the others."""
+    """Yield every candidate of a paper together with the others."""
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     weigh_alone(candidates)
     for candidate, found in zip(candidates, document_features(candidates), strict=True):
@@ -269,7 +277,7 @@ def together_examples(paper: Paper) -> Iterator[Example]:
 
 
 def usual_of(paper: Paper) -> dict[str, frozenset]:
-    """The usual faces of a paper's captions, as the models of now find them."""
+    """Return the usual faces of a paper's captions under the current models."""
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     weigh_alone(candidates)
     return usual_faces(candidates)

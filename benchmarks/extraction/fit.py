@@ -1,16 +1,15 @@
-"""Fit the weights of the line decisions on papers with truth.
+"""Fit the weights of the line decisions on papers with ground truth.
 
     python -m benchmarks.extraction.fit runs/papers ../shared/bench/wide
     python -m benchmarks.extraction.fit runs/papers --corrections runs/figures/corrections.jsonl
 
-Each folder is a set in the benchmark's format (`pdf/`, `truth/`). `--corrections` adds the papers
-of which a person decided on every figure in `cephalo review`, as `benchmarks.extraction.corrected`
-writes them: captions are truth for the line decisions, boxes for `pairs`. Panels are read without
-fitted weights.
+Each folder is a set in the format of the benchmark (`pdf/`, `truth/`). `--corrections` adds the
+completely reviewed papers of `cephalo review`, as converted by `benchmarks.extraction.corrected`:
+captions are the truth for the line decisions, boxes for `pairs`. Panels have no fitted weights.
 
-The decisions are fitted one after another, since each sees what those before it do; two rounds,
-since the faces in which captions usually go on are known only after the first. Papers of frozen
-publishers (`publishers.is_frozen`) are left out, for they are to be scored on.
+The decisions are fitted one by one, since each depends on the previous ones. There are two rounds,
+since the faces in which captions usually continue are only known after the first. Papers of frozen
+publishers (`publishers.is_frozen`) are excluded, because they are used for scoring.
 """
 
 import argparse
@@ -44,7 +43,7 @@ STARTS = ("starts_alone", "starts")
 
 
 def main() -> None:
-    """Fit and write the weights, and print how each decision does on what it was fitted on."""
+    """Fit and write the weights, and print the training error of each decision."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path, nargs="*", help="folders with pdf/ and truth/")
     parser.add_argument(
@@ -52,9 +51,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     models = (*EXTENT, *STARTS, "pairs")
-    parser.add_argument(
-        "--only", nargs="+", choices=models, default=models, help="write these; leave the others"
-    )
+    parser.add_argument("--only", nargs="+", choices=models, default=models, help="models to write")
     options = parser.parse_args()
     with ExitStack() as stack:
         made = [stack.enter_context(corrected_set(file)) for file in options.corrections]
@@ -72,7 +69,7 @@ def main() -> None:
 
 @contextmanager
 def corrected_set(file: Path) -> Iterator[Path]:
-    """A set of the papers that a file of corrections judges whole, for as long as it is needed."""
+    """Write the completely reviewed papers of a corrections file to a temporary set."""
     with TemporaryDirectory() as folder:
         for line in write_set(file.parent, Path(folder)):
             print(line, file=sys.stderr)
@@ -80,14 +77,14 @@ def corrected_set(file: Path) -> Iterator[Path]:
 
 
 def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:
-    """The papers of a set, but for scans and frozen publishers; `names`: only those."""
+    """Return the papers of a set without scans and frozen publishers, or only those in `names`."""
     every = [name for name in names_to_fit(folder) if names is None or name in names]
     papers = (read_paper(folder, name) for name in every)
     return [paper for paper in papers if paper]
 
 
 def names_to_fit(folder: Path) -> list[str]:
-    """The papers of a set that may be fitted on: those of publishers that are not frozen."""
+    """Return the papers of a set whose publishers are not frozen."""
     truths = {path.stem: path for path in sorted((folder / "truth").glob("*.json"))}
     return [
         name
@@ -97,7 +94,7 @@ def names_to_fit(folder: Path) -> list[str]:
 
 
 def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
-    """The weights of all line decisions, by model and feature."""
+    """Return the weights of all line decisions, by model and feature."""
     weights = {name: {"bias": -1.0} for name in (*EXTENT, *STARTS)}
     for _ in range(ROUNDS):
         with decisions.use(weights):
@@ -113,13 +110,13 @@ def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]
 
 
 def all_extent_examples(papers: list[Paper]) -> Iterator[Example]:
-    """The examples of how captions go on, with the usual faces that the models of now find."""
+    """Yield the examples of how captions continue, with the usual faces of the current models."""
     for paper in papers:
         yield from extent_examples(paper, usual_of(paper))
 
 
 def all_examples(papers: list[Paper]) -> Iterator[Example]:
-    """The examples of all line decisions, as the models of now see them."""
+    """Yield the examples of all line decisions under the current models."""
     yield from all_extent_examples(papers)
     for paper in papers:
         yield from alone_examples(paper)
@@ -127,7 +124,7 @@ def all_examples(papers: list[Paper]) -> Iterator[Example]:
 
 
 def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[str, float]:
-    """The weights of a model, fitted on its examples."""
+    """Return the weights of a model, fitted on its examples."""
     design = tabulate(examples, model)
     if len(set(design.y.tolist())) < 2:
         return {"bias": -1.0}
@@ -141,7 +138,7 @@ def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[
 
 
 def write_weights(path: Path, weights: dict[str, dict[str, float]]) -> None:
-    """Write weights as JSON, one feature a line, so that a change of one can be read."""
+    """Write weights as JSON with one feature per line, so that differences are readable."""
     if path.exists():
         weights = json.loads(path.read_text(encoding="utf-8")) | weights
     path.write_text(json.dumps(weights, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Logistic regressions over named features, and what they are worth on groups left out."""
+"""Logistic regressions over named features, and their evaluation on held-out groups."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,21 +11,24 @@ from scipy.special import expit
 from benchmarks.extraction.examples import Example
 from benchmarks.extraction.measures import Difference
 
-# On squared weights, times the root of the number of examples, which weigh 1 in the mean. A penalty
-# that does not grow with them fits the generated papers closer and published ones less well.
+# Penalty on squared weights, times the square root of the number of examples, whose mean weight is
+# 1. A constant penalty fits generated papers better and published ones worse.
 PENALTY = 0.02
-FOLDS = 6  # parts of the groups, each of which is left out in turn
+FOLDS = 6  # folds of the groups in cross-validation
 RESAMPLES = 1000
-_STEPS = 50  # of Newton's method; ten are enough
-_EXACT = 1e-7  # relative change of the loss at which it ends
+_STEPS = 50  # steps of Newton's method; ten are sufficient
+_EXACT = 1e-7  # relative change of the loss at convergence
 
 
 @dataclass(frozen=True)
 class Design:
-    """Examples of one model as a table.
+    """Examples of one model as arrays.
 
-    `names`: features, as the columns of `x` (examples, features + 1), the last of which is 1.
-    `y` (examples,): answers, 0 or 1. `groups`: publishers and classes of layouts.
+    Attributes:
+        names: Features, one per column of `x` except the last.
+        x: Of shape (examples, features + 1). The last column is 1.
+        y: Answers, 0 or 1, of shape (examples,).
+        groups: Publisher or layout class of each example.
     """
 
     names: list[str]
@@ -35,10 +38,10 @@ class Design:
 
     @cached_property
     def share(self) -> np.ndarray:
-        """The weight of each example, 1 in the mean.
+        """The weight of each example, with mean 1.
 
-        Every group weighs as the square root of its examples, so that one with many does not
-        decide alone.
+        Each group has a weight of the square root of its examples, so that no large group
+        dominates.
         """
         counts = Counter(self.groups)
         share = np.array([counts[group] ** -0.5 for group in self.groups])
@@ -51,7 +54,7 @@ class Design:
 
 
 def tabulate(examples: Iterable[Example], model: str) -> Design:
-    """The examples of a model."""
+    """Return the examples of a model as arrays."""
     own = [example for example in examples if example.model == model]
     names = sorted({name for example in own for name in example.features})
     column = {name: k for k, name in enumerate(names)}
@@ -67,9 +70,17 @@ def tabulate(examples: Iterable[Example], model: str) -> Design:
 def solve(
     x: np.ndarray, y: np.ndarray, share: np.ndarray, penalty: float, start: np.ndarray | None = None
 ) -> np.ndarray:
-    """The weights (columns of `x`,) of least loss, by Newton's method; the last is not penalised.
+    """Minimise the loss by Newton's method. The last weight is not penalised.
 
-    `start`: weights to begin with.
+    Args:
+        x: Of shape (examples, columns).
+        y: Answers, of shape (examples,).
+        share: Weight of each example, of shape (examples,).
+        penalty: Penalty on squared weights.
+        start: Initial weights.
+
+    Returns:
+        Weights of shape (columns,).
     """
     penalties = np.full(x.shape[1], 2 * penalty)
     penalties[-1] = 1e-9
@@ -92,16 +103,21 @@ def solve(
 def _loss(
     x: np.ndarray, y: np.ndarray, share: np.ndarray, penalties: np.ndarray, w: np.ndarray
 ) -> float:
+    """Return the penalised log-loss."""
     z = x @ w
     return float(share @ (np.logaddexp(0.0, z) - y * z) + (penalties * w * w).sum() / 2)
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What a feature is worth on groups that took no part in the fit.
+class Removal:
+    """The effect of removing a feature, on held-out groups.
 
-    `loss`: the change of the mean log-loss without it, with an interval over groups. `wrong`: how
-    many more decisions are wrong without it; `flips`: how many are other ones.
+    Attributes:
+        model: Name of the model.
+        name: Name of the feature.
+        loss: Change of the mean log-loss, with an interval over groups.
+        wrong: Number of additional errors.
+        flips: Number of decisions that change.
     """
 
     model: str
@@ -112,7 +128,7 @@ class Worth:
 
 
 class HeldOut:
-    """The decisions of a model on each group, by weights fitted on the others."""
+    """The decisions of a model on each group, with weights fitted on the others."""
 
     def __init__(self, design: Design) -> None:
         self.design = design
@@ -128,7 +144,7 @@ class HeldOut:
     def decide(
         self, columns: list[int], start: list[np.ndarray] | None = None
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Log-odds (examples,) by the features of some columns, and the weights of each part."""
+        """Return log-odds (examples,) using some columns, and the weights of each fold."""
         design = self.design
         x, z, weights = design.x[:, columns], np.zeros(len(design.y)), []
         for part in np.unique(self._part):
@@ -140,7 +156,7 @@ class HeldOut:
         return z, weights
 
     def compare(self, before: np.ndarray, after: np.ndarray, seed: int = 0) -> Difference:
-        """The change of the mean loss; a group weighs as the root of its examples."""
+        """Return the change of the mean loss. Groups are weighted by the root of their examples."""
         y, count = self.design.y, len(self._sizes)
         change = np.logaddexp(0.0, after) - np.logaddexp(0.0, before) - y * (after - before)
         above = np.bincount(self._group, change) * self._sizes**-0.5
@@ -150,8 +166,8 @@ class HeldOut:
         low, high = np.percentile((times @ above) / (times @ under), [2.5, 97.5])
         return Difference(float(above.sum() / under.sum()), float(low), float(high))
 
-    def worths(self, model: str) -> Iterator[Worth]:
-        """What each feature of the model is worth, all others fitted again without it."""
+    def removals(self, model: str) -> Iterator[Removal]:
+        """Yield the effect of removing each feature of the model, with the others refitted."""
         y, columns = self.design.y > 0.5, list(range(self.design.x.shape[1]))
         before, weights = self.decide(columns)
         for k, name in enumerate(self.design.names):
@@ -159,4 +175,4 @@ class HeldOut:
             after, _ = self.decide(columns[:k] + columns[k + 1 :], start)
             wrong = ((after > 0) != y).sum() - ((before > 0) != y).sum()
             flips = ((after > 0) != (before > 0)).sum()
-            yield Worth(model, name, self.compare(before, after), int(wrong), int(flips))
+            yield Removal(model, name, self.compare(before, after), int(wrong), int(flips))

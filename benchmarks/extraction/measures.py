@@ -1,7 +1,7 @@
-"""Counts of what was extracted right, by document, and what follows from them.
+"""Counts of correct results per document, scores and intervals.
 
-Pairs, boxes and labels are judged by the benchmark's own scorer. Of documents with counts, sums
-give scores, and resampling them gives intervals.
+Pairs, boxes and labels are judged by the scorer of the benchmark. Sums of counts give scores;
+resampling documents gives intervals.
 """
 
 import json
@@ -13,23 +13,30 @@ from types import ModuleType
 import numpy as np
 from rapidfuzz import fuzz
 
-TEXT_RATIO = 0.9  # similarity of captions from which on they are paired, as in score.py
-BOX_RATIO = 0.8  # IoU from which on a box is right, as in score.py
-FOUND_RATIO = 0.5  # similarity from which on a caption is taken for a cut or run-on reading
+TEXT_RATIO = 0.9  # smallest similarity of paired captions, as in score.py
+BOX_RATIO = 0.8  # smallest IoU of a correct box, as in score.py
+FOUND_RATIO = 0.5  # smallest similarity of a truncated or extended caption
 END = 25  # normalised characters at each end of a caption
-END_RATIO = 80.0  # percent; ends that are that alike are the same but for symbols
+END_RATIO = 80.0  # percent; smallest similarity of equal ends, which may differ in symbols
 RESAMPLES = 2000
 _DIFFERENCES = Path(__file__).with_name("truth_differs.json")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one document or several gave.
+    """Counts for one or several documents.
 
-    `figures` are in the truth, `predicted` were found, `pairs` of them have the right caption;
-    `boxed`, `boxes_predicted` and `paired_boxes` are the same for figures whose box is known, with
-    the box right too. `labelled` pairs have a label in the truth, `labels` of them the right one.
-    `found` captions can be told whose they are, `whole` of them begin and end right.
+    Attributes:
+        figures: Figures in the ground truth.
+        predicted: Figures found.
+        pairs: Found figures with the correct caption.
+        boxed: Figures with a known box.
+        boxes_predicted: Found figures, where boxes are known.
+        paired_boxes: Found figures with correct caption and box.
+        labelled: Pairs with a label in the ground truth.
+        labels: Pairs with the correct label.
+        found: Captions that can be assigned to a figure.
+        whole: Captions with correct start and end.
     """
 
     figures: int = 0
@@ -48,7 +55,7 @@ class Counts:
 
 
 COLUMNS = {field.name: number for number, field in enumerate(fields(Counts))}
-# Each measure as numerators and denominators: the sum of the ones over the sum of the others.
+# Numerators and denominators of each measure: sum of the first over sum of the second.
 MEASURES = {
     "pair F1": (("pairs", "pairs"), ("figures", "predicted")),
     "pair+box F1": (("paired_boxes", "paired_boxes"), ("boxed", "boxes_predicted")),
@@ -69,7 +76,7 @@ class Difference:
 
 
 def score(counts: np.ndarray, measure: str) -> np.ndarray:
-    """A measure from counts (..., fields of `Counts`); NaN where there is nothing to count."""
+    """Return a measure from counts of shape (..., fields of `Counts`); NaN without counts."""
     above, below = ([COLUMNS[name] for name in names] for names in MEASURES[measure])
     under = counts[..., below].sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -79,9 +86,9 @@ def score(counts: np.ndarray, measure: str) -> np.ndarray:
 def compare(
     before: np.ndarray, after: np.ndarray, measure: str, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """How a measure changes on the same documents, with a bootstrap interval over documents.
+    """Return the change of a measure on the same documents, with a bootstrap interval.
 
-    `before` and `after` are counts (documents, fields of `Counts`).
+    `before` and `after` are counts of shape (documents, fields of `Counts`).
     """
     count = len(before)
     rng = np.random.default_rng(seed)
@@ -95,10 +102,10 @@ def compare(
 
 
 def count_document(scorer: ModuleType, name: str, truth: dict, rows: list[dict]) -> Counts:
-    """The counts of document `name`, of which `rows` were predicted.
+    """Return the counts of document `name` with the predictions `rows`.
 
-    `scorer` is the benchmark's score.py. What is printed otherwise than the truth has it, by the
-    reviewed list in `truth_differs.json`, is left out.
+    `scorer` is the benchmark's score.py. Differences between print and ground truth that are listed
+    in `truth_differs.json` are not counted.
     """
     parts = _differences().get(name, {})
     canon = scorer.canon_label
@@ -134,7 +141,7 @@ def count_document(scorer: ModuleType, name: str, truth: dict, rows: list[dict])
 
 
 def _row_of(scorer: ModuleType, figure: dict, rows: list[dict]) -> dict | None:
-    """The prediction that is most like a figure's caption; None where none is like it."""
+    """Return the prediction most similar to a figure's caption, `None` if none is similar."""
     text = scorer.norm(scorer.strip_label(figure["caption"]))
     label = scorer.canon_label(figure.get("label"))
 
@@ -147,7 +154,7 @@ def _row_of(scorer: ModuleType, figure: dict, rows: list[dict]) -> dict | None:
 
 
 def is_whole(scorer: ModuleType, caption: str, figure: dict) -> bool:
-    """Whether a caption begins and ends as the true one does, or as that is printed."""
+    """Return whether a caption starts and ends like the true one, or like its printed form."""
     own = scorer.norm(scorer.strip_label(caption))
     texts = [figure["caption"], figure.get("caption_printed")]
     normal = [scorer.norm(scorer.strip_label(text)) for text in texts if text]
@@ -160,7 +167,7 @@ def is_whole(scorer: ModuleType, caption: str, figure: dict) -> bool:
 
 @cache
 def _differences() -> dict[str, dict[str, set[str]]]:
-    """By document and label what is printed otherwise: "caption", its "ends", or the "label"."""
+    """Return the differences by document and label: "caption", its "ends", or the "label"."""
     found: dict[str, dict[str, set[str]]] = {}
     for item in json.loads(_DIFFERENCES.read_text(encoding="utf-8")):
         found.setdefault(item["document"], {}).setdefault(item["label"], set()).add(item["part"])

@@ -1,4 +1,4 @@
-"""Documents that are read once and decided about many times, for ablations."""
+"""Documents that are read once and processed many times, for ablations."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.settings import Settings
 
-# Modules by the step from which on their parameters matter.
+# Modules by the first step that uses their parameters.
 READING = ("gutters", "text")
 LAYOUT = ("furniture", "layout", "profile")
 CAPTIONS = (
@@ -36,41 +36,43 @@ CAPTIONS = (
     "rows",
 )
 PICTURES = ("document", "embedded")
-DPI = 72  # of the pictures
-_NAMES = {"document": "", "document_sha256": ""}  # of the rows of text
+DPI = 72  # of the images
+_NAMES = {"document": "", "document_sha256": ""}  # columns of the text rows
 
 LaidOut = tuple[list[PageContent], TypeProfile, list[list[Block]]]
 
 
 def read(pdf: Path) -> list[PageContent]:
-    """The pages of a PDF file."""
+    """Return the pages of a PDF file."""
     with fast.open_document(pdf) as document, closing(fast.Pages(document)) as pages:
         return read_pages(pages, pdfium.FPDF_GetPageCount(document))[0]
 
 
 class Opened:
-    """A document whose pages are read once and laid out once, for many ways to decide."""
+    """A document that is read and laid out once, for many decisions."""
 
     def __init__(self, pdf: Path) -> None:
         self.pdf = pdf
 
     @cached_property
     def _read(self) -> bytes:
-        """The pages as they were read. Pickled: layout and pairing write on them."""
+        """The pages as read, pickled because layout and pairing modify them."""
         return pickle.dumps(read(self.pdf), protocol=pickle.HIGHEST_PROTOCOL)
 
     @cached_property
     def _laid_out(self) -> LaidOut:
+        """The pages after layout."""
         pages = pickle.loads(self._read)
         return pages, *set_layout(pages)
 
     @cached_property
     def _tags(self) -> list[tuple[set[str], frozenset[str]]]:
+        """The tags of all lines after layout."""
         pages = self._laid_out[0]
         return [(line.tags, frozenset(line.tags)) for page in pages for line in page.lines]
 
     def _untouched(self) -> LaidOut:
-        """The pages as they were laid out, without the tags of an earlier pairing."""
+        """Return the pages after layout, without tags of an earlier pairing."""
         for tags, before in self._tags:
             tags.clear()
             tags.update(before)
@@ -78,13 +80,13 @@ class Opened:
 
     @cached_property
     def _captions(self) -> list[list[Caption]]:
-        """The captions by the weights and parameters of the first call."""
+        """The captions under the weights and parameters of the first call."""
         pages, profile, blocks = self._untouched()
         return find_captions(pages, blocks, profile)
 
     @contextmanager
     def _known_captions(self) -> Iterator[LaidOut]:
-        """Decide about figures with `_captions` as they are."""
+        """Use `_captions` unchanged in the decisions about figures."""
         pages, profile, blocks = self._laid_out
         known = self._captions
         self._untouched()
@@ -98,7 +100,7 @@ class Opened:
             deciding.find_captions = find_captions
 
     def captions(self) -> list[tuple]:
-        """All of the captions that what comes after them can see."""
+        """Return all properties of the captions that later steps use."""
         pages, profile, blocks = self._untouched()
         return [
             (c.kind, c.label, c.number, c.text, c.box, c.page, [id(line) for line in c.lines])
@@ -107,7 +109,7 @@ class Opened:
         ]
 
     def rows(self) -> list[dict]:
-        """Predictions with other weights, as the benchmark's scorer takes them."""
+        """Return predictions with other weights, in the format of the benchmark's scorer."""
         return self._rows(self._untouched())
 
     def _rows(self, laid_out: LaidOut) -> list[dict]:
@@ -126,9 +128,9 @@ class Opened:
         }
 
     def results(self, module: str) -> tuple[list[dict] | None, object]:
-        """What other parameters of `module` may change: predictions, and all else that is made.
+        """Return results that parameters of `module` may change: predictions, and others.
 
-        Predictions are None where they stay as they are.
+        Predictions are `None` if they cannot change.
         """
         makers: dict[str, Callable[[LaidOut], object]] = {
             "metadata": self._metadata,

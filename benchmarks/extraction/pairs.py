@@ -1,7 +1,7 @@
-"""Examples for pairing: choices of sides for the captions of a page, and which of them are right.
+"""Training examples for pairing: choices of sides for the captions of a page.
 
-The truth are the boxes of a set in the benchmark's format. A choice is right as far as the graphics
-that it gives to each caption cover that caption's true box.
+The ground truth is the boxes of a set in the format of the benchmark. A choice is correct as far as
+the graphics assigned to each caption cover the true box.
 """
 
 import json
@@ -23,14 +23,14 @@ from cephalo.dataset_scripts.pdf.pairing import claims, groups, side_shares
 from cephalo.dataset_scripts.pdf.regions import build_scene
 from cephalo.dataset_scripts.pdf.sight import Problem, choice_features, owners
 
-SAME = 0.7  # intersection over union from which two boxes are one figure
-MOST = 400  # choices of a group of captions; larger groups are left out
+SAME = 0.7  # smallest intersection over union of boxes of one figure
+MOST = 400  # choices of a group of captions; larger groups are skipped
 PENALTY = 0.5  # on squared weights
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices for some captions: their features, one row each, and which are right."""
+    """The choices for some captions: features of each, and whether it is correct."""
 
     features: list[dict[str, float]]
     right: list[bool]
@@ -39,7 +39,7 @@ class Choices:
 
 
 def read_boxes(path: Path) -> dict[tuple[int, str, str], Box]:
-    """The boxes of a truth file, by page, and kind and number of the label."""
+    """Return the boxes of a truth file, by page, kind and number of the label."""
     data = json.loads(path.read_text(encoding="utf-8"))
     found = {}
     for item in [*data["figures"], *data.get("tables", [])]:
@@ -51,7 +51,7 @@ def read_boxes(path: Path) -> dict[tuple[int, str, str], Box]:
 
 
 def page_choices(paper: Paper, boxes: dict, prior: dict[str, float]) -> Iterator[Choices]:
-    """The choices on every page of a paper that has upright captions and a true box."""
+    """Yield the choices on every page of a paper with upright captions and a true box."""
     pages = [text.page for text in paper.texts]
     captions = find_captions(pages, [t.blocks for t in paper.texts], paper.texts[0].profile)
     for page, own in zip(pages, captions, strict=True):
@@ -93,14 +93,14 @@ def _true_box(caption: Caption, boxes: dict, page: int) -> Box | None:
 
 
 def _fits(problem: Problem, index: int, atoms: list[int], box: Box | None) -> bool:
-    """Whether a caption's graphics cover its true box, or are none where it has none here."""
+    """Return whether a caption's graphics cover its true box, or are empty if it has none here."""
     if box is None or not atoms:
         return box is None and not atoms
     return iou(union([problem.scene.atoms[k].box for k in atoms]), box) > SAME
 
 
 def fit_pairs(papers: list[Paper]) -> dict[str, float]:
-    """The weights of "pairs": the right choices against all others (a conditional logit)."""
+    """Fit the weights of "pairs": correct choices against all others (conditional logit)."""
     data: list[Choices] = []
     for paper in papers:
         boxes = read_boxes(paper.truth)

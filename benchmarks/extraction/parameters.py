@@ -1,4 +1,4 @@
-"""The numbers in the dataclasses of parameters of extraction, and other values for them."""
+"""The numbers in the parameter dataclasses of extraction, and modified values."""
 
 import importlib
 import pkgutil
@@ -10,15 +10,15 @@ from types import ModuleType
 
 from cephalo.dataset_scripts import pdf as package
 
-STEPS = (0.75, 1.25)  # factors of a parameter
-TOGETHER = 8  # changes that are tried at once; a twentieth of them matters in a paper
-# Their parameters matter only where a page needs OCR; no paper of the sets does.
+STEPS = (0.75, 1.25)  # factors applied to a parameter
+TOGETHER = 8  # changes tested together; one in twenty matters in a paper
+# Their parameters only matter on pages that need OCR, which no paper of the sets has.
 SCANS = ("legibility", "pieces", "scan")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A number of a dataclass of parameters, with another value."""
+    """A modified number in a parameter dataclass."""
 
     module: str
     cls: str
@@ -31,9 +31,9 @@ class Change:
 
 
 def all_changes() -> Iterator[Change]:
-    """Every number of every dataclass of parameters of the package, less and more.
+    """Yield every number of every parameter dataclass of the package, decreased and increased.
 
-    But for those of `SCANS`.
+    Modules in `SCANS` are skipped.
     """
     for name, cls in _classes():
         for field in fields(cls):
@@ -48,6 +48,7 @@ def all_changes() -> Iterator[Change]:
 
 
 def _classes() -> Iterator[tuple[str, type]]:
+    """Yield the parameter dataclasses of all modules."""
     for found in pkgutil.iter_modules(package.__path__):
         if found.name in SCANS:
             continue
@@ -59,12 +60,13 @@ def _classes() -> Iterator[tuple[str, type]]:
 
 
 def _module(name: str) -> ModuleType:
+    """Import a module of the package."""
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
 @contextmanager
 def changed(*changes: Change) -> Iterator[None]:
-    """Work with other values of parameters."""
+    """Use modified parameters."""
     with ExitStack() as stack:
         for change in changes:
             stack.enter_context(_changed(change))
@@ -73,7 +75,7 @@ def changed(*changes: Change) -> Iterator[None]:
 
 @contextmanager
 def _changed(change: Change) -> Iterator[None]:
-    """A module has one instance that all of it reads, or makes one from the class when called."""
+    """Modify the instance of a module, or the defaults of a class that is instantiated per call."""
     module = _module(change.module)
     before = getattr(module, change.cls)
     cls = before.func if isinstance(before, partial) else before
@@ -92,8 +94,8 @@ def _changed(change: Change) -> Iterator[None]:
 
 
 @contextmanager
-def noting_parameters() -> Iterator[set[tuple[str, str]]]:
-    """Collect the modules and fields of the parameters that are read meanwhile."""
+def recording_parameters() -> Iterator[set[tuple[str, str]]]:
+    """Collect the modules and fields of all parameters that are read."""
     used: set[tuple[str, str]] = set()
     classes = dict((cls, name) for name, cls in _classes())
 
@@ -113,9 +115,10 @@ def noting_parameters() -> Iterator[set[tuple[str, str]]]:
 def find_different(
     changes: list[Change], differs: Callable[[list[Change]], bool]
 ) -> Iterator[Change]:
-    """The changes that alone make a difference.
+    """Yield the changes that make a difference alone.
 
-    Several are tried at once, for most make none; where they do, each half of them is tried.
+    Several are tested together, since most make none. If there is a difference, each half is
+    tested.
     """
     for factor in STEPS:
         own = [change for change in changes if change.factor == factor]

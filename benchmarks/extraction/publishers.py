@@ -1,13 +1,14 @@
-"""Publishers of the benchmark's papers, and those that are frozen.
+"""Publishers of the benchmark's papers, and which are frozen.
 
-Layouts go by publisher, so papers of one publisher are never on both sides of a fit. A third of the
-publishers is frozen: fitting leaves them out, and their scores are opened once per release.
+Layouts depend on the publisher, so papers of one publisher are never used for both fitting and
+scoring. A third of the publishers is frozen: they are excluded from fitting, and scored once per
+release.
 """
 
 import hashlib
 
-FROZEN_OF = 3  # one publisher in so many is frozen
-# Beginnings of names that one publisher goes by. Imprints with layouts of their own stay apart.
+FROZEN_OF = 3  # one in three publishers is frozen
+# Prefixes of the names of a publisher. Imprints with their own layouts are separate.
 _HOUSES = {
     "Hindawi": "Hindawi",
     "John Wiley": "Wiley",
@@ -17,9 +18,9 @@ _HOUSES = {
 
 
 def publisher_of(truth: dict) -> str | None:
-    """The publisher of a paper, from its truth file; None for papers made with traps in them.
+    """Return the publisher in a truth file, `None` for papers generated with traps.
 
-    Where the truth names no publisher, its class is one.
+    If there is no publisher, the class is used.
     """
     if "traps" in truth:
         return None
@@ -28,9 +29,9 @@ def publisher_of(truth: dict) -> str | None:
 
 
 def is_frozen(publisher: str | None) -> bool:
-    """Whether a publisher is frozen: its name's SHA-256 is divisible by `FROZEN_OF`.
+    """Return whether a publisher is frozen: the SHA-256 of its name is divisible by `FROZEN_OF`.
 
-    The name alone decides, so that papers added later cannot change who is frozen.
+    Only the name is used, so that papers added later cannot change which publishers are frozen.
     """
     if publisher is None:
         return False

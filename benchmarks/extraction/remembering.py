@@ -1,4 +1,4 @@
-"""Growing the same captions by many weights, for fits and ablations."""
+"""Cache the features of growing captions, for fits and ablations with many weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from cephalo.dataset_scripts.pdf.caption_features import Growing
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """Compute the features of where a caption may go on only once for each caption so far.
+    """Compute the candidate rows of each partial caption only once.
 
-    They do not depend on weights. Parameters must not change meanwhile.
+    They do not depend on weights. Parameters must not change in the meantime.
     """
     before = caption_extent.steps_below, caption_extent.steps_aside
     caption_extent.steps_below, caption_extent.steps_aside = map(_remember, before)
@@ -23,6 +23,7 @@ def remembering() -> Iterator[None]:
 
 
 def _remember(find: Callable[[Growing], list[Step]]) -> Callable[[Growing], list[Step]]:
+    # The rows are kept alive, so that no other line gets the id of one of them.
     # The rows are kept too, for no other line may get the id of one of theirs.
     known: dict[tuple, tuple[list[Step], list]] = {}
 

@@ -1,12 +1,12 @@
-"""Score extraction on publishers that took no part in fitting.
+"""Score extraction on publishers that were not used for fitting.
 
     python -m benchmarks.extraction.score ../shared/bench --papers runs/papers --out runs/score.md
 
-For each publisher the line decisions are fitted on generated papers (`--papers`) and the papers of
-`wide` by all other publishers, and its papers are extracted with those weights: those of `wide`,
-and those of `real`. `real` and `typeset/dev` take no part in any fit. Frozen publishers
-(`publishers.is_frozen`) are left out of the table and of all fits; `--frozen` scores them alone,
-with weights fitted on all others, and is meant to be opened once per release.
+For each publisher, the line decisions are fitted on generated papers (`--papers`) and the papers of
+`wide` by all other publishers. The publisher's papers in `wide` and `real` are then extracted with
+these weights. `real` and `typeset/dev` are never used for fitting. Frozen publishers
+(`publishers.is_frozen`) are excluded from the table and from all fits. `--frozen` scores only
+these, with weights fitted on all others; use it once per release.
 """
 
 import argparse
@@ -34,20 +34,20 @@ from cephalo.dataset_scripts.pdf import decisions
 from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.settings import Settings
 
-FITTED = "wide"  # the set whose papers take part in fitting, but for the publisher scored
+FITTED = "wide"  # the set used for fitting, except the publisher that is scored
 SETS = {"wide": "wide", "real": "real", "typeset": "typeset/dev"}  # name: folder
 TITLES = {
     "wide": "wide, leave one publisher out",
-    "real": "real, takes no part in fitting",
-    "typeset": "typeset/dev, takes no part in fitting",
+    "real": "real, not used for fitting",
+    "typeset": "typeset/dev, not used for fitting",
 }
 ALL = "all"
-DPI = 72  # of the crops; boxes are what counts here
+DPI = 72  # of the crops; only boxes are scored
 
 
 @dataclass(frozen=True)
 class Document:
-    """A paper with truth: set and name, and its publisher, None for made papers."""
+    """A paper with ground truth: set, name and publisher, `None` for generated papers."""
 
     set: str
     name: str
@@ -57,17 +57,17 @@ class Document:
 
     @property
     def row(self) -> tuple[str, str]:
-        """Set and publisher: where the paper counts."""
+        """Set and publisher: the row of the table that counts the paper."""
         return self.set, self.publisher or ALL
 
 
 def main() -> None:
-    """Print the table, and write it."""
+    """Print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", type=Path, help="the benchmark: score.py, wide, real, typeset/dev")
     parser.add_argument("--papers", type=Path, nargs="+", required=True, help="generated papers")
-    parser.add_argument("--frozen", action="store_true", help="the frozen publishers alone")
-    parser.add_argument("--out", type=Path, help="where to write the table, in Markdown")
+    parser.add_argument("--frozen", action="store_true", help="score only the frozen publishers")
+    parser.add_argument("--out", type=Path, help="output file for the table, in Markdown")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     kept = choose(read_documents(options.bench), options.frozen)
@@ -82,14 +82,14 @@ def main() -> None:
 
 
 def read_documents(bench: Path) -> list[Document]:
-    """The papers of all sets, but for scans."""
+    """Return the papers of all sets, without scans."""
     return [
         document for name, folder in SETS.items() for document in read_folder(bench / folder, name)
     ]
 
 
 def read_folder(folder: Path, name: str) -> Iterator[Document]:
-    """The papers of a folder with `pdf/` and `truth/` as the set `name`, but for scans."""
+    """Yield the papers of a folder with `pdf/` and `truth/` as the set `name`, without scans."""
     for path in sorted((folder / "truth").glob("*.json")):
         truth = json.loads(path.read_text(encoding="utf-8"))
         if not truth.get("scanned"):
@@ -98,18 +98,20 @@ def read_folder(folder: Path, name: str) -> Iterator[Document]:
 
 
 def choose(documents: Iterable[Document], frozen: bool) -> list[Document]:
-    """The papers of frozen publishers alone, or all others."""
+    """Return only the papers of frozen publishers, or all others."""
     return [document for document in documents if is_frozen(document.publisher) == frozen]
 
 
 def score_folds(
     fitted: list[Paper], documents: list[Document], bench: Path, workers: int
 ) -> dict[tuple[str, str], list[Counts]]:
-    """By set and publisher the counts of each paper, with weights that its publisher had no part
-    in."""
+    """Return the counts of each paper by set and publisher.
+
+    Weights are fitted without the papers of the publisher.
+    """
     folds = make_folds(fitted, documents)
     counts = defaultdict(list)
-    # Forked workers see the papers that were read, and what is remembered of them, without a copy.
+    # Forked workers share the papers in memory, with their caches, without copying.
     context = multiprocessing.get_context("fork")
     with remembering():
         _shared.update(fitted=fitted, bench=bench, weights={None: fit(fitted, quiet=True)})
@@ -121,15 +123,15 @@ def score_folds(
     return counts
 
 
-_shared: dict = {}  # what the workers need of `score_folds`
+_shared: dict = {}  # input of the workers of `score_folds`
 
 
 def make_folds(
     fitted: list[Paper], documents: list[Document]
 ) -> list[tuple[str | None, list[Document]]]:
-    """Publishers to leave out, each with the papers that are scored then.
+    """Return the publishers to leave out, each with the papers that are scored.
 
-    Papers of publishers that are not among the fitted share a fold that leaves out nobody.
+    Papers of publishers that are not used for fitting share a fold that leaves out nothing.
     """
     groups = {paper.group for paper in fitted}
     folds = defaultdict(list)
@@ -154,11 +156,12 @@ def _score_fold(fold: tuple[str | None, list[Document]]) -> list[tuple[tuple[str
 
 @cache
 def _scorer(bench: Path) -> ModuleType:
+    """Load the scorer of the benchmark, cached."""
     return load_scorer(bench)
 
 
 def extract(document: Document) -> list[dict]:
-    """Predictions for a paper, as the benchmark's scorer takes them."""
+    """Return predictions for a paper, in the format of the benchmark's scorer."""
     rows = extract_document(document.pdf, Settings(kinds=KINDS, dpi=DPI)).rows
     return [
         {key: row[key] for key in ("label", "caption", "page", "bbox")}
@@ -169,7 +172,7 @@ def extract(document: Document) -> list[dict]:
 
 
 def table(counts: dict[tuple[str, str], list[Counts]]) -> str:
-    """Markdown: a table for each set, a line for each publisher and one for all."""
+    """Format a Markdown table for each set: one row per publisher and one for all."""
     parts = []
     for name, title in TITLES.items():
         rows = {row: own for row, own in counts.items() if row[0] == name}

@@ -155,7 +155,7 @@ def run(database: WorkDB, chosen: list[WorkItem], end: float) -> None:
         if tests not in limits:
             start = time.monotonic()
             if not passes(tests):
-                sys.exit(f"error: {' '.join(tests)} fails without a mutant; mend that first")
+                sys.exit(f"error: {' '.join(tests)} fails without a mutant; fix that first")
             limits[tests] = TIMES * (time.monotonic() - start) + SECONDS
         operator = get_operator(mutation.operator_name)()
         with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):

@@ -1,1 +1,1 @@
-"""Panels of real compound figures, labelled by hand: the labels, a labelling tool and a scorer."""
+"""Panels of published compound figures: manual labels, a labelling tool and a scorer."""

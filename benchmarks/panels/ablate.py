@@ -1,12 +1,12 @@
-"""What each rule and each number of the panel stage changes.
+"""Measure the effect of each rule and number of the panel stage.
 
     python -m benchmarks.panels.ablate ../shared/bench --drawn 60 --seed 11
 
-Numbers of the dataclasses of rules go 25 % down and up, costs also to 0, and rules are left out
-one at a time. The table has, for the labelled figures of publishers that are not held out, for the
-typeset ones and for drawn ones, in how many figures the panels differ then, and how many boxes are
-found more and are needless more. What changes nothing is listed below; it goes, with its rule,
-unless it guards against rare input.
+Numbers in the rule dataclasses are decreased and increased by 25 %, costs are also set to 0, and
+rules are disabled one at a time. For the labelled figures of publishers that are not held out, for
+typeset figures and for drawn ones, the table has the number of figures whose panels change, and the
+change in found and superfluous boxes. Changes without an effect are listed below; remove them with
+their rule, unless it guards against rare input.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from cephalo.dataset_scripts.pdf import (
     panels,
 )
 
-STEPS = (0.75, 1.25)  # factors of a number
-TOGETHER = 8  # changes that are tried at once; few of them matter in a figure
+STEPS = (0.75, 1.25)  # factors applied to a number
+TOGETHER = 8  # changes tested together; few matter in a figure
 SETS = ("published", "typeset", "drawn")
 HOLDERS: dict[str, object] = {
     "panels": panels.RULES,
@@ -42,7 +42,7 @@ HOLDERS: dict[str, object] = {
     "letters": panel_letters.RULES,
     "captions": panel_captions.WEIGHTS,
 }
-# Costs, which are left out at 0.
+# Costs, which are also set to 0.
 COSTS = {
     "cuts": [
         *("lined", "through", "anchored", "left_out", "left_out_size", "off_corner", "size"),
@@ -51,7 +51,7 @@ COSTS = {
     "captions": ["switch", "skipped", "seen"],
     "letters": ["aligned", "backwards"],
 }
-# Rule → where it is, and what stands in its place when it is left out.
+# Rules, and the replacements that disable them.
 RULES: dict[str, tuple[ModuleType | type, str, object]] = {
     "black ground": (panel_boxes, "_dark_ground", lambda *_: None),
     "stray letter": (panel_boxes, "_stray", lambda *_: None),
@@ -80,12 +80,12 @@ RULES: dict[str, tuple[ModuleType | type, str, object]] = {
 
 @dataclass(frozen=True)
 class Change:
-    """A rule left out, or a number of a holder with another value."""
+    """A disabled rule, or a modified number."""
 
     rule: str = ""
     holder: str = ""
     field: str = ""
-    place: tuple[int, ...] = ()  # of the number, where the field is a tuple
+    place: tuple[int, ...] = ()  # index of the number in a tuple
     value: float = 0.0
 
     def __str__(self) -> str:
@@ -96,13 +96,13 @@ class Change:
 
 
 def main() -> None:
-    """Print the table of effects, the largest first, and what changes nothing."""
+    """Print the table of effects, largest first, and the changes without an effect."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", type=Path, help="the benchmark: real/, wide/, typeset/, score.py")
-    parser.add_argument("--drawn", type=int, default=60, help="figures that are drawn")
+    parser.add_argument("--drawn", type=int, default=60, help="number of drawn figures")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
-    parser.add_argument("--only", default="", help="changes whose name has this")
+    parser.add_argument("--only", default="", help="only changes with this text in their name")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     bench = options.bench
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def all_changes() -> list[Change]:
-    """Every rule left out, every number less and more, every cost at 0."""
+    """Return all changes: rules disabled, numbers decreased and increased, costs at 0."""
     found = [Change(rule=rule) for rule in RULES]
     for name, holder in HOLDERS.items():
         for field in fields(holder):
@@ -141,7 +141,7 @@ def _numbers(value: object, place: tuple[int, ...] = ()) -> Iterator[tuple[tuple
 
 
 def _scaled(number: float, factor: float) -> float:
-    """The number times the factor; a whole number changes by one at least."""
+    """Return the number times the factor; an integer changes by at least one."""
     if isinstance(number, float):
         return number * factor
     step = max(1, round(abs(factor - 1) * number))
@@ -157,13 +157,13 @@ def _replaced(value: object, place: tuple[int, ...], new: float) -> object:
 
 @contextmanager
 def changed(changes: list[Change]) -> Iterator[None]:
-    """Work with changes of rules."""
+    """Apply changes of rules."""
     with ExitStack() as stack:
         for change in changes:
             if change.rule:
                 owner, name, new = RULES[change.rule]
                 stack.enter_context(mock.patch.object(owner, name, new))
-                if owner is panel_boxes and hasattr(panels, name):  # which imports it
+                if owner is panel_boxes and hasattr(panels, name):  # imported there
                     stack.enter_context(mock.patch.object(panels, name, new))
             else:
                 holder = HOLDERS[change.holder]
@@ -177,7 +177,7 @@ def changed(changes: list[Change]) -> Iterator[None]:
 def measure(
     source: PanelSource, changes: list[Change], bench: Path
 ) -> tuple[Score, dict[Change, tuple[int, Score]]]:
-    """The score of a source, and for changes the number of other figures and their score."""
+    """Return the score of a source, and the number of changed figures and the score per change."""
     norm = load_normalizer(bench)
     total = Score()
     effects: dict[Change, tuple[int, Score]] = {}
@@ -204,9 +204,10 @@ def _score(given: PanelInput, found: list[panels.Panel], norm) -> Score:
 def find_different(
     given: PanelInput, before: list[panels.Panel], changes: list[Change]
 ) -> Iterator[tuple[Change, list[panels.Panel]]]:
-    """The changes that alone make a difference to a figure, and its panels then.
+    """Yield the changes that make a difference to a figure alone, with its panels.
 
-    Several are tried at once, for most make none; where they do, each half of them is tried.
+    Several are tested together, since most make none. If there is a difference, each half is
+    tested.
     """
     queue = [changes[start : start + TOGETHER] for start in range(0, len(changes), TOGETHER)]
     while queue:
@@ -227,7 +228,7 @@ def table(
     changes: list[Change],
     found: list[tuple[Score, dict[Change, tuple[int, Score]]]],
 ) -> str:
-    """Markdown: scores of the sets, effects on them, and what changes nothing."""
+    """Format scores of the sets and effects as Markdown, and list changes without an effect."""
     totals = {name: Score() for name in SETS}
     effects = {change: {name: (0, Score()) for name in SETS} for change in changes}
     for source, (total, own) in zip(sources, found, strict=True):
@@ -261,13 +262,13 @@ def table(
             cells += [str(figures or ""), f"{gain:+.1f}" if gain else ""]
             cells.append(f"{score.right_parts:+d}" if score.right_parts else "")
         lines.append(f"| {change} | {' | '.join(cells)} |")
-    lines += ["", f"Other boxes or parts but the same scores ({len(same)}): {', '.join(same)}"]
-    lines += ["", f"The same in all figures ({len(idle)}): {', '.join(idle)}"]
+    lines += ["", f"Different boxes or parts with equal scores ({len(same)}): {', '.join(same)}"]
+    lines += ["", f"No difference in any figure ({len(idle)}): {', '.join(idle)}"]
     return "\n".join(lines)
 
 
 def _gain(total: Score, effect: Score) -> float:
-    """The change of box F1 by an effect, in thousandths."""
+    """Return the change of box F1 by an effect, in thousandths."""
     return 1000 * ((total + effect).box_f1 - total.box_f1)
 
 

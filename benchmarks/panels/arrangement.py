@@ -1,4 +1,4 @@
-"""How the panels of a drawn figure are arranged: cells in the order of their letters."""
+"""Arrangements of the panels of a drawn figure: cells in the order of their letters."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ ARRANGEMENTS = ("grid", "short grid", "rows", "columns", "mosaic")
 
 
 def arrange(random: np.random.Generator, area: Rect, gap: int) -> tuple[list[Rect], str]:
-    """Cells that fill an area, in the order of their letters, and how they are arranged."""
+    """Return cells that fill an area, in the order of their letters, and the arrangement."""
     arrangement = str(random.choice(ARRANGEMENTS, p=[0.4, 0.05, 0.2, 0.1, 0.25]))
     x0, y0, x1, y1 = area
     if arrangement == "mosaic":
@@ -28,13 +28,14 @@ def arrange(random: np.random.Generator, area: Rect, gap: int) -> tuple[list[Rec
 
 
 def _uneven(random: np.random.Generator) -> list[int]:
-    """How many panels each row has."""
+    """Draw the number of panels in each row."""
     return [int(random.integers(1, 4)) for _ in range(int(random.integers(2, 5)))]
 
 
 def _rows(
     random: np.random.Generator, area: Rect, gap: int, columns: list[int], same: bool
 ) -> list[Rect]:
+    """Return cells in rows with given numbers of columns."""
     x0, y0, x1, y1 = area
     regular = len(set(columns)) == 1
     widths = _shares(random, x1 - x0, columns[0], gap, same)
@@ -49,7 +50,7 @@ def _rows(
 
 
 def _mosaic(random: np.random.Generator, area: Rect, gap: int, count: int) -> list[Rect]:
-    """Cells of unequal size: the area is cut in two, each part again, until there are `count`."""
+    """Return cells of unequal size: the area is divided recursively into `count` cells."""
     x0, y0, x1, y1 = area
     wide, high = x1 - x0, y1 - y0
     if count == 1:
@@ -68,7 +69,7 @@ def _mosaic(random: np.random.Generator, area: Rect, gap: int, count: int) -> li
 def _shares(
     random: np.random.Generator, length: int, count: int, gap: int, same: bool
 ) -> list[tuple[int, int]]:
-    """Starts and ends of parts of a length, equal or not."""
+    """Return the starts and ends of equal or unequal parts of a length."""
     parts = np.ones(count) if same else random.uniform(0.6, 1.4, count)
     ends = np.cumsum(parts / parts.sum() * (length - gap * (count - 1))).round().astype(int)
     starts = np.concatenate([[0], ends[:-1]])

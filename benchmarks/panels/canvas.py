@@ -1,4 +1,4 @@
-"""What compound figures are drawn on: grey pixels, and the text and pictures a PDF tells of."""
+"""The canvas of drawn compound figures: grey pixels, with the text and images of a PDF file."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,23 +12,23 @@ from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.text import Line
 
 FACES = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "STIXGeneral")
-BLANK = 20  # grey levels by which a pixel of the ground may differ from it
+BLANK = 20  # largest difference of a background pixel, in grey levels
 
 Rect = tuple[int, int, int, int]
 
 
 @lru_cache(maxsize=200)
 def load_font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font of matplotlib, at a size in pixels."""
+    """Load a font of matplotlib at a size in pixels."""
     path = Path(matplotlib.get_data_path()) / "fonts/ttf" / f"{face}.ttf"
     return ImageFont.truetype(str(path), size)
 
 
 @dataclass
 class Canvas:
-    """A page's part: its pixels on a ground of one grey level, `unit` pixels a point.
+    """Part of a page: pixels on a uniform background, with `unit` pixels per point.
 
-    `lines` are the texts written on it, `pictures` the boxes of what is no drawing, both in pixels.
+    `lines` are the texts written on it, `pictures` the boxes of raster images, both in pixels.
     """
 
     image: Image.Image
@@ -55,18 +55,19 @@ class Canvas:
         upright: bool = False,
         outline: int | None = None,
     ) -> Rect:
-        """Write a text; its box.
+        """Write a text and return its box.
 
         Args:
-            text: one line.
-            x: place of the anchor, in pixels.
-            y: the same.
-            anchor: as Pillow names it: "lt", "mt", "rm", …
-            size: of type, in pixels.
-            face: of FACES.
-            ink: grey level.
-            upright: turned to read from bottom to top; `x` and `y` are its middle.
-            outline: grey level of a line around the glyphs.
+            text: One line.
+            x: X of the anchor, in pixels.
+            y: Y of the anchor, in pixels.
+            anchor: Anchor as in Pillow: "lt", "mt", "rm", …
+            size: Type size, in pixels.
+            face: One of `FACES`.
+            ink: Grey level.
+            upright: Whether to rotate the text to read from bottom to top; `x` and `y` are its
+                centre.
+            outline: Grey level of an outline of the glyphs.
         """
         font = load_font(face or self.face, size or self.size)
         ink = self.ink if ink is None else ink
@@ -89,14 +90,14 @@ class Canvas:
         return tuple(round(side) for side in box)
 
     def paste(self, grey: np.ndarray, x: int, y: int) -> Rect:
-        """Put a picture on the canvas; its box."""
+        """Paste an image and return its box."""
         rect = (x, y, x + grey.shape[1], y + grey.shape[0])
         self.image.paste(Image.fromarray(grey), (x, y))
         self.pictures.append(rect)
         return rect
 
     def inked(self, rect: Rect) -> Rect:
-        """A rectangle shrunk to what is drawn in it; itself where there is nothing."""
+        """Shrink a rectangle to the drawing in it; unchanged if it is blank."""
         x0, y0, _x1, _y1 = rect
         part = np.asarray(self.image.crop(rect)).astype(int)
         ink = abs(part - self.ground) > BLANK
@@ -112,6 +113,6 @@ class Canvas:
 
 
 def join(rects: list[Rect]) -> Rect:
-    """The smallest rectangle that holds all."""
+    """Return the bounding rectangle."""
     left, top, right, bottom = zip(*rects, strict=True)
     return min(left), min(top), max(right), max(bottom)

@@ -1,15 +1,14 @@
-"""Compound figures with exact boxes, drawn from textures and plots: data to fit panel rules on.
+"""Generated compound figures with exact panel boxes, for fitting the panel rules.
 
     python -m benchmarks.panels.compound --count 300 --seed 1
 
-scores the extractor's panel stage on figures that the command draws. They sample what published
-figures vary in rather than imitate some of them: grids, with a short last row too, unequal rows,
-mosaics; pictures that touch, that a thin black or white line parts, or that stand apart, on white
-or black; letters in a corner, over, beside or under their panel, and letters that the caption or
-the text lacks; scale bars, insets, several pictures or plots under one letter; plots, maps with a
-bar of levels, schemes, gels; legends, framed ones too, names of axes, rows and columns that several
-panels share; arrows from panel to panel. A figure is one picture, or a drawing whose text is text,
-or pictures with text over.
+scores the panel stage on generated figures. They sample the properties of published figures: grids,
+also with a short last row, unequal rows, mosaics; images that touch, are separated by a thin black
+or white line or by a gap, on white or black; letters in a corner, above, beside or below their
+panel, and letters missing in the caption or in the text; scale bars, insets, several images or
+plots under one letter; plots, maps with a colour bar, schemes, gels; legends, also framed, and
+shared names of axes, rows and columns; arrows between panels. A figure is a single image, a drawing
+with text, or images with overprinted text.
 """
 
 import argparse
@@ -53,11 +52,11 @@ from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import find_panels
 from cephalo.dataset_scripts.pdf.text import Line
 
-MIN_CELL = 9  # type sizes of a panel's side
-LONGEST = 4.0  # ratio of a panel's sides
-WIDTHS = (240.0, 510.0)  # points: a column and a page
-UNTOLD, UNREAD = 0.12, 0.12  # share of drawings whose caption, whose text lacks letters
-DENSITIES = (150, 220, 300)  # pixels an inch
+MIN_CELL = 9  # smallest side of a panel, in type sizes
+LONGEST = 4.0  # largest ratio of a panel's sides
+WIDTHS = (240.0, 510.0)  # points: width of a column and of a page
+UNTOLD, UNREAD = 0.12, 0.12  # share of drawings with letters missing in caption, in text
+DENSITIES = (150, 220, 300)  # pixels per inch
 SHARED = (
     "legend below",
     "legend above",
@@ -72,14 +71,14 @@ PLOTS = (*[draw_plot] * 4, draw_stack, draw_twins, draw_mapped, draw_scheme, dra
 
 @dataclass(frozen=True)
 class Compound:
-    """A figure as the panel stage gets it, with its truth.
+    """A figure as input of the panel stage, with its ground truth.
 
-    `boxes` are those of the panels by their letters, in points like `images` and `lines`; `kinds`
-    say what is drawn.
+    `boxes` are those of the panels by letter, in points like `images` and `lines`. `kinds` are
+    properties of the figure.
     """
 
     grey: np.ndarray
-    scale: float  # points a pixel
+    scale: float
     images: list[Box]
     lines: list[Line]
     caption: str
@@ -89,7 +88,7 @@ class Compound:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is chosen for a figure before it is drawn."""
+    """Choices made for a figure before drawing."""
 
     theme: str  # "pictures", "plots", "mixed", "specimens"
     apart: str  # "touching", "hairline", "line", "apart"
@@ -98,11 +97,11 @@ class _Plan:
     lettering: Lettering
     style: PlotStyle
     texture: Drawer
-    vary: float  # share of panels with a look of their own
+    vary: float  # share of panels with a different texture
 
 
 def main() -> None:
-    """Score the panel stage on drawn figures."""
+    """Score the panel stage on generated figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
@@ -118,7 +117,7 @@ def main() -> None:
 
 
 def score_compound(figure: Compound) -> Score:
-    """Counts for one figure as the panel stage reads it."""
+    """Return the counts of the panel stage for one figure."""
     free = [panel for panel in read_compound(figure) if panel.box]
     score = Score(figures=1, boxes=len(figure.boxes), predicted=len(free))
     for letter, box in figure.boxes.items():
@@ -132,7 +131,7 @@ def score_compound(figure: Compound) -> Score:
 
 
 def read_compound(figure: Compound) -> list:
-    """The panels that the extractor finds in a figure."""
+    """Return the panels that the extractor finds in a figure."""
     high, wide = figure.grey.shape
     whole = (0.0, 0.0, wide * figure.scale, high * figure.scale)
 
@@ -144,9 +143,9 @@ def read_compound(figure: Compound) -> list:
 
 
 def draw_compound(random: np.random.Generator) -> Compound:
-    """One figure, other for each state of `random`."""
+    """Draw a random figure."""
     wide_pt, density = random.choice(WIDTHS), int(random.choice(DENSITIES))
-    unit = density / 72  # pixels a point
+    unit = density / 72  # pixels per point
     plan = _choose_plan(random, unit)
     wide = round(wide_pt * unit)
     high = round(wide * random.uniform(0.4, 1.3))
@@ -178,12 +177,13 @@ def draw_compound(random: np.random.Generator) -> Compound:
 
 
 def _is_fit(cells: list[Rect], least: int) -> bool:
-    """Whether all cells have room for a plot and none is a strip."""
+    """Return whether all cells have room for a plot and none is too long."""
     sides = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in cells]
     return all(min(one) >= least and max(one) <= LONGEST * min(one) for one in sides)
 
 
 def _choose_plan(random: np.random.Generator, unit: float) -> _Plan:
+    """Draw the plan of a figure."""
     themes = ["pictures", "plots", "mixed", "specimens"]
     theme = str(random.choice(themes, p=[0.4, 0.32, 0.22, 0.06]))
     apart = "apart"
@@ -210,7 +210,7 @@ def _choose_plan(random: np.random.Generator, unit: float) -> _Plan:
 
 
 def _draw_shared(canvas: Canvas, random: np.random.Generator, area: Rect, shared: str) -> Rect:
-    """Draw what belongs to all panels at a side of the figure; what is left of the area."""
+    """Draw a legend or colour bar for all panels at a side. Return the remaining area."""
     x0, y0, x1, y1 = area
     size, gap = canvas.size, round(canvas.unit * random.uniform(3, 10))
     count = int(random.integers(2, 6))
@@ -241,7 +241,7 @@ def _draw_shared(canvas: Canvas, random: np.random.Generator, area: Rect, shared
 
 
 def _without_names(canvas: Canvas, area: Rect, named: str) -> Rect:
-    """What the names of rows, columns or axes, or a title, leave of an area."""
+    """Return the area without the space for names of rows, columns or axes, or a title."""
     x0, y0, x1, y1 = area
     strip = 2 * canvas.size
     left = x0 + strip if named in ("names of rows", "names of axes") else x0
@@ -253,6 +253,7 @@ def _without_names(canvas: Canvas, area: Rect, named: str) -> Rect:
 def _draw_names(
     canvas: Canvas, random: np.random.Generator, area: Rect, cells: list[Rect], named: str
 ) -> None:
+    """Draw names of rows, columns or axes, or a title."""
     x0, y0, x1, y1 = area
     size = canvas.size
     if named == "names of rows":
@@ -276,7 +277,7 @@ def _draw_names(
 def _draw_cells(
     canvas: Canvas, random: np.random.Generator, plan: _Plan, cells: list[Rect]
 ) -> tuple[dict[str, Rect], set[str]]:
-    """Draw the panels; their boxes by letter, and kinds of content worth a name."""
+    """Draw the panels. Return their boxes by letter, and notable kinds of content."""
     boxes: dict[str, Rect] = {}
     kinds = set()
     texture, lettered = plan.texture, plan.lettering.place != "none"
@@ -309,7 +310,7 @@ def _draw_cells(
 
 
 def _draw_arrow(canvas: Canvas, boxes: dict[str, Rect]) -> bool:
-    """Draw an arrow from the first panel to the second where they stand side by side, apart."""
+    """Draw an arrow from the first to the second panel if they are side by side with a gap."""
     (_, y0, start, y1), (end, top, _, bottom) = list(boxes.values())[:2]
     size, height = canvas.size, (max(y0, top) + min(y1, bottom)) / 2
     if end - start < size // 3 or min(y1, bottom) - max(y0, top) < 2 * size:
@@ -327,7 +328,7 @@ def _finish(
     boxes: dict[str, Rect],
     kinds: tuple[str, ...],
 ) -> Compound:
-    """Crop the figure as it may come out of a paper, store it and read its text."""
+    """Crop and store the figure like one in a paper, and return it with its text."""
     used = canvas.inked((0, 0, *canvas.image.size))
     margin = round(random.choice([0, 3, 8]) * canvas.unit) if plan.form == "picture" else 3
     frame = (used[0] - margin, used[1] - margin, used[2] + margin, used[3] + margin)
@@ -352,7 +353,7 @@ def _finish(
         kind = random.random()
         if kind < UNTOLD:  # the rest of the caption is on the next page
             told, read = told[: int(random.integers(2, len(told)))], "letters untold"
-        elif kind < UNTOLD + UNREAD:  # one letter is a path
+        elif kind < UNTOLD + UNREAD:  # one letter is drawn as a path
             other = plan.lettering.text(int(random.integers(len(told))))
             lines, read = [one for one in lines if one.text != other], "letter unread"
     kinds = (*kinds, read) if plan.form != "picture" else kinds
@@ -368,17 +369,18 @@ def _finish(
 
 
 def _moved(one: Line, left: float, top: float) -> Line:
+    """Return a line in the coordinates of the cropped figure."""
     x0, y0, x1, y1 = one.box
     return replace(one, box=(x0 - left, y0 - top, x1 - left, y1 - top))
 
 
 def _stored(random: np.random.Generator, grey: np.ndarray) -> np.ndarray:
-    """A picture after JPEG and resampling for print, in some figures."""
+    """Apply JPEG compression and resampling to some figures."""
     if random.random() < 0.7:
         stored = io.BytesIO()
         Image.fromarray(grey).save(stored, "JPEG", quality=int(random.integers(60, 96)))
         grey = np.asarray(Image.open(stored))
-    if random.random() < 0.5:  # edges are no longer one pixel wide
+    if random.random() < 0.5:  # blurs one-pixel edges
         high, wide = grey.shape
         image = Image.fromarray(grey)
         image = image.resize((round(wide * 0.83), round(high * 0.83)), Image.Resampling.BICUBIC)
@@ -387,6 +389,7 @@ def _stored(random: np.random.Generator, grey: np.ndarray) -> np.ndarray:
 
 
 def _caption(random: np.random.Generator, letters: list[str]) -> str:
+    """Return a caption that names the letters."""
     parts = [f"({letter}) The {random.choice(WORDS)}" for letter in letters]
     return "Micrographs. " + ", ".join(parts) + "."
 

@@ -1,7 +1,7 @@
-"""What stands in a panel: pictures, plots, maps with a bar of levels, schemes, several of them.
+"""Contents of a panel: images, plots, maps with a colour bar, schemes, or several of them.
 
-Each drawer takes a canvas, a generator of random numbers and a rectangle, and returns the box of
-what it drew.
+Each function takes a canvas, a random generator and a rectangle, and returns the box of its
+drawing.
 """
 
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from PIL import Image
 from benchmarks.panels.canvas import Canvas, Rect, join
 from benchmarks.panels.textures import Drawer, choose_texture, draw_map, draw_specimen
 
-MIN_AXES = 24  # pixels of a plot's side
+MIN_AXES = 24  # smallest side of a plot, in pixels
 WORDS = ["alloy", "fibre", "film", "grain", "pore", "sample", "tissue", "wire", "control"]
 
 
 @dataclass(frozen=True)
 class PlotStyle:
-    """How the plots of one figure look."""
+    """Style of the plots of a figure."""
 
     framed: bool
-    ticks: int  # of an axis
+    ticks: int  # ticks per axis
     titled_axes: bool
     legend: str  # "", "inside", "right"
-    title: bool  # over the axes
+    title: bool  # above the axes
     mark: str  # "line", "points", "bars", "filled bars"
     pale: bool  # thin lines, light fill
-    inset: bool  # a smaller plot within
+    inset: bool  # a smaller plot inside
 
 
 def choose_style(random: np.random.Generator) -> PlotStyle:
-    """A style of plots."""
+    """Draw a style of plots."""
     return PlotStyle(
         framed=bool(random.random() < 0.5),
         ticks=int(random.integers(2, 6)),
@@ -45,7 +45,7 @@ def choose_style(random: np.random.Generator) -> PlotStyle:
 
 
 def draw_picture(canvas: Canvas, random: np.random.Generator, rect: Rect, texture: Drawer) -> Rect:
-    """One picture that fills the rectangle."""
+    """Draw one image that fills the rectangle."""
     x0, y0, x1, y1 = rect
     return canvas.paste(texture(random, x1 - x0, y1 - y0), x0, y0)
 
@@ -53,7 +53,7 @@ def draw_picture(canvas: Canvas, random: np.random.Generator, rect: Rect, textur
 def draw_companions(
     canvas: Canvas, random: np.random.Generator, rect: Rect, texture: Drawer
 ) -> Rect:
-    """Several pictures under one letter, close together: channels, views, magnifications."""
+    """Draw several adjacent images under one letter: channels, views, magnifications."""
     x0, y0, x1, y1 = rect
     wide, high = x1 - x0, y1 - y0
     count = int(random.integers(2, 4))
@@ -75,14 +75,14 @@ def draw_companions(
 def draw_specimens(
     canvas: Canvas, random: np.random.Generator, rect: Rect, _texture: Drawer
 ) -> Rect:
-    """A thing cut out of its photograph."""
+    """Draw an object cut out of its photograph."""
     x0, y0, x1, y1 = rect
     canvas.paste(draw_specimen(random, x1 - x0, y1 - y0, canvas.ground), x0, y0)
     return canvas.inked(rect)
 
 
 def draw_plot(canvas: Canvas, random: np.random.Generator, rect: Rect, style: PlotStyle) -> Rect:
-    """A plot with axes, ticks, tick labels, names of the axes, perhaps a legend and a title."""
+    """Draw a plot with axes, ticks, labels, axis names, and possibly a legend and a title."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     left = x0 + round(size * (2.4 + 1.5 * style.titled_axes))
@@ -112,7 +112,7 @@ def draw_plot(canvas: Canvas, random: np.random.Generator, rect: Rect, style: Pl
 
 
 def draw_twins(canvas: Canvas, random: np.random.Generator, rect: Rect, style: PlotStyle) -> Rect:
-    """Two plots side by side under one letter, as far apart as panels are."""
+    """Draw two plots side by side under one letter, with the gap of panels."""
     x0, y0, x1, y1 = rect
     gap = round(canvas.unit * random.uniform(3, 14))
     half = (x1 - x0 - gap) // 2
@@ -125,7 +125,7 @@ def draw_twins(canvas: Canvas, random: np.random.Generator, rect: Rect, style: P
 def draw_axes(
     canvas: Canvas, axes: Rect, style: PlotStyle, labels: tuple[bool, bool] = (True, True)
 ) -> None:
-    """Axes or a frame, with ticks and tick labels at the left and at the foot as `labels` says."""
+    """Draw axes or a frame, with tick labels at the left and bottom as in `labels`."""
     left, top, right, bottom = axes
     width = 1 if style.pale else max(1, round(0.9 * canvas.unit))
     ink, size = canvas.ink, canvas.size
@@ -144,7 +144,7 @@ def draw_axes(
 
 
 def _draw_inset(canvas: Canvas, random: np.random.Generator, axes: Rect, style: PlotStyle) -> None:
-    """A smaller plot in the upper right of another, on paper, where there is room."""
+    """Draw a smaller plot on white at the upper right of another, if there is room."""
     left, top, right, bottom = axes
     wide, high, size = right - left, bottom - top, canvas.size
     inner = (right - wide // 2, top + size // 2, right - size // 2, top + high // 2)
@@ -157,6 +157,7 @@ def _draw_inset(canvas: Canvas, random: np.random.Generator, axes: Rect, style: 
 
 
 def _data(canvas: Canvas, random: np.random.Generator, axes: Rect, style: PlotStyle) -> None:
+    """Draw the data of a plot."""
     left, top, right, bottom = axes
     xs = np.linspace(left + 4, right - 4, int(random.integers(4, 24)))
     for _ in range(int(random.integers(1, 4))):
@@ -187,7 +188,7 @@ def draw_legend(
     size: int,
     across: bool = False,
 ) -> Rect:
-    """Keys and their names, below each other or beside each other, from a corner on."""
+    """Draw keys and names in a column or row, starting at a corner."""
     x, y = place
     rects = []
     for _ in range(count):
@@ -205,7 +206,7 @@ def draw_legend(
 
 
 def draw_boxed_legend(canvas: Canvas, random: np.random.Generator, area: Rect) -> Rect:
-    """A framed legend at the foot of an area, as wide as its names; its frame."""
+    """Draw a framed legend at the bottom of an area. Return its frame."""
     x0, y0, x1, y1 = area
     size = canvas.size
     most = max(2, int(0.35 * (y1 - y0) / (1.5 * size)))
@@ -219,7 +220,7 @@ def draw_boxed_legend(canvas: Canvas, random: np.random.Generator, area: Rect) -
 
 
 def draw_levels(canvas: Canvas, rect: Rect, lying: bool = False) -> Rect:
-    """A bar of grey levels with numbers at its side, or below where it lies."""
+    """Draw a colour bar with numbers at its side, or below if it is horizontal."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     if lying:
@@ -239,7 +240,7 @@ def draw_levels(canvas: Canvas, rect: Rect, lying: bool = False) -> Rect:
 
 
 def draw_mapped(canvas: Canvas, random: np.random.Generator, rect: Rect, style: PlotStyle) -> Rect:
-    """A map, with or without axes, and its bar of levels at the right."""
+    """Draw a map, with or without axes, and its colour bar at the right."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     bare = random.random() < 0.4
@@ -259,7 +260,7 @@ def draw_mapped(canvas: Canvas, random: np.random.Generator, rect: Rect, style: 
 
 
 def draw_stack(canvas: Canvas, random: np.random.Generator, rect: Rect, style: PlotStyle) -> Rect:
-    """Plots below each other with one abscissa, under one letter."""
+    """Draw stacked plots with a common x axis, under one letter."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     count = int(random.integers(2, 4))
@@ -277,7 +278,7 @@ def draw_stack(canvas: Canvas, random: np.random.Generator, rect: Rect, style: P
 
 
 def draw_scheme(canvas: Canvas, random: np.random.Generator, rect: Rect, _style: PlotStyle) -> Rect:
-    """Boxes with words and arrows between them, loosely strewn."""
+    """Draw scattered boxes with words and arrows between them."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     count = int(random.integers(2, 5))
@@ -307,7 +308,7 @@ def draw_scheme(canvas: Canvas, random: np.random.Generator, rect: Rect, _style:
 
 
 def draw_gel(canvas: Canvas, random: np.random.Generator, rect: Rect, _style: PlotStyle) -> Rect:
-    """Strips with bands, each with its name at the left."""
+    """Draw strips with bands, each with its name at the left."""
     x0, y0, x1, y1 = rect
     size = canvas.size
     left = x0 + round(4.5 * size)

@@ -1,4 +1,4 @@
-"""Figures whose panels are known, as the panel stage gets them: published, typeset, drawn."""
+"""Figures with known panels, as input of the panel stage: published, typeset, drawn."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,15 +14,15 @@ from benchmarks.panels.score import find_row
 from benchmarks.panels.truth import LabelledFigure, LabelledPanel, read_caption, read_truth
 from cephalo.dataset_scripts.pdf import document, panels
 
-DRAWN_TOGETHER = 10  # drawn figures of a source
+DRAWN_TOGETHER = 10  # drawn figures per source
 
 
 @dataclass(frozen=True)
 class PanelSource:
-    """Figures that are read together: those of a document, or some that are drawn.
+    """Figures that are read together: those of a document, or several drawn ones.
 
-    `captions` are those of the truth. A drawn source has no `path`, but states of the generator of
-    random numbers.
+    `captions` are those of the ground truth. A drawn source has random generator states instead of
+    a `path`.
     """
 
     set: str
@@ -34,7 +34,7 @@ class PanelSource:
 
 @dataclass(frozen=True)
 class PanelInput:
-    """A figure, its caption in the truth, and a function that finds its panels anew."""
+    """A figure, its caption in the ground truth, and a function that finds its panels again."""
 
     figure: LabelledFigure
     caption: str
@@ -42,7 +42,7 @@ class PanelInput:
 
 
 def published(bench: Path) -> Iterator[PanelSource]:
-    """Documents of the publishers that are not held out."""
+    """Yield the documents of publishers that are not held out."""
     truth = read_truth()
     own: dict[tuple[str, str], list[LabelledFigure]] = {}
     for figure in truth.figures:
@@ -55,7 +55,7 @@ def published(bench: Path) -> Iterator[PanelSource]:
 
 
 def typeset(bench: Path) -> Iterator[PanelSource]:
-    """Born-digital typeset documents, of which the figures with two panels or more count."""
+    """Yield born-digital typeset documents, with their figures of at least two panels."""
     folder = bench / "typeset" / "dev"
     for path in sorted(folder.glob("truth/*.json")):
         truth = json.loads(path.read_text(encoding="utf-8"))
@@ -76,14 +76,14 @@ def _typeset_figure(name: str, figure: dict) -> LabelledFigure:
 
 
 def drawn(count: int, seed: int) -> Iterator[PanelSource]:
-    """`count` drawn figures of a seed."""
+    """Yield `count` drawn figures of a seed."""
     states = [(seed, index) for index in range(count)]
     for start in range(0, count, DRAWN_TOGETHER):
         yield PanelSource("drawn", states=tuple(states[start : start + DRAWN_TOGETHER]))
 
 
 def read(source: PanelSource) -> Iterator[PanelInput]:
-    """The figures of a source, but for those that the extractor does not find."""
+    """Yield the figures of a source that the extractor finds."""
     if source.path is None:
         for state in source.states:
             yield _drawn_input(state)
@@ -103,7 +103,7 @@ def _drawn_input(state: tuple[int, int]) -> PanelInput:
 
 
 def _record(path: Path) -> tuple[list[dict], list[Callable[[], list[panels.Panel]]]]:
-    """The rows of a document, and for each a function that finds its panels anew."""
+    """Return the rows of a document, with a function for each that finds its panels again."""
     finders: list[Callable[[], list[panels.Panel]]] = []
 
     def recording(images: list, lines: list, caption: str, draw: Callable) -> list[panels.Panel]:
@@ -114,5 +114,5 @@ def _record(path: Path) -> tuple[list[dict], list[Callable[[], list[panels.Panel
     with mock.patch.object(document, "find_panels", recording):
         rows = document.extract_document(path).rows
     if len(rows) != len(finders):
-        raise RuntimeError(f"{path}: panels are not sought once for each row")
+        raise RuntimeError(f"{path}: panels are not searched exactly once per row")
     return rows, finders

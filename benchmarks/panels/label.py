@@ -1,15 +1,15 @@
-"""Label the panels of a figure: look at it under a grid, then write down boxes and caption parts.
+"""Label the panels of a figure by hand, with a grid and the extractor's proposal.
 
     python -m benchmarks.panels.label show ../shared/bench real DOCUMENT "Figure 2" --out sheet.png
     python -m benchmarks.panels.label set ../shared/bench real DOCUMENT "Figure 2" \\
         --publisher NAME --page 4 --figure 54 70 281 234 --panels \\
         "a=0,0,50,100" "b=50,0,100,100" "a:SEM image of GO" "b:SEM image of the composite"
 
-`show` draws the figure with a grid in per cent and the boxes that the extractor proposes, and
-prints its proposal as arguments of `set`. `set` takes boxes in per cent of the figure, shrinks
-them to the ink within, finds the parts in the benchmark's caption, and writes `truth.json`. A
-letter without a box ("a=") does not count for boxes, one with several parts has several right
-readings; no panels at all label a plain figure.
+`show` draws the figure with a grid in per cent and the boxes proposed by the extractor, and prints
+the proposal as arguments of `set`. `set` takes boxes in per cent of the figure, shrinks them to
+their ink, finds the parts in the benchmark's caption, and writes `truth.json`. A letter without a
+box ("a=") is not counted for boxes. A letter with several parts has several correct readings.
+Without panels, the figure is labelled as simple.
 """
 
 import argparse
@@ -33,13 +33,13 @@ from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.document import extract_document
 
 DPI = 120
-INK = 235  # grey level below which a pixel is no paper
-GRID = 5  # per cent between lines of the grid
-MARGIN = 28  # pixels around the figure, for the numbers of the grid
+INK = 235  # grey level below which a pixel is ink
+GRID = 5  # per cent between grid lines
+MARGIN = 28  # pixels around the figure for the numbers
 
 
 def main() -> None:
-    """Run one of the two commands."""
+    """Run the command "show" or "set"."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("show", "set"):
@@ -54,7 +54,7 @@ def main() -> None:
     setting.add_argument("--page", type=int, required=True, help="0-based")
     setting.add_argument("--figure", type=float, nargs=4, required=True, help="its box, in points")
     setting.add_argument(
-        "--panels", nargs="*", default=[], help='"a=x0,y0,x1,y1" in per cent, "a:its part"'
+        "--panels", nargs="*", default=[], help='"a=x0,y0,x1,y1" in per cent, "a:caption part"'
     )
     options = parser.parse_args()
     if options.command == "show":
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Draw the extractor's figure under a grid and print its proposal."""
+    """Draw the extracted figure with a grid, and print the proposal."""
     path = _pdf(options)
     blank = LabelledFigure(options.set, options.document, "", options.label, 0, ())
     caption = read_caption(options.bench, blank)
@@ -74,7 +74,7 @@ def show(options: argparse.Namespace) -> None:
     found = (find_row(rows, replace(blank, page=row["page"]), caption) for row in rows)
     row = next((row for row in found if row), None)
     if row is None:
-        raise SystemExit(f"no figure has the caption of {options.label}: crop it with `set`")
+        raise SystemExit(f"no extracted figure has the caption of {options.label}; use `set`")
     box = tuple(row["bbox"])
     image = draw_grid(crop(path, row["page"], box))
     draw = ImageDraw.Draw(image)
@@ -91,7 +91,7 @@ def show(options: argparse.Namespace) -> None:
 
 
 def draw_grid(figure: Image.Image) -> Image.Image:
-    """The figure with a margin, and over it a grid with a number at every second line."""
+    """Return the figure with a margin and a numbered grid."""
     image = Image.new("RGB", (figure.width + 2 * MARGIN, figure.height + 2 * MARGIN), "white")
     image.paste(figure, (MARGIN, MARGIN))
     draw = ImageDraw.Draw(image)
@@ -108,10 +108,10 @@ def draw_grid(figure: Image.Image) -> Image.Image:
 
 
 def parse_figure(options: argparse.Namespace) -> LabelledFigure:
-    """The labelled figure that the arguments of `set` describe.
+    """Return the labelled figure described by the arguments of `set`.
 
-    Raises ValueError for an argument that is neither a box nor a part, and for a part that is not
-    in the caption.
+    Raises:
+        ValueError: If an argument is neither a box nor a part, or a part is not in the caption.
     """
     figure = LabelledFigure(
         options.set, options.document, options.publisher, options.label, options.page, ()
@@ -139,12 +139,15 @@ def parse_figure(options: argparse.Namespace) -> LabelledFigure:
 
 
 def shrink(pixels: np.ndarray, whole: Box, share: tuple[float, ...]) -> Box:
-    """A box in per cent of the figure, shrunk to its ink, in points to a tenth.
+    """Shrink a box to its ink.
 
     Args:
-        pixels: the figure, uint8 (height, width, 3).
-        whole: what it shows, in points.
-        share: the box, in per cent.
+        pixels: The figure, uint8 of shape (height, width, 3).
+        whole: Box of the figure, in points.
+        share: Box in per cent of the figure.
+
+    Returns:
+        Box in points, rounded to a tenth.
     """
     height, width = pixels.shape[:2]
     left, right = (round(side * width / 100) for side in (share[0], share[2]))
@@ -165,7 +168,7 @@ def shrink(pixels: np.ndarray, whole: Box, share: tuple[float, ...]) -> Box:
 
 
 def crop(path: Path, page: int, box: Box) -> Image.Image:
-    """A part of a page, in RGB at DPI dots per inch."""
+    """Render a part of a page in RGB at `DPI` dots per inch."""
     scale = DPI / 72
     document = pdfium.PdfDocument(path)
     try:
@@ -176,10 +179,12 @@ def crop(path: Path, page: int, box: Box) -> Image.Image:
 
 
 def _pdf(options: argparse.Namespace) -> Path:
+    """Return the path of the document."""
     return options.bench / options.set / "pdf" / f"{options.document}.pdf"
 
 
 def _to_share(box: Box, whole: Box) -> tuple[float, ...]:
+    """Convert a box from points to per cent of the figure."""
     across, down = 100 / (whole[2] - whole[0]), 100 / (whole[3] - whole[1])
     return (
         (box[0] - whole[0]) * across,

@@ -1,4 +1,4 @@
-"""Letters of the panels of a drawn figure: how they look and where they stand."""
+"""Letters of the panels of a drawn figure: appearance and position."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from benchmarks.panels.canvas import FACES, Canvas, Rect, load_font
 
-READABLE = 70  # grey levels between a letter and its ground
+READABLE = 70  # smallest contrast of a letter, in grey levels
 
 
 @dataclass(frozen=True)
 class Lettering:
-    """How the letters of one figure look and where they stand."""
+    """Appearance and position of the letters of a figure."""
 
     upper: bool
     form: str  # "{}", "({})", "{})"
@@ -21,24 +21,24 @@ class Lettering:
     place: str  # "inside", "above", "left", "below", "below left" or "none"
     corner: int  # inside: 0 top left, 1 top right, 2 bottom left, 3 bottom right
     inset: int  # pixels from the corner
-    named: bool  # a few words follow the letter
+    named: bool  # whether a few words follow the letter
 
     def text(self, index: int) -> str:
-        """The letter of a panel as printed."""
+        """Return the letter of a panel as printed."""
         return self.form.format(self.letter(index))
 
     def letter(self, index: int) -> str:
-        """The letter of a panel."""
+        """Return the letter of a panel."""
         return chr(ord("A" if self.upper else "a") + index)
 
     @property
     def strip(self) -> int:
-        """Pixels that the letters take beside the panel."""
+        """The space for letters beside the panel, in pixels."""
         return 0 if self.place in ("inside", "none") else round(1.4 * self.size)
 
 
 def choose_lettering(random: np.random.Generator, unit: float, tight: bool) -> Lettering:
-    """A way to letter a figure; inside the panels if they stand tight."""
+    """Draw a lettering; inside the panels if they are close together."""
     places = ["inside", "above", "left", "below", "below left", "none"]
     place = random.choice(places, p=[0.47, 0.22, 0.06, 0.14, 0.04, 0.07])
     place = "inside" if tight and place != "none" else str(place)
@@ -56,7 +56,7 @@ def choose_lettering(random: np.random.Generator, unit: float, tight: bool) -> L
 
 
 def without_strip(lettering: Lettering, cell: Rect, drawn: bool) -> Rect:
-    """What a letter leaves of its panel's cell; in a drawing it stands over the axes."""
+    """Return a panel's cell without the space for its letter."""
     x0, y0, x1, y1 = cell
     strip = lettering.strip
     if lettering.place == "inside" and drawn:
@@ -71,15 +71,15 @@ def without_strip(lettering: Lettering, cell: Rect, drawn: bool) -> Rect:
 def write_letter(
     canvas: Canvas, lettering: Lettering, index: int, cell: Rect, content: Rect, drawn: bool
 ) -> Rect:
-    """Write a panel's letter; its box.
+    """Write the letter of a panel and return its box.
 
     Args:
-        canvas: what to write on.
-        lettering: how and where.
-        index: of the panel.
-        cell: the panel with room for its letter.
-        content: the box of what is drawn in it.
-        drawn: whether that is a drawing, which leaves its corners blank.
+        canvas: The canvas.
+        lettering: Appearance and position.
+        index: Index of the panel.
+        cell: The panel with space for its letter.
+        content: Box of the drawing in the panel.
+        drawn: Whether the content is a drawing with blank corners.
     """
     text, size, face = lettering.text(index), lettering.size, lettering.face
     x0, y0, x1, y1 = cell

@@ -1,15 +1,14 @@
-"""Score the panels that `cephalo extract` finds against the hand-made labels.
+"""Score the panels found by `cephalo extract` against manual labels.
 
     python -m benchmarks.panels.score ../shared/bench
 
-For each publisher: F1 of panel boxes (IoU of 0.7 or more), the share of matched boxes with the
-right letter, and the share of caption parts that are right (similarity of 0.9 or more to one of
-the labelled readings). Boxes in figures labelled as plain count as wrong. Figures that the
-extractor did not find are counted in the column "lost" and nowhere else. Intervals are bootstrapped
-over figures.
+For each publisher: F1 of panel boxes (IoU of at least 0.7), the share of matched boxes with the
+correct letter, and the share of correct caption parts (similarity of at least 0.9 to a labelled
+reading). Boxes in simple figures count as errors. Figures that the extractor did not find are only
+counted in the column "lost". Intervals are bootstrapped over figures.
 
-APS, Nature and Veterinary World were held out until their figures were looked at to find what still
-went wrong; since then they count as development. The rest has not been looked at.
+APS, Nature and Veterinary World were held out until their figures were inspected for remaining
+errors; since then they count as development. The others have not been inspected.
 """
 
 import argparse
@@ -27,17 +26,17 @@ from benchmarks.panels.truth import LabelledFigure, read_caption, read_truth
 from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.document import extract_document
 
-MIN_IOU = 0.7  # of a panel's box with the labelled one
-MIN_RATIO = 90.0  # per cent: similarity of caption parts, as in the benchmark's own scorer
-RESAMPLES = 2000  # of the figures, for an interval
+MIN_IOU = 0.7  # smallest IoU of a panel's box and the labelled one
+MIN_RATIO = 90.0  # per cent: smallest similarity of caption parts, as in the benchmark's scorer
+RESAMPLES = 2000  # resamples of the figures for an interval
 SAME_CAPTION = (
-    50.0  # per cent: captions from JATS differ from the printed ones, other captions more
+    50.0  # per cent: JATS captions differ from the printed ones, but less than other captions
 )
 
 
 @dataclass
 class Score:
-    """Counts over figures; `lost` figures are in no other count."""
+    """Counts over figures. `lost` figures are in no other count."""
 
     figures: int = 0
     lost: int = 0
@@ -62,7 +61,7 @@ class Score:
 
     @property
     def box_f1(self) -> float:
-        """F1 of panel boxes; 1 where there are none and none was found."""
+        """F1 of panel boxes; 1 if there are none and none were found."""
         total = self.boxes + self.predicted
         return 2 * self.matched / total if total else 1.0
 
@@ -72,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", type=Path, help="the benchmark: real/, wide/, score.py")
     parser.add_argument(
-        "--failures", action="store_true", help="also list what is wrong, by figure"
+        "--failures", action="store_true", help="also list the errors of each figure"
     )
     options = parser.parse_args()
     truth = read_truth()
@@ -96,7 +95,7 @@ def main() -> None:
 
 
 def read_rows(bench: Path, figures: Iterable[LabelledFigure]) -> dict[tuple[str, str], list[dict]]:
-    """Rows of each labelled document, by set and document."""
+    """Return the rows of each labelled document, by set and document."""
     documents = sorted({(figure.set, figure.document) for figure in figures})
     paths = [bench / name / "pdf" / f"{document}.pdf" for name, document in documents]
     with ProcessPoolExecutor(2) as pool:
@@ -109,7 +108,7 @@ def _rows(path: Path) -> list[dict]:
 
 
 def find_row(rows: list[dict], figure: LabelledFigure, caption: str) -> dict | None:
-    """The row of a labelled figure: on its page, with the likeliest caption; None where lost."""
+    """Return the row of a labelled figure: on its page, with the most similar caption, if any."""
     rows = [row for row in rows if row["page"] == figure.page]
     best = max(rows, key=lambda row: fuzz.ratio(row["caption"], caption), default=None)
     found = best is not None and fuzz.ratio(best["caption"], caption) >= SAME_CAPTION
@@ -119,7 +118,7 @@ def find_row(rows: list[dict], figure: LabelledFigure, caption: str) -> dict | N
 def score_figure(
     figure: LabelledFigure, caption: str, row: dict | None, norm
 ) -> tuple[Score, list[str]]:
-    """Counts for one figure, and one line for each fault."""
+    """Return the counts for one figure, and a message for each error."""
     if row is None:
         return Score(figures=1, lost=1), ["lost"]
     score = Score(figures=1)
@@ -142,8 +141,8 @@ def score_figure(
             right = best["letter"].casefold() == panel.letter.casefold()
             score.right_letters += right
             if not right:
-                faults.append(f"{panel.letter} is called {best['letter']}")
-    faults += [f"needless box {panel['letter']}" for panel in free]
+                faults.append(f"{panel.letter} has the letter {best['letter']}")
+    faults += [f"superfluous box {panel['letter']}" for panel in free]
     found = {panel["letter"].casefold(): panel["caption"] for panel in row["panels"]}
     for panel in figure.panels:
         if not panel.parts:
@@ -159,7 +158,7 @@ def score_figure(
 
 
 def table(by_publisher: dict[str, Score], held_out: frozenset[str]) -> str:
-    """A Markdown table: publishers, then the sums over development, held out and all."""
+    """Format a Markdown table: publishers, then development, held out and all."""
     lines = [
         "| publisher | figures | lost | boxes | box F1 | letters | caption parts |",
         "|---|---|---|---|---|---|---|",
@@ -175,7 +174,7 @@ def table(by_publisher: dict[str, Score], held_out: frozenset[str]) -> str:
 
 
 def interval(scores: list[Score]) -> str:
-    """The central 95 % of box F1 over figures drawn with replacement."""
+    """Return the central 95 % of box F1 over resampled figures."""
     counts = np.array([(one.matched, one.boxes + one.predicted) for one in scores])
     chosen = np.random.default_rng(0).integers(len(scores), size=(RESAMPLES, len(scores)))
     matched, total = counts[chosen].sum(axis=1).T
@@ -199,7 +198,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def load_normalizer(bench: Path):
-    """The benchmark scorer's own normalization of text."""
+    """Load the text normalisation of the benchmark's scorer."""
     spec = importlib.util.spec_from_file_location("bench_score", bench / "score.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

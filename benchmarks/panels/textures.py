@@ -1,4 +1,4 @@
-"""Grey textures that stand for micrographs, photographs and maps."""
+"""Grey textures that imitate micrographs, photographs and maps."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Drawer = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def choose_texture(random: np.random.Generator) -> Drawer:
-    """A kind of picture with its own mean, contrast and grain."""
+    """Draw a kind of image with its mean, contrast and grain."""
     kind = random.choice(["grain", "cloud", "fibres", "blobs", "cells", "glow", "scene"])
     grain = random.uniform(0.6, 6)
     low, high = random.uniform(0, 110), random.uniform(130, 250)
@@ -45,7 +45,7 @@ def choose_texture(random: np.random.Generator) -> Drawer:
 
 
 def draw_map(random: np.random.Generator, wide: int, high: int) -> np.ndarray:
-    """Smooth levels in steps, as a contour map or a matrix has."""
+    """Draw smooth levels in steps, as in a contour map or a matrix."""
     across, down = (int(random.integers(4, 14)) for _ in range(2))
     values = random.random((down, across))
     order = int(random.choice([0, 1]))
@@ -54,7 +54,7 @@ def draw_map(random: np.random.Generator, wide: int, high: int) -> np.ndarray:
 
 
 def draw_specimen(random: np.random.Generator, wide: int, high: int, ground: int) -> np.ndarray:
-    """One textured thing on a plain ground, which it fills to its sides."""
+    """Draw one textured object on a plain background, reaching all sides."""
     texture = choose_texture(random)(random, wide, high).astype(float)
     texture = np.where(abs(texture - ground) < 45, abs(ground - 60.0), texture)
     ys, xs = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
@@ -65,7 +65,7 @@ def draw_specimen(random: np.random.Generator, wide: int, high: int, ground: int
 
 
 def with_bars(random: np.random.Generator, grey: np.ndarray) -> np.ndarray:
-    """A scale bar, the data bar of a microscope or an inset, in some of the pictures."""
+    """Add a scale bar, a data bar of a microscope or an inset to some images."""
     high, wide = grey.shape
     what = random.random()
     image = Image.fromarray(grey)

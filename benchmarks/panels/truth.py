@@ -1,7 +1,7 @@
-"""The hand-made labels of compound figures, `truth.json`.
+"""Manual labels of compound figures, `truth.json`.
 
-The papers and their captions stay in the benchmark; a label names a document, a page and a figure,
-and gives caption parts as offsets into the benchmark's caption.
+Papers and captions stay in the benchmark. A label names a document, a page and a figure, and has
+caption parts as offsets into the benchmark's caption.
 """
 
 import json
@@ -15,10 +15,12 @@ PATH = Path(__file__).with_name("truth.json")
 class LabelledPanel:
     """One panel.
 
-    `letter` is None for a panel that has none. `bbox` is in points, origin at the top left of the
-    displayed page, and None where the extent is a matter of taste: such a panel does not count
-    for boxes. `parts` are (start, end) offsets into the caption: the readings that count as right,
-    empty where the caption says nothing about the panel alone.
+    Attributes:
+        letter: Letter of the panel, or `None`.
+        bbox: Box in points on the displayed page. `None` if the extent is ambiguous; such a panel
+            is not counted for boxes.
+        parts: (start, end) offsets of the readings of the caption that count as correct. Empty if
+            the caption does not describe the panel separately.
     """
 
     letter: str | None
@@ -28,7 +30,7 @@ class LabelledPanel:
 
 @dataclass(frozen=True)
 class LabelledFigure:
-    """One figure. `set` is the folder of the benchmark; no `panels` means a plain figure."""
+    """One figure. `set` is the folder of the benchmark. Without `panels` it is a simple figure."""
 
     set: str
     document: str
@@ -40,7 +42,7 @@ class LabelledFigure:
 
 @dataclass(frozen=True)
 class Truth:
-    """All labelled figures, and the publishers that take no part in development."""
+    """All labelled figures, and the publishers that are not used for development."""
 
     held_out: frozenset[str]
     figures: tuple[LabelledFigure, ...]
@@ -64,7 +66,7 @@ def read_truth(path: Path = PATH) -> Truth:
 
 
 def write_truth(truth: Truth, path: Path = PATH) -> None:
-    """Write the labels, a figure a line, sorted."""
+    """Write the labels sorted, one figure per line."""
     figures = sorted(truth.figures, key=lambda figure: (figure.set, figure.document, figure.label))
     lines = ",\n".join(json.dumps(asdict(figure), ensure_ascii=False) for figure in figures)
     held_out = json.dumps(sorted(truth.held_out))
@@ -72,16 +74,17 @@ def write_truth(truth: Truth, path: Path = PATH) -> None:
 
 
 def with_figure(truth: Truth, figure: LabelledFigure) -> Truth:
-    """`truth` with one figure added, or replaced where it is there."""
+    """Return `truth` with a figure added or replaced."""
     key = (figure.set, figure.document, figure.label)
     rest = [old for old in truth.figures if (old.set, old.document, old.label) != key]
     return replace(truth, figures=(*rest, figure))
 
 
 def read_caption(bench: Path, figure: LabelledFigure) -> str:
-    """The caption of a labelled figure, from the benchmark.
+    """Return the caption of a labelled figure in the benchmark.
 
-    Raises KeyError where the benchmark has no such figure.
+    Raises:
+        KeyError: If the benchmark has no such figure.
     """
     path = bench / figure.set / "truth" / f"{figure.document}.json"
     for entry in json.loads(path.read_text(encoding="utf-8"))["figures"]:

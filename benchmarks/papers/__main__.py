@@ -1,4 +1,4 @@
-"""Make papers with ground truth; run from the repository root:
+"""Generate papers with ground truth; run from the repository root:
 
 python -m benchmarks.papers --count 400 --seed 1 --out runs/papers
 """
@@ -24,14 +24,16 @@ _ATTEMPTS = 10
 
 
 def font_book(of_system: bool = True) -> typst.Fonts:
-    """Return the fonts of Typst and matplotlib, and of the system, on which papers of a seed then
-    depend."""
+    """Return the fonts of Typst and matplotlib, and of the system if `of_system`.
+
+    With system fonts, the papers of a seed depend on the machine.
+    """
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     return typst.Fonts(include_system_fonts=of_system, font_paths=[folder])
 
 
 def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
-    """Typeset one paper and write `out`/pdf/`name`.pdf and `out`/truth/`name`.json."""
+    """Typeset a paper and write `out`/pdf/`name`.pdf and `out`/truth/`name`.json."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         paper = compose(rng, set(faces.families()), root)
@@ -54,17 +56,17 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
 
 
 def make_sound_paper(name: str, out: Path, faces: typst.Fonts) -> None:
-    """Make a paper, and another one if its layout failed; `name` is the seed."""
+    """Generate a paper, with another layout if one fails; `name` is the seed."""
     for attempt in range(_ATTEMPTS):
         try:
             return make_paper(name, out, Random(f"{name}/{attempt}"), faces)
         except ValueError as error:
             log.info("%s, attempt %d: %s", name, attempt + 1, error)
-    raise RuntimeError(f"{name}: {_ATTEMPTS} layouts could not be set")
+    raise RuntimeError(f"{name}: {_ATTEMPTS} layouts could not be typeset")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make papers with ground truth.")
+    parser = argparse.ArgumentParser(description="Generate papers with ground truth.")
     parser.add_argument("--count", type=int, default=400, help="number of papers")
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, required=True, help="folder for pdf/ and truth/")

@@ -1,7 +1,7 @@
-"""Rewrite a paper as old TeX did: its text in Type 3 bitmap fonts, its figures as images.
+"""Rewrite a paper like old TeX output: text in Type 3 bitmap fonts, figures as images.
 
-The paper is read with pdfium, glyph by glyph, and written again with every glyph in place, so that
-the ground truth does not change. Codes of the fonts are those of ASCII, as in most such papers, or
+The paper is read with pdfium, glyph by glyph, and written again with every glyph in the same place,
+so that the ground truth does not change. Character codes are ASCII, as in most such papers, or
 arbitrary, so that the extracted text is meaningless.
 """
 
@@ -15,14 +15,14 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 Box = list[float]
-# Pixels per point of glyphs (a printer of 300 dots per inch) and of figures.
+# Pixels per point of glyphs (a 300 dpi printer) and of figures.
 _GLYPHS, _FIGURES = 300 / 72, 2.0
-# Grey at which a pixel is ink, and the most points that a rule is thick.
+# Grey level at which a pixel is ink, and largest thickness of a rule in points.
 _DARK, _RULE = 128, 1.5
 _CODES = 255
-# Distances in thousandths of an em at which a character goes on a run of others.
+# Distances in thousandths of an em at which a character continues a run.
 _NEAR = -500, 2000
-# Direction of text that is turned by none to three quarters.
+# Text direction after 0 to 3 quarter turns.
 _AXES = (1, 0), (0, 1), (-1, 0), (0, -1)
 
 
@@ -38,7 +38,7 @@ class _Font:
 
 @dataclass(frozen=True)
 class _Glyph:
-    """A character on a page: its origin, box (left, bottom, right, top) and turn in quarters."""
+    """A character on a page: its origin, box (left, bottom, right, top) and quarter turns."""
 
     code: int
     face: str
@@ -51,7 +51,7 @@ class _Glyph:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A glyph as the code of a font; its width is in thousandths of an em."""
+    """A glyph as a code in a font; its width is in thousandths of an em."""
 
     font: int
     code: int
@@ -78,7 +78,7 @@ def in_bitmap_fonts(published: bytes, figures: list[tuple[int, Box]], named: boo
             width, height = page.get_size()
             boxes = [box for at, box in figures if at == number]
             if turn:
-                # Back from the page as displayed, a quarter to the left; see truth.py.
+                # Convert from the displayed page, a quarter turn to the left; see truth.py.
                 boxes = [[width - y1, x0, width - y0, x1] for x0, y0, x1, y1 in boxes]
             boxes = [[x0, height - y1, x1, height - y0] for x0, y0, x1, y1 in boxes]
             writer.page(page, boxes, turn)
@@ -112,7 +112,7 @@ class _Writer:
         stream = self._add(_stream("\n".join(content).encode("latin-1")))
         head = f"/Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.2f} {height:.2f}] /Rotate {turn}"
         rest = f"/Contents {stream} 0 R /Resources << /XObject << {' '.join(images)} >> /Font FONTS"
-        # The fonts' numbers are known once all pages are read.
+        # The numbers of the fonts are known after all pages are read.
         self.waiting.append((len(self.objects), f"<< {head} {rest} >> >>"))
         self.kids.append(self._add(b""))
 
@@ -146,9 +146,9 @@ class _Writer:
         )
 
     def _show(self, glyph: _Glyph, ink: np.ndarray, height: float) -> _Shown:
-        """Return a glyph as a code of a font, to which it is added at its first use."""
+        """Return a glyph as a code of a font, and add it to the font at its first use."""
         x0, y0, x1, y1 = glyph.box
-        # Characters alike in all but their shape, as ligatures and small capitals, are two.
+        # Characters that differ only in shape, such as ligatures and small capitals, are distinct.
         key = glyph.code, round(5 * (x1 - x0)), round(5 * (y1 - y0)), glyph.quarters
         size = round(glyph.size, 1)
         numbers = ((glyph.face, size, part) for part in range(len(self.fonts) + 1))
@@ -177,7 +177,7 @@ class _Writer:
 
 
 def _text(shown: list[_Shown]) -> list[str]:
-    """Operators that show characters; those that follow each other on a line share one."""
+    """Return operators that show characters; consecutive ones on a line share an operator."""
     out: list[str] = []
     run: list[str] = []
     last: _Shown | None = None
@@ -213,8 +213,10 @@ def _stream(data: bytes, head: str = "") -> bytes:
 
 
 def _bitmap(glyph: _Glyph, ink: np.ndarray, height: float) -> bytes:
-    """Return the procedure that paints a glyph, cropped from the page's `ink`, in thousandths of an
-    em."""
+    """Return the procedure that paints a glyph, in thousandths of an em.
+
+    The glyph is cropped from the `ink` of the page.
+    """
     x0, y0, x1, y1 = glyph.box
     left, right = math.floor(x0 * _GLYPHS), math.ceil(x1 * _GLYPHS)
     top, bottom = math.floor((height - y1) * _GLYPHS), math.ceil((height - y0) * _GLYPHS)
@@ -245,12 +247,12 @@ def _glyphs(page: pdfium.PdfPage) -> list[_Glyph]:
     x, y = ctypes.c_double(), ctypes.c_double()
     for k in range(text.count_chars()):
         code = raw.FPDFText_GetUnicode(text.raw, k)
-        if raw.FPDFText_IsHyphen(text.raw, k):  # at the end of a line it has a code of pdfium's
+        if raw.FPDFText_IsHyphen(text.raw, k):  # pdfium uses another code at line ends
             code = ord("-")
         box = text.get_charbox(k)
         if code <= 32 or raw.FPDFText_IsGenerated(text.raw, k) or box[2] - box[0] < 0.05:
             continue
-        # A ligature is read as several characters in one place.
+        # A ligature is read as several characters at the same position.
         if out and out[-1].box == box:
             continue
         raw.FPDFText_GetFontInfo(text.raw, k, name, len(name), flags)
@@ -272,7 +274,7 @@ def _rule(box: tuple[float, float, float, float]) -> str:
 
 
 def _rules(page: pdfium.PdfPage) -> list[tuple[float, float, float, float]]:
-    """Boxes of the page's thin horizontal and vertical lines."""
+    """Return the boxes of thin horizontal and vertical lines on a page."""
     paths = page.get_objects(filter=(raw.FPDF_PAGEOBJ_PATH,), max_depth=1)
     boxes = [path.get_bounds() for path in paths]
     return [box for box in boxes if min(box[2] - box[0], box[3] - box[1]) < _RULE]

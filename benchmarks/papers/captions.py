@@ -15,7 +15,7 @@ _COLOURS = [(0, 80, 150), (150, 30, 30), (0, 110, 90), (60, 60, 60)]
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption with its label, both as a reader sees them.
+    """A caption with its label, as printed.
 
     Attributes:
         index: Code of its figure or table in the coded paper, from 1.
@@ -36,7 +36,7 @@ class Caption:
 
 
 class Captioner:
-    """Sets the captions of one paper."""
+    """Typesets the captions of one paper."""
 
     def __init__(self, layout: Layout, rng: Random) -> None:
         self.look = layout.caption
@@ -75,7 +75,7 @@ class Captioner:
         return word + ("" if not self._words.spaced else " ") + digits
 
     def label_code(self, caption: Caption, after: str = "") -> str:
-        """Return the label in its weight, shape and colour, with what follows it."""
+        """Return the label in its weight, shape and colour, and the text `after` it."""
         role = "table-label" if caption.table else "label"
         return f'#inked("{role}", {caption.index})[{self._marked(caption.label)}{to_typst(after)}]'
 
@@ -96,8 +96,8 @@ class Captioner:
 
         Args:
             caption: The caption.
-            width: Typst length of its measure.
-            gutter: Distance of its two columns, or None for one column.
+            width: Typst length of its width.
+            gutter: Distance between its two columns, `None` for one column.
         """
         stand = self.look.stand if not caption.table or not self.apart else "inline"
         separator = to_typst(self.look.separator)
@@ -109,7 +109,7 @@ class Captioner:
         return self._piece(caption, width, self._columns(caption, head, gutter))
 
     def _columns(self, caption: Caption, head: str, gutter: float | None) -> str:
-        """The caption's words behind its `head`, in two columns where there is a gutter."""
+        """Return the caption text after its `head`, in two columns if there is a gutter."""
         title, note = caption.text.title, caption.text.note
         if gutter is None:
             return head + self._text(title, note)
@@ -122,7 +122,7 @@ class Captioner:
         return f"#balanced({gutter}pt)[{head}{self._text(title, note)}]"
 
     def _turn(self, title: str, note: str) -> int | None:
-        """Where a caption turns to its second column between two sentences: near its middle."""
+        """Return the sentence boundary nearest to the middle, where the second column begins."""
         ends = [match.end() for match in re.finditer(re.escape(self._words.stop), note)]
         whole = [
             k for k in ends if k < len(note) and "<" not in re.sub(r"<(\w+)>.*?</\1>", "", note[:k])
@@ -131,12 +131,12 @@ class Captioner:
         return min(whole, key=lambda k: abs(k - middle), default=None)
 
     def over(self, caption: Caption) -> str:
-        """Return the separate label, above its figure."""
+        """Return the separate label above its figure."""
         label = self.label_code(caption, self.look.separator)
         return self._piece(caption, "100%", label)
 
     def _bar(self, caption: Caption, width: str) -> str:
-        """Return the label alone in a coloured bar."""
+        """Return the label in a separate coloured bar."""
         dark = self._faux
         fill = self.colour if dark else (225, 232, 240)
         label = self.label_code(caption)

@@ -1,4 +1,4 @@
-"""Draw the content of figures: each function draws one chart within a box of a drawing."""
+"""Draw the content of figures: each function draws one chart inside a box of a drawing."""
 
 import math
 from random import Random
@@ -19,8 +19,10 @@ COLOURS: list[RGB] = [
 
 
 def plot(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Draw curves or markers in axes, with tick labels, titles and sometimes a legend, inside the
-    axes or beside them."""
+    """Draw curves or markers in axes, with tick labels, titles and sometimes a legend.
+
+    The legend is inside or beside the axes.
+    """
     aside = rng.random() < 0.15 and box[2] - box[0] > 180
     apart = rng.uniform(6, 20)
     if aside:
@@ -68,7 +70,7 @@ def bars(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def _axes(drawing: Drawing, box: Box, rng: Random) -> Box:
-    """Draw axes with ticks and titles in `box`; returns the field within them."""
+    """Draw axes with ticks and titles in `box`. Return the area inside them."""
     x0, y0, x1, y1 = box
     size = min(rng.choice([5.0, 6.0, 7.0, 8.0]), (x1 - x0) / 14)
     left, bottom = x0 + 3.2 * size + 2, y1 - 2.9 * size
@@ -114,7 +116,7 @@ def tree(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def flow(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Draw boxes with a step's name in each, joined by arrows."""
+    """Draw boxes with the names of steps, connected by arrows."""
     x0, y0, x1, y1 = box
     across = max(1, min(int((x1 - x0) / 85), 5))
     down = max(1, min(int((y1 - y0) / 42), 5))
@@ -146,7 +148,7 @@ def _arrow(drawing: Drawing, start: tuple, end: tuple) -> None:
 
 
 def lattice(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Draw atoms on a skewed lattice, joined by bonds."""
+    """Draw atoms on a skewed lattice, connected by bonds."""
     x0, y0, x1, y1 = box
     step = max(9.0, min(x1 - x0, y1 - y0) / rng.randint(4, 9))
     radius = 0.3 * step
@@ -165,7 +167,7 @@ def lattice(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def loose(drawing: Drawing, box: Box, rng: Random) -> None:
-    """Draw dots and hexagons without axes: unconnected pieces."""
+    """Draw unconnected dots and hexagons without axes."""
     x0, y0, x1, y1 = box
     for _ in range(rng.randint(15, 160)):
         radius = rng.uniform(0.8, 3)
@@ -180,7 +182,7 @@ def loose(drawing: Drawing, box: Box, rng: Random) -> None:
 
 
 def dense(drawing: Drawing, box: Box, rng: Random, labels: int = 600) -> None:
-    """Draw a map whose cells each have a small number: hundreds to ten thousand labels."""
+    """Draw a map with a small number in each cell: hundreds to ten thousand labels."""
     x0, y0, x1, y1 = box
     area = (x1 - x0) * (y1 - y0)
     size = min(4.5, max(1.0, math.sqrt(area / labels / 2.2)))

@@ -15,13 +15,13 @@ _EQUATIONS = [
     "J = -D nabla c",
     "K = sigma sqrt(pi a)",
 ]
-# Width and height of an author's photograph and of a graphical abstract, in points.
+# Width and height of a portrait and of a graphical abstract, in points.
 _PHOTOGRAPH, _ABSTRACT = (58, 72), (150, 80)
 
 
 @dataclass
 class Decoys:
-    """Sets the decoys of one paper, each as Typst source."""
+    """Typesets the decoys of one paper as Typst source."""
 
     layout: Layout
     studio: Studio
@@ -36,7 +36,7 @@ class Decoys:
         return f"#block(width: 100%)[#align(center)[$ {line} #h(2em) ({number}) $]]"
 
     def box(self) -> str:
-        """Return text in a frame, sometimes with its own label."""
+        """Return framed text, sometimes with a label."""
         text = to_typst(self.writer.paragraph(self.rng.randint(2, 5)))
         if self.rng.random() < 0.4:
             title = self.writer.sentence(self.writer.language.titles)
@@ -59,7 +59,7 @@ class Decoys:
         return "\n".join(f"#block(above: 0.4em, below: 0.4em)[{to_typst(line)}]" for line in lines)
 
     def photograph(self) -> str:
-        """Return an author's photograph beside a biography."""
+        """Return a portrait beside a biography."""
         picture = self._picture(*_PHOTOGRAPH, raster=True)
         text = to_typst(self.writer.paragraph(5))
         grid = f"grid(columns: ({_PHOTOGRAPH[0]}pt, 1fr), column-gutter: 8pt, {picture}, [{text}])"

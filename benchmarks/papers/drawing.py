@@ -1,6 +1,6 @@
-"""Line drawings with two ways onto the page: Typst's own paths, or a PDF placed as a form.
+"""Line drawings that are placed on the page as Typst paths or as a PDF form.
 
-Coordinates are points from the drawing's top left corner.
+Coordinates are points from the top left corner of the drawing.
 """
 
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ RGB = tuple[int, int, int]
 Point = tuple[float, float]
 BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (255, 255, 255)
-# Font of the forms; the faces that Typst draws figures with have its widths, DejaVu's are larger.
+# Font of the forms. The fonts that Typst uses for figures have its widths, except DejaVu.
 _FONT, _BOLD = "Helvetica", "Helvetica-Bold"
 _WIDER = 1.2
-# Width in points of the empty box that a label is set in, so that it never breaks.
+# Width in points of the empty box in which a label is set, so that it never wraps.
 _LINE = 500
 
 
 @dataclass
 class Path_:
-    """A polyline or polygon; `width` 0 draws no outline."""
+    """A polyline or polygon. Width 0 draws no outline."""
 
     points: list[Point]
     closed: bool = False
@@ -38,7 +38,7 @@ class Path_:
 
 @dataclass
 class Disc:
-    """A circle about `centre`."""
+    """A circle."""
 
     centre: Point
     radius: float
@@ -49,7 +49,7 @@ class Disc:
 
 @dataclass
 class Label:
-    """A line of text; `at` is the middle of its height at its left end, centre or right end."""
+    """A line of text; `at` is at half its height, at its left end, centre or right end."""
 
     at: Point
     text: str
@@ -62,7 +62,7 @@ class Label:
 
 @dataclass
 class Picture:
-    """A raster image file stretched over `box` (x0, y0, x1, y1)."""
+    """A raster image file stretched to `box` (x0, y0, x1, y1)."""
 
     box: tuple[float, float, float, float]
     file: str
@@ -94,7 +94,7 @@ class Drawing:
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return the width of a line of text in points, with margin for wider faces."""
+    """Return the width of a line of text in points, with a margin for wider fonts."""
     return _WIDER * stringWidth(text, _BOLD if bold else _FONT, size)
 
 
@@ -148,7 +148,7 @@ def _rgb(colour: RGB) -> str:
 
 
 def write_form(drawing: Drawing, path: Path) -> None:
-    """Write the drawing as a PDF to be placed as a form; its pictures lie in the same folder."""
+    """Write the drawing as a PDF for use as a form. Its images are in the same folder."""
     canvas = Canvas(str(path), pagesize=(drawing.width, drawing.height), invariant=1)
     canvas.translate(0, drawing.height)
     for mark in drawing.marks:

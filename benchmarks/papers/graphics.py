@@ -1,4 +1,4 @@
-"""The graphic of a figure: one picture, a grid of panels with letters, or text in a frame."""
+"""The graphic of a figure: an image, a grid of panels with letters, or framed text."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +11,15 @@ from benchmarks.papers.languages import SHARED
 from benchmarks.papers.listings import listing
 from benchmarks.papers.pictures import write_picture
 
-# Labels of the densest maps: as many as a phylogeny of a whole family or a periodic table of maps.
+# Labels of the densest maps, as in a phylogeny of a family or a periodic table of maps.
 _DENSEST = 10_000
-# Height in points below which the labels of a plot's axis would run into each other.
+# Height in points below which the axis labels of a plot would overlap.
 _LEAST_PLOT = 55.0
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A part of a compound figure and its place in the graphic, in points from its top left."""
+    """A part of a compound figure and its box in the graphic, in points from the top left."""
 
     letter: str
     box: Box
@@ -27,14 +27,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Graphic:
-    """What a figure shows.
+    """The content of a figure.
 
     Attributes:
-        kind: Name of what is drawn, for the truth.
+        kind: Name of the content, for the ground truth.
         code: Typst markup that draws it from the top left corner of a box.
         width: Width in points.
-        height: Height in points, or None if it follows from the text in `code`.
-        panels: Parts, in the order of their letters.
+        height: Height in points, `None` if it follows from the text in `code`.
+        panels: Parts in the order of their letters.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Graphic:
 
 @dataclass(frozen=True)
 class Lettering:
-    """How panels are lettered: `a`, `(a)`, `A`, ...; inside the panel, over it or under it."""
+    """Letters of panels: `a`, `(a)`, `A`, ...; inside, above or below the panel."""
 
     form: str = "(a)"
     place: str = "over"
@@ -60,7 +60,7 @@ class Lettering:
 
 
 class Studio:
-    """Draws graphics and keeps their files in one folder."""
+    """Draws graphics and stores their files in one folder."""
 
     def __init__(self, folder: Path, face: str, lettering: Lettering, rng: Random) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class Studio:
         self._files = 0
 
     def graphic(self, kind: str, width: float, height: float) -> Graphic:
-        """Draw a graphic of `kind`, one of `KINDS`, `width` by `height` points."""
+        """Draw a graphic of a `kind` in `KINDS`, `width` by `height` points."""
         if kind in ("listing", "grammar", "equations", "algorithm"):
             return Graphic(kind, listing(kind, self.rng), width, None)
         drawing = Drawing(width, height)
@@ -91,7 +91,7 @@ class Studio:
         return Graphic(kind, self._code(drawing), width, height, panels)
 
     def decoration(self, width: float, height: float, raster: bool) -> Graphic:
-        """Return a graphic that is not a figure: an author's photograph or a logo."""
+        """Return a graphic that is not a figure: a portrait or a logo."""
         drawing = Drawing(width, height)
         if raster:
             self._picture(drawing, (0, 0, width, height), plain=True)
@@ -100,7 +100,7 @@ class Studio:
         return Graphic("decoration", self._code(drawing), width, height)
 
     def _code(self, drawing: Drawing) -> str:
-        """Return the drawing as Typst's own paths or, as often, as a form of a separate PDF."""
+        """Return the drawing as Typst paths or as a form in a separate PDF, equally often."""
         if len(drawing.marks) < 400 and self.rng.random() < 0.5:
             return typst_marks(drawing, self.face)
         name = self._file(".pdf")
@@ -174,7 +174,7 @@ class Studio:
         return Panel(chr(ord("a") + number), box)
 
     def _headed(self, drawing: Drawing) -> None:
-        """Draw a figure whose header row, or row labels, are apart from its images."""
+        """Draw a figure whose header row or row labels are separate from its images."""
         rng = self.rng
         columns, rows = rng.randint(2, 4), rng.randint(1, 3)
         left, top = (16.0, 18.0) if rng.random() < 0.6 else (0.0, 22.0)
@@ -195,7 +195,7 @@ class Studio:
                     self._picture(drawing, box)
 
 
-# Kinds with their share among the figures of all papers.
+# Kinds with their weights among the figures of all papers.
 KINDS = {
     "plot": 18,
     "bars": 6,

@@ -1,8 +1,8 @@
-"""Words and sentences of the generated papers, read from the TOML files beside this module.
+"""Words and sentences of the generated papers, from the TOML files beside this module.
 
-Sentences are templates. Their slots: {mat} a material, {proc} a treatment, {prop} a property,
-{tool} an instrument, {obs} what is seen, {q} a quantity with its unit, {f} a formula, {s} a
-symbol, {n} a number, {d} a digit, {cite} a citation, {fig} a figure's label.
+Sentences are templates with the slots {mat} (material), {proc} (treatment), {prop} (property),
+{tool} (instrument), {obs} (observation), {q} (quantity with unit), {f} (formula), {s} (symbol), {n}
+(number), {d} (digit), {cite} (citation) and {fig} (label of a figure).
 """
 
 import tomllib
@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).with_name("words")
 
 @dataclass(frozen=True)
 class Shared:
-    """Words of figures, formulas and references, whatever the language of the paper."""
+    """Words of figures, formulas and references for all languages."""
 
     axes: list[str]
     leaves: list[str]
@@ -29,7 +29,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Language:
-    """What a paper of one language is written with.
+    """Words and templates of one language.
 
     Attributes:
         slots: Fillers of the slots of its templates.
@@ -38,16 +38,16 @@ class Language:
         notes: Further sentences of captions.
         parts: Descriptions of panels, without marks and full stop.
         mentions: Sentences about a figure, some beginning with its label.
-        figure: Words that captions of figures begin with; the more usual ones several times.
-        table: Words that captions of tables begin with.
-        cited: Words by which the text cites figures.
+        figure: First words of figure captions; frequent ones are repeated.
+        table: First words of table captions.
+        cited: Words for citing figures in the text.
         headings: Section titles.
-        see: Note under a figure whose caption is on the next page.
-        before: Note under a figure whose caption is on the page before.
-        continued: Caption of a figure that goes on.
+        see: Note below a figure whose caption is on the next page.
+        before: Note below a figure whose caption is on the previous page.
+        continued: Caption of a continued figure.
         legends: Heading of a list of captions.
         references: Heading of the references.
-        stop: Full stop with the space that follows it.
+        stop: Full stop and the following space.
         spaced: Whether words are separated by spaces.
     """
 
@@ -75,5 +75,5 @@ def _read(name: str) -> dict:
 
 
 SHARED = Shared(**_read("shared"))
-# By ISO 639-1 code, as Typst takes it.
+# By ISO 639-1 code, as used by Typst.
 LANGUAGES = {code: Language(**_read(code)) for code in ("en", "de", "fr", "es", "pt", "zh", "ja")}

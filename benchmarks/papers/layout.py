@@ -1,7 +1,7 @@
-"""The space of layouts: what a paper looks like, and one independent draw from it.
+"""The space of layouts: the appearance of a paper, and a random draw from it.
 
-Lengths are points unless a name says otherwise; sizes and leadings of captions are relative to
-the body's. Every property is drawn by itself, so that combinations come up that no journal has.
+Lengths are points unless a name says otherwise. Sizes and leadings of captions are relative to the
+body. Every property is drawn independently, so that combinations occur that no journal uses.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ CJK = {
     "zh": ["Noto Serif CJK SC", "Noto Sans CJK SC"],
     "ja": ["Noto Serif CJK JP", "Noto Sans CJK JP"],
 }
-# Share of the languages, in per cent.
+# Languages with their weights, in per cent.
 TONGUES = {"en": 76, "de": 6, "fr": 5, "es": 4, "pt": 3, "zh": 3, "ja": 3}
 
 
@@ -51,7 +51,7 @@ class Page:
     running_head: str  # none, text, rule, logo
     page_number: str  # none, foot, head, outside
     line_numbers: bool
-    turned: str  # how landscape figures stand: flipped (page), rotated (content), marked (/Rotate)
+    turned: str  # landscape figures: flipped (page), rotated (content), marked (/Rotate)
 
     @property
     def text_width(self) -> float:
@@ -59,7 +59,7 @@ class Page:
 
     @property
     def side_margin(self) -> float:
-        """How much wider the left margin is than the right one, as of pages with side notes."""
+        """Difference between the left and right margins, for pages with side notes."""
         return self.margins[0] - self.margins[2]
 
     @property
@@ -73,7 +73,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Body:
-    """Running text; `leading` is the distance of baselines over the size."""
+    """Running text; `leading` is the ratio of baseline distance and size."""
 
     language: str
     face: str
@@ -91,7 +91,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Caption:
-    """What captions of a paper look like; `place` is where most of them stand."""
+    """Appearance of the captions of a paper; `place` is the position of most of them."""
 
     place: str  # below, above, left, right, margin, wrapped, next, before, legends, bare, end
     width: str  # column, figure, narrow
@@ -109,21 +109,21 @@ class Caption:
     gap: float  # between graphic and caption
     after: float  # between the figure with its caption and the text
     two_columns: bool  # captions of wide figures
-    turn: str  # of those, to the second column: amid a sentence (word), sentence, under its title
+    turn: str  # break to the second column: inside a sentence (word), sentence, below its title
     spice: Spice
-    lengths: tuple[int, int]  # sentences, least and most
+    lengths: tuple[int, int]  # sentences, smallest and largest number
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What figures of a paper look like."""
+    """Appearance of the figures of a paper."""
 
     count: int
     tables: int
-    float_share: float  # of figures at the head or foot of a column; the rest stands in the text
-    wide_share: float  # of figures across all columns
-    pair_share: float  # of figures side by side
-    odd_share: float  # of figures placed in another way than the paper's own
+    float_share: float  # share of figures at the top or bottom of a column; others are in the text
+    wide_share: float  # share of figures across all columns
+    pair_share: float  # share of figures side by side
+    odd_share: float  # share of figures with another placement than usual
     frame: str  # none, graphic, whole, tint
     lettering: Lettering
     densest: bool  # one figure has ten thousand labels
@@ -133,7 +133,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Extras:
-    """What competes with figures and captions."""
+    """Elements that compete with figures and captions."""
 
     list_of_figures: bool
     references: int
@@ -143,13 +143,13 @@ class Extras:
     equations: bool
     rules: bool
     graphical_abstract: bool  # a graphic without a caption on the first page
-    pages: float  # about how much text there is
-    bitmap_fonts: str  # none, ascii (codes of a font are ASCII's), nameless (they say nothing)
+    pages: float  # approximate amount of text
+    bitmap_fonts: str  # none, ascii (codes are ASCII), nameless (arbitrary codes)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One paper's look."""
+    """The appearance of one paper."""
 
     page: Page
     body: Body
@@ -159,7 +159,7 @@ class Layout:
 
 
 def sample(rng: Random, families: set[str]) -> Layout:
-    """Draw a layout; only fonts in `families` are used."""
+    """Draw a layout that only uses fonts in `families`."""
     page = _page(rng)
     body = _body(rng, page, families)
     caption = _caption(rng, page, body)
@@ -192,7 +192,7 @@ def sample(rng: Random, families: set[str]) -> Layout:
         rules=rng.random() < 0.2,
         graphical_abstract=rng.random() < 0.08,
         pages=rng.uniform(1.5, 5),
-        # Japanese and Chinese in fonts of 255 codes are nameless whatever the codes.
+        # Japanese and Chinese text in fonts of 255 codes is nameless with any codes.
         bitmap_fonts="none" if body.language in CJK else bitmaps,
     )
     return Layout(page, body, caption, figures, extras)
@@ -248,8 +248,10 @@ def _body(rng: Random, page: Page, families: set[str]) -> Body:
 
 
 def _face(rng: Random, faces: list[str], families: set[str]) -> str:
-    """Return an available one of `faces`; other random draws do not depend on which are
-    available."""
+    """Return an available one of `faces`.
+
+    Other random draws do not depend on which fonts are available.
+    """
     return next(face for face in rng.sample(faces, len(faces)) if face in families)
 
 
@@ -315,7 +317,7 @@ def _often(rng: Random, **weights: float) -> str:
 
 
 def traps(layout: Layout) -> list[str]:
-    """Return the names of unusual properties of a layout, to break scores down by."""
+    """Return the names of unusual properties of a layout, to break down scores."""
     page, body, look = layout.page, layout.body, layout.caption
     figures, extras = layout.figures, layout.extras
     named = {

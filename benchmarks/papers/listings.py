@@ -1,4 +1,4 @@
-"""Figures that are made of text only: listings, grammars, derivations, algorithms."""
+"""Figures that consist of text: listings, grammars, derivations, algorithms."""
 
 from random import Random
 
@@ -40,8 +40,7 @@ _EQUATIONS = [
 
 
 def listing(kind: str, rng: Random) -> str:
-    """Return Typst markup of a text-only figure of `kind`: listing, grammar, equations or
-    algorithm."""
+    """Return Typst markup of a text figure: listing, grammar, equations or algorithm."""
     if kind == "equations":
         lines = rng.sample(_EQUATIONS, rng.randint(2, 5))
         return "#set block(spacing: 0.8em)\n" + "\n".join(f"$ {line} $" for line in lines)

@@ -1,8 +1,8 @@
-"""Text with its few inline tags, as Typst source and as what a reader sees.
+"""Text with a few inline tags, converted to Typst source and to plain text.
 
-Text of the generated papers is a plain string with HTML-like tags: `<b>`, `<i>`, `<sc>` (small
-capitals), `<sub>`, `<sup>`, `<hl>` (highlighted), `<red>` and `<blue>` (coloured words),
-`<frac>a|b</frac>`, and `<p>` for a paragraph break. A literal `<` does not occur.
+Text of the generated papers is a string with HTML-like tags: `<b>`, `<i>`, `<sc>` (small capitals),
+`<sub>`, `<sup>`, `<hl>` (highlighted), `<red>` and `<blue>` (coloured words), `<frac>a|b</frac>`,
+and `<p>` for a paragraph break. A literal `<` does not occur.
 """
 
 import re
@@ -29,7 +29,7 @@ def quoted(text: str) -> str:
 def to_typst(text: str) -> str:
     """Return Typst markup for `text`."""
     out, at = [], 0
-    # Fractions are set as maths, whose bar is a path and whose terms are lines of their own.
+    # Fractions are set as maths: the bar is a path, and the terms are separate lines.
     text = _FRACTION.sub(lambda m: f"<frac>{m[1]}|{m[2]}</frac>", text)
     for tag in _TAG.finditer(text):
         out.append(_run(text[at : tag.start()]))
@@ -48,7 +48,7 @@ def to_typst(text: str) -> str:
 
 
 def to_plain(text: str) -> str:
-    """Return `text` as a reader sees it: without tags, with one space at a paragraph break."""
+    """Return `text` without tags, with a space at a paragraph break."""
     text = _FRACTION.sub(r"\1/\2", text).replace("<p>", " ")
     return re.sub(r"\s+", " ", _TAG.sub("", text)).strip()
 

@@ -1,4 +1,4 @@
-"""One paper: its layout, its text and figures in order, and its Typst source."""
+"""Compose a paper: its layout, text and figures in order, as Typst source."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +15,17 @@ from benchmarks.papers.settings import settings
 from benchmarks.papers.tables import Tabler
 from benchmarks.papers.writer import Writer
 
-# Width of a character in em, to estimate how much text fills a page.
+# Width of a character in em, to estimate the text per page.
 _CHARACTER, _IDEOGRAPH = 0.46, 1.0
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper ready to be set.
+    """A paper ready for typesetting.
 
     Attributes:
-        layout: Its look.
-        source: Typst source; files that it names lie in the studio's folder.
+        layout: Its appearance.
+        source: Typst source; its files are in the studio's folder.
         figures: Figures in the order of their codes, from 1.
         tables: Captions of tables in the order of their codes, from 1.
         paragraphs: The running text, abstract first, with the tags of `markup`.
@@ -39,7 +39,7 @@ class Paper:
 
 
 def compose(rng: Random, families: set[str], folder: Path) -> Paper:
-    """Draw a paper; its pictures are written to `folder`, only fonts of `families` are used."""
+    """Draw a paper. Images are written to `folder`; only fonts of `families` are used."""
     layout = sample(rng, families)
     writer = Writer(LANGUAGES[layout.body.language], rng)
     studio = Studio(folder, layout.body.sans, layout.figures.lettering, rng)
@@ -60,7 +60,7 @@ def compose(rng: Random, families: set[str], folder: Path) -> Paper:
 
 @dataclass
 class _Text:
-    """Writes the content of a paper, from its title to what follows the references."""
+    """Writes the content of a paper, from its title to the end matter."""
 
     layout: Layout
     writer: Writer
@@ -89,8 +89,7 @@ class _Text:
         return float_ + "[" + "\n".join(parts) + "]"
 
     def flow(self) -> list[str]:
-        """Return sections with their paragraphs, with figures, tables and decoys distributed among
-        them."""
+        """Return the sections, with figures, tables and decoys distributed among the paragraphs."""
         figures, extras, rng = self.layout.figures, self.layout.extras, self.rng
         blocks = self._sections()
         inserts = [self.tabler.flowing] * figures.tables
@@ -104,8 +103,8 @@ class _Text:
             inserts += [draw] * (2 if wanted else 0)
         inserts += [self.decoys.photograph] * (extras.photographs // 2)
         rng.shuffle(inserts)
-        # Never before the first heading; beside another insert as often as chance has it. Drawn
-        # from the first on, so that labels count up.
+        # Never before the first heading, but possibly next to another insert. Drawn first, so that
+        # labels increase.
         places = sorted(rng.randint(1, len(blocks)) for _ in inserts)
         drawn = [draw() for draw in inserts]
         for place, code in reversed(list(zip(places, drawn, strict=True))):
@@ -149,7 +148,7 @@ class _Text:
         return f"#block(above: 1.3em, below: 0.7em, sticky: true, {inner})"
 
     def back(self) -> list[str]:
-        """Return references, photographs of authors, and the end matter of manuscripts."""
+        """Return references, portraits and the end matter of manuscripts."""
         extras, writer = self.layout.extras, self.writer
         entries = [to_typst(writer.reference(k)) for k in range(1, extras.references + 1)]
         items = "\n".join(f"#block(above: 0.35em, below: 0.35em)[{entry}]" for entry in entries)
@@ -167,7 +166,7 @@ class _Text:
         return f"#block(above: 1.3em, below: 1em, sticky: true, {inner})"
 
     def _apart(self) -> list[str]:
-        """Return figure pages of a manuscript, with captions there or in a preceding list."""
+        """Return figure pages of a manuscript, with captions on them or in a preceding list."""
         place, count = self.layout.caption.place, self.layout.figures.count
         if place == "end":
             return [f"#pagebreak(weak: true)\n{self.placer.full_page()}" for _ in range(count)]

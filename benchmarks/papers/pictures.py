@@ -6,12 +6,12 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-# Pixels along the longer side: enough to look like a micrograph, few enough to be fast.
+# Pixels of the longer side: enough to look like a micrograph, and fast to generate.
 _PIXELS = 220
 
 
 def write_picture(path: Path, width: float, height: float, rng: Random) -> None:
-    """Write a picture of some kind in the proportions of `width` to `height`."""
+    """Write a random image with the aspect ratio of `width` to `height`."""
     scale = _PIXELS / max(width, height)
     shape = max(8, int(height * scale)), max(8, int(width * scale))
     noise = np.random.default_rng(rng.getrandbits(32))

@@ -1,4 +1,4 @@
-"""Figures with their captions in place: below, above, beside, wrapped, turned, apart, ..."""
+"""Place figures with their captions: below, above, beside, wrapped, rotated, separate, ..."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from benchmarks.papers.layout import Layout
 from benchmarks.papers.markup import to_typst
 from benchmarks.papers.writer import CaptionText, Writer
 
-# Least measure in points for a caption beside its figure, and for two figures side by side.
+# Smallest width in points for a caption beside its figure, and for two figures side by side.
 _SIDE, _PAIR, _WRAP = 280.0, 320.0, 220.0
-# Em per character and characters per sentence, to estimate how much room a caption takes.
+# Em per character and characters per sentence, to estimate the space of a caption.
 _EM_PER_CHARACTER, _SENTENCE = 0.5, 75
-# Share of the figures that go on in another one with the same label.
+# Share of the figures that are continued in another one with the same label.
 _CONTINUED = 0.04
 _ODD_PLACES = [
     "below",
@@ -31,7 +31,7 @@ _ODD_PLACES = [
 
 @dataclass(frozen=True)
 class Placed:
-    """A figure on paper: its caption, what it shows, and how it was placed."""
+    """A figure in the paper: its caption, content and placement."""
 
     caption: Caption
     graphic: Graphic
@@ -40,7 +40,7 @@ class Placed:
 
 @dataclass
 class Placer:
-    """Draws, captions and places the figures of one paper; `done` collects them."""
+    """Draws, captions and places the figures of one paper, and collects them in `done`."""
 
     layout: Layout
     studio: Studio
@@ -73,7 +73,7 @@ class Placer:
         return code
 
     def _place(self, width: float) -> str:
-        """Return the paper's place of captions or, sometimes, another, if there is space."""
+        """Return the usual caption place of the paper or, sometimes, another one that fits."""
         place = self.layout.caption.place
         if self.rng.random() < self.layout.figures.odd_share:
             place = self.rng.choice(_ODD_PLACES)
@@ -83,7 +83,7 @@ class Placer:
         return "below" if too_narrow else place
 
     def separate(self) -> tuple[str, str]:
-        """Return a bare figure for a separate page, and its caption for a list of captions."""
+        """Return a figure for a separate page, and its caption for a list of captions."""
         page, rng = self.layout.page, self.rng
         place = self.layout.caption.place
         caption, graphic = self._new(page.text_width, 0.75 * page.text_height, [place])
@@ -126,7 +126,7 @@ class Placer:
         return f"<b>{mark}</b>" + ("," if len(form) == 1 else "")
 
     def _slot(self, caption: Caption, graphic: Graphic) -> str:
-        """Return the graphic in its frame, if any, marked as the place of the caption's figure."""
+        """Return the graphic in its frame, if any, marked as the place of the figure."""
         framed = self.layout.figures.frame == "graphic"
         if graphic.height is None:
             framed = framed or self.rng.random() < 0.5
@@ -144,7 +144,7 @@ class Placer:
         return f"{head}[{border}{graphic.code}]"
 
     def _room(self, width: float) -> float:
-        """Return the height left for a graphic with the longest possible caption of `width`."""
+        """Return the height available for a graphic with the longest caption of `width` points."""
         look, body = self.layout.caption, self.layout.body
         size = look.size * body.size
         ems = _SENTENCE * (look.lengths[1] + 1) * _EM_PER_CHARACTER
@@ -153,8 +153,7 @@ class Placer:
         return max(60.0, 0.85 * self.layout.page.text_height - text - look.gap)
 
     def _whole(self, width: float, place: str, wide: bool, also: list[str] | None = None) -> str:
-        """Return a figure with its caption below, above or beside it, `width` points wide in
-        total."""
+        """Return a figure with its caption below, above or beside it, `width` points wide."""
         inset = 14.0 if self.layout.figures.frame in ("whole", "tint") else 0.0
         traits = [place, *(["wide"] if wide else []), *(also or [])]
         if place == "margin":
@@ -225,14 +224,14 @@ class Placer:
         return "\n".join([picture, gap, text] if place != "above" else [text, gap, picture])
 
     def _pair(self, width: float) -> str:
-        """Return two figures side by side, each with its own label and caption."""
+        """Return two figures side by side, each with a label and a caption."""
         gap = self.rng.choice([10, 14, 20])
         each = (width - gap) / 2
         cells = [f"[{self._whole(each, 'below', False, ['pair'])}]" for _ in range(2)]
         return self._grid([f"{each:.2f}pt"] * 2, cells, gap, False)
 
     def _floated(self, code: str, wide: bool) -> str:
-        """Place it in the flow of the text, or at the head or foot of a column or page."""
+        """Place a figure in the text, or at the top or bottom of a column or page."""
         after = self.layout.caption.after
         if wide or self.rng.random() < self.layout.figures.float_share:
             scope = "parent" if wide else "column"
@@ -241,10 +240,9 @@ class Placer:
         return f"#block(above: {after}pt, below: {after}pt, breakable: false)[{code}]"
 
     def _facing(self, place: str) -> str:
-        """Return a figure that fills a page, with its caption at the head of the next page or the
-        previous one."""
+        """Return a figure that fills a page, with its caption on the next or previous page."""
         page, rng, language = self.layout.page, self.rng, self.writer.language
-        # With its clearance it leaves no room for the caption.
+        # With its clearance it leaves no space for the caption.
         width, height = page.text_width, page.text_height - self.layout.caption.after - 1
         caption, graphic = self._new(width, 0.9 * height - 20, [place])
         note = to_typst(language.see if place == "next" else language.before)
@@ -265,7 +263,7 @@ class Placer:
         return "\n".join(f"{float_}[{p}]" for p in (parts if place == "next" else parts[::-1]))
 
     def _broken(self) -> str:
-        """Return a figure at the foot of a column whose caption continues in the next."""
+        """Return a figure at the bottom of a column whose caption continues in the next one."""
         look, body, page = self.layout.caption, self.layout.body, self.layout.page
         line = look.size * body.size * body.leading * look.leading
         height = page.text_height - look.gap - self.rng.uniform(3.2, 5.0) * line

@@ -1,4 +1,4 @@
-"""A layout's page, text and captions as Typst settings, with the functions that use them."""
+"""Typst settings of a layout's page, text and captions, with the functions that use them."""
 
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ _LOGO = 34, 18
 
 
 def settings(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Random) -> str:
-    """Return the head of a paper's Typst source: everything before the first printed content."""
+    """Return the start of a paper's Typst source: everything before the first printed content."""
     page, body = layout.page, layout.body
     left, top, right, bottom = page.margins
     gap = (body.leading - 1 + body.gap) * body.size
@@ -30,7 +30,7 @@ def settings(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Ra
         f"#set columns(gutter: {page.gutter}pt)",
         f"#set text(font: {quoted(body.face)}, size: {body.size}pt)",
         f'#set text(lang: "{body.language}", hyphenate: {hyphenate})',
-        # Lines of one size all have one height, whatever the face.
+        # All lines of one size have the same height, in any font.
         "#set text(top-edge: 0.8em, bottom-edge: -0.2em)",
         "#set text(fill: if coded { rgb(roles.body, 0, 0) } else { black })",
         f"#set par(leading: style.body-leading, spacing: {gap:.2f}pt)",
@@ -44,11 +44,11 @@ def settings(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Ra
 
 
 def _style(layout: Layout) -> str:
-    """Return the dictionary that the prelude's functions refer to."""
+    """Return the dictionary used by the functions of the prelude."""
     body, look = layout.body, layout.caption
     size = look.size * body.size
     loose = max(0.0, body.leading * look.leading - 1)
-    # A second serif; Chinese and Japanese captions keep to a face that has their characters.
+    # Another serif font. Chinese and Japanese captions keep a font with their characters.
     other = body.sans if body.language in ("zh", "ja") else "Libertinus Serif"
     faces = {"sans": body.sans, "other": other}
     style = {
@@ -65,7 +65,7 @@ def _style(layout: Layout) -> str:
 
 
 def _running(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Random) -> str:
-    """Return header and footer as arguments of a page."""
+    """Return header and footer as page arguments."""
     page = layout.page
     number = '#context counter(page).display("1")'
     journal = f"{rng.choice(SHARED.journals)} {rng.randint(1, 90)} (20{rng.randint(10, 25)})"

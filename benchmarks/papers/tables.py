@@ -1,4 +1,4 @@
-"""Tables with their captions and notes, which compete with captions of figures."""
+"""Tables with captions and notes, which compete with captions of figures."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -9,13 +9,13 @@ from benchmarks.papers.layout import Layout
 from benchmarks.papers.markup import to_plain, to_typst
 from benchmarks.papers.writer import Spice, Writer
 
-# Columns narrower than this, in points, take tables of three columns at most.
+# Column width in points below which tables have at most three columns.
 _NARROW = 200.0
 
 
 @dataclass
 class Tabler:
-    """Sets the tables of one paper; `done` collects their captions."""
+    """Typesets the tables of one paper, and collects their captions in `done`."""
 
     layout: Layout
     captioner: Captioner
@@ -24,8 +24,7 @@ class Tabler:
     done: list[Caption] = field(default_factory=list)
 
     def flowing(self) -> str:
-        """Return Typst source of the next table with its caption, in the text or at a column's
-        head."""
+        """Return Typst source of the next table with its caption, in the text or atop a column."""
         rng, figures = self.rng, self.layout.figures
         number = len(self.done) + 1
         text = self.writer.caption(rng.choice([1, 1, 2]), [], Spice(0, 0, 0))

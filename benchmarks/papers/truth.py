@@ -1,9 +1,9 @@
-"""Ground truth, read off the coded setting of a paper and the paper itself.
+"""Ground truth, read from the coded PDF of a paper and from the paper itself.
 
-In the coded setting (see prelude.typ) the fill of every text codes its role and the figure or
-table it belongs to, and figures, panels and tables are filled rectangles. pdfium reports both
-exactly, wherever Typst has put them. What a figure's drawing covers within its rectangle is
-measured on a rendering of the published setting.
+In the coded PDF (see prelude.typ), the fill colour of each text encodes its role and its figure or
+table, and figures, panels and tables are filled rectangles. pdfium reports both exactly, wherever
+Typst places them. The ink of a figure inside its rectangle is measured on a rendering of the
+published PDF.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from benchmarks.papers.paper import Paper
 from benchmarks.papers.placing import Placed
 
 Box = list[float]
-# As in prelude.typ.
+# The same as in prelude.typ.
 ROLES = {
     1: "body",
     2: "heading",
@@ -37,26 +37,26 @@ ROLES = {
 }
 _FIGURE, _PANEL, _TABLE, _TURNED = 129, 130, 131, 132
 _CAPTION_ROLES = {"caption", "label"}
-# Pixels per point at which ink is measured, and the difference from paper that counts as ink.
+# Pixels per point for measuring ink, and difference from the paper that counts as ink.
 _SCALE, _INK = 2.0, 12
-# Points by which outlines hang out of their rectangle.
+# Points by which outlines may exceed their rectangle.
 _HANG = 1.0
-# Points between two pieces of one line; less than the narrowest gutter.
+# Largest gap in points in a line; less than the narrowest gutter.
 _APART = 8.0
-# Share of the height of the lower of two pieces of a line that the other covers: indices do.
+# Smallest overlap of two pieces of a line, as a share of the smaller height; indices reach it.
 _OVERLAP = 0.4
-# Points by which the lowest line may extend beyond the text area, and the share of a line that may
-# be covered by another one, as with tight leading, and by a figure.
+# Points by which the last line may exceed the text area, and the share of a line that may be
+# covered by another line, as with tight leading, and by a figure.
 _OVERHANG, _COVERED, _TOUCHED = 4.0, 0.3, 0.1
-# Ends of separators after which the text goes on without a space.
+# Ends of separators that are followed by the text without a space.
 _PARTING = (" ", "\u2003", "\u2014")
-# Clockwise turn of pages whose content is turned the other way.
+# Clockwise rotation of pages with rotated content.
 _TURN = 270
 
 
 @dataclass
 class Text:
-    """A line of text, or what a change of role leaves of it, in reading order."""
+    """A line of text, or a part of it with one role, in reading order."""
 
     role: str
     index: int
@@ -67,7 +67,7 @@ class Text:
 
 @dataclass
 class Marks:
-    """What the coded setting says; boxes are in points from the top left as displayed."""
+    """Content of the coded PDF. Boxes are in points from the top left of the displayed page."""
 
     pages: int = 0
     texts: list[Text] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Marks:
 
 
 def read_marks(coded: bytes) -> Marks:
-    """Read the coded setting of a paper, given as PDF."""
+    """Read the coded PDF of a paper."""
     marks = Marks()
     with pdfium.PdfDocument(coded) as document:
         marks.pages = len(document)
@@ -124,7 +124,7 @@ def _is_turned(item: pdfium.PdfObject) -> bool:
 
 
 def _append(texts: list[Text], text: Text) -> None:
-    """Add a piece of text, joining it to the line that it goes on."""
+    """Add a piece of text, joined to the line that it continues."""
     last = texts[-1] if texts else None
     if last and (last.role, last.index) == (text.role, text.index) and _same_line(last, text):
         pairs = list(zip(last.box, text.box, strict=True))
@@ -134,8 +134,7 @@ def _append(texts: list[Text], text: Text) -> None:
 
 
 def _same_line(last: Text, text: Text) -> bool:
-    """Return whether `text` continues the line of `last`, which in rotated text runs up or down the
-    page."""
+    """Return whether `text` continues the line of `last`. Rotated lines run up or down the page."""
     a, b = last.box, text.box
     along, across = (1, 0) if last.turned else (0, 1)
     overlap = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
@@ -145,7 +144,7 @@ def _same_line(last: Text, text: Text) -> bool:
 
 
 def _turn(number: int, width: float, texts: list[Text], marks: Marks) -> None:
-    """Turn the boxes of a page by `_TURN` degrees; `width` is the page's before."""
+    """Rotate the boxes of a page by `_TURN` degrees; `width` is the page width before."""
 
     def turned(box: Box) -> Box:
         x0, y0, x1, y1 = box
@@ -163,7 +162,7 @@ def _turn(number: int, width: float, texts: list[Text], marks: Marks) -> None:
 
 
 def turn_pages(published: bytes, pages: set[int]) -> bytes:
-    """Return the paper with an entry that rotates the display of `pages`."""
+    """Return the PDF with a /Rotate entry on `pages`."""
     if not pages:
         return published
     out = io.BytesIO()
@@ -175,21 +174,23 @@ def turn_pages(published: bytes, pages: set[int]) -> bytes:
 
 
 class Ink:
-    """Renders pages of a paper once and measures what is drawn within boxes."""
+    """Renders pages of a paper once and measures the ink in boxes."""
 
     def __init__(self, published: bytes) -> None:
         self._document = pdfium.PdfDocument(published)
         self._pages: dict[int, np.ndarray] = {}
 
     def within(self, page: int, box: Box, part: Box | None = None) -> Box:
-        """Return the box of what is drawn within a figure's place or, exactly, within a `part` of
-        it.
+        """Return the ink box in the place of a figure or, exactly, in a `part` of it.
 
         Args:
             page: Page number from 0.
-            box: Place of the figure, in points from the top left; lines may extend beyond it by
-                half their width. The page beside its corner is bare.
+            box: Place of the figure, in points from the top left. Lines may extend beyond it by
+                half their width. The page beside its corner is blank.
             part: Place of a panel in it.
+
+        Raises:
+            ValueError: If there is no ink.
         """
         pixels = self._render(page)
         x0, y0, x1, y1 = (
@@ -203,7 +204,7 @@ class Ink:
         inked = (np.abs(pixels[y0:y1, x0:x1] - ground) > _INK).any(axis=-1)
         rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
         if not len(rows):
-            raise ValueError("a figure or panel is bare")
+            raise ValueError("a figure or panel is blank")
         edges = (x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1)
         return [float(edge / _SCALE) for edge in edges]
 
@@ -215,11 +216,10 @@ class Ink:
 
 
 def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
-    """Return the ground truth of a paper, in the format of ../shared/bench, with the role of every
-    text.
+    """Return the ground truth of a paper in the format of ../shared/bench, with all text roles.
 
     Raises:
-        ValueError: If a figure, table or caption is missing or misplaced on paper.
+        ValueError: If a figure, table or caption is missing or misplaced.
     """
     _check(marks, paper.layout.page)
     ink = Ink(published)
@@ -243,25 +243,25 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
 
 
 def _check(marks: Marks, page: Page) -> None:
-    """Raise ValueError if the layout failed: outside the text area, or overlapping."""
+    """Raise `ValueError` if the layout failed: content off the page, or overlapping."""
     bottom = page.height - page.margins[3] + _OVERHANG
     captions = [text for text in marks.texts if text.role in _CAPTION_ROLES]
     areas = [*marks.figures.values(), *marks.tables.values()]
     areas += [(text.page, text.box) for text in captions]
     if any(box[3] > bottom for number, box in areas if number not in marks.turned):
-        raise ValueError("something runs off its page")
+        raise ValueError("content extends beyond its page")
     for text in captions:
         for other in marks.texts:
             apart = (other.role in _CAPTION_ROLES and other.index == text.index) or (
                 other.page != text.page
             )
             if not apart and _covered(text.box, other.box) > _COVERED:
-                raise ValueError("a caption stands over other text")
+                raise ValueError("a caption overlaps other text")
     for number, box in marks.figures.values():
         for text in marks.texts:
             beside = text.role == "figure" or text.page != number
             if not beside and _covered(text.box, box) > _TOUCHED:
-                raise ValueError("text stands over a figure")
+                raise ValueError("text overlaps a figure")
 
 
 def _covered(box: Box, other: Box) -> float:
@@ -275,7 +275,7 @@ def _covered(box: Box, other: Box) -> float:
 def _figure(placed: Placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
     caption, graphic = placed.caption, placed.graphic
     if caption.index not in marks.figures:
-        raise ValueError(f"figure {caption.index} is not on paper")
+        raise ValueError(f"figure {caption.index} is missing in the PDF")
     page, slot = marks.figures[caption.index]
     panels = marks.panels.get(caption.index, {})
     kinds = _CAPTION_ROLES if stand != "apart" else {"caption"}
@@ -295,7 +295,7 @@ def _figure(placed: Placed, separator: str, stand: str, marks: Marks, ink: Ink) 
 
 def _table(caption: Caption, marks: Marks, ink: Ink) -> dict:
     if caption.index not in marks.tables:
-        raise ValueError(f"table {caption.index} is not on paper")
+        raise ValueError(f"table {caption.index} is missing in the PDF")
     page, slot = marks.tables[caption.index]
     lines = _lines(caption.index, {"table caption", "table label"}, marks)
     return {
@@ -308,7 +308,7 @@ def _table(caption: Caption, marks: Marks, ink: Ink) -> dict:
 
 
 def _words(caption: Caption, separator: str) -> dict:
-    # A label on a line of its own is parted from the text by the line's end.
+    # A label on a separate line is separated from the text by the line break.
     joint = separator if separator.endswith(_PARTING) else f"{separator} "
     printed = f"{caption.label}{joint}{caption.plain}"
     return {"label": caption.label, "caption": caption.plain, "caption_printed": printed}
@@ -318,7 +318,7 @@ def _lines(index: int, roles: set[str], marks: Marks) -> dict:
     """Return page and box of a caption, and each of its lines in reading order."""
     found = [text for text in marks.texts if text.role in roles and text.index == index]
     if not found:
-        raise ValueError(f"caption {index} is not on paper")
+        raise ValueError(f"caption {index} is missing in the PDF")
     lines: list[Text] = []
     for text in found:
         _append(lines, Text("caption", index, text.page, list(text.box), text.turned))

@@ -13,10 +13,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Spice:
-    """How often captions hold what interrupts a line's even colour; probabilities.
+    """Probabilities of elements in captions that change the appearance of a line.
 
     Attributes:
-        symbols: A symbol with indices or a fraction in a sentence's place.
+        symbols: A symbol with indices or a fraction instead of a sentence.
         words: Highlighted, coloured, bold or small-capital words.
         breaks: A paragraph break between two sentences.
     """
@@ -28,14 +28,14 @@ class Spice:
 
 @dataclass(frozen=True)
 class CaptionText:
-    """A caption's words without its label; both parts may be empty, not both at once."""
+    """The text of a caption without its label. At most one part is empty."""
 
     title: str
     note: str
 
 
 class Writer:
-    """Writes text of one language with one random generator."""
+    """Writes text in one language with one random generator."""
 
     def __init__(self, language: Language, rng: Random) -> None:
         self.language = language
@@ -43,7 +43,7 @@ class Writer:
         self._citation = rng.choice(["[{n}]", "[{n}]", "<sup>{n}</sup>", "({name} et al., 20{n})"])
 
     def sentence(self, templates: list[str], fig: str = "") -> str:
-        """Return a sentence without its full stop; slots with a capital begin with one."""
+        """Return a sentence without its full stop; capitalised slots begin with a capital."""
 
         def fill(slot: re.Match) -> str:
             name = slot[1]
@@ -71,8 +71,7 @@ class Writer:
         return rng.choice(shared.get(name) or self.language.slots[name])
 
     def paragraph(self, sentences: int, mentions: list[str] = ()) -> str:
-        """Return a paragraph of running text; each of `mentions` (labels) is cited in a
-        sentence."""
+        """Return a paragraph of running text that cites each of the labels `mentions`."""
         texts = [self.sentence(self.language.body) for _ in range(sentences)]
         for label in mentions:
             sentence = self.sentence(self.language.mentions, label)
@@ -84,8 +83,7 @@ class Writer:
         return "".join(text + self.language.stop for text in sentences).rstrip()
 
     def caption(self, sentences: int, panels: list[str], spice: Spice) -> CaptionText:
-        """Return a caption of about `sentences` sentences that describes `panels` by their
-        marks."""
+        """Return a caption of about `sentences` sentences that describes the marks `panels`."""
         rng = self.rng
         title = self.sentence(self.language.titles)
         texts = [self._spiced(_capital(text), spice) for text in self._parts(panels)]
@@ -95,7 +93,7 @@ class Writer:
             at = rng.randrange(len(texts))
             texts[at] = "<p>" + texts[at]
         stop = self.language.stop.strip()
-        # A short caption often goes without its full stop.
+        # Short captions often have no full stop.
         end = "" if not texts and rng.random() < 0.3 else stop
         return CaptionText(_capital(title) + end, self.joined(texts))
 

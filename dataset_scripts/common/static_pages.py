@@ -1,6 +1,6 @@
-"""HTML pages to be shared: one file where it is small, else several, with their pictures in files.
+"""Static HTML pages: one file if it is small, else several files with separate images.
 
-Of NAME.html the others are NAME-2.html, ..., and the pictures NAME_files/*.jpg.
+The pages of NAME.html are NAME.html, NAME-2.html, ...; the images are NAME_files/*.jpg.
 """
 
 import base64
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from cephalo.cli.files import replacing
 
-MAX_FIGURES = 200  # of a page; with their pictures inside, it has some 10 MB
+MAX_FIGURES = 200  # figures per page, which is about 10 MB with inline images
 
 
 @dataclass(frozen=True)
 class PageLink:
-    """A page among several: its file, its number from 1, and whether it is the one at hand."""
+    """A link to a page: its file, its number from 1, and whether it is the current page."""
 
     file: str
     number: int
@@ -25,25 +25,25 @@ class PageLink:
 
 
 class StaticPages:
-    """The files of NAME.html that are written anew; what an earlier run left is removed."""
+    """Writes the files of NAME.html, and removes those of an earlier run."""
 
     def __init__(self, page: Path, count: int) -> None:
-        """`count`: the number of pages; of one alone the pictures are inside."""
+        """Set the first page, NAME.html, and the number of pages. One page has inline images."""
         self.page, self.count = page, max(1, count)
         self.pictures = page.with_name(f"{page.stem}_files")
         self._used: set[str] = set()
 
     def name(self, number: int) -> str:
-        """The file of a page, by its number from 1."""
+        """Return the file name of a page, by its number from 1."""
         return self.page.name if number == 1 else f"{self.page.stem}-{number}{self.page.suffix}"
 
     def links(self, number: int) -> list[PageLink]:
-        """The links to all pages, on the page of a number; none where it is the only one."""
+        """Return the links to all pages for page `number`; empty for a single page."""
         numbers = range(1, self.count + 1) if self.count > 1 else ()
         return [PageLink(self.name(one), one, one == number) for one in numbers]
 
     def picture(self, jpeg: bytes) -> str:
-        """The address of a JPEG image: of a file beside, or the image itself."""
+        """Return the address of a JPEG image: a separate file, or a data URI."""
         if self.count == 1:
             return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
         name = f"{hashlib.sha256(jpeg).hexdigest()[:24]}.jpg"
@@ -56,7 +56,7 @@ class StaticPages:
         return f"{self.pictures.name}/{name}"
 
     def write(self, number: int, pieces: Iterable[str]) -> None:
-        """Write a page whole. Half a surrogate pair, which UTF-8 cannot hold, becomes "?"."""
+        """Write a page atomically. Lone surrogates, which UTF-8 cannot encode, become "?"."""
         with (
             replacing(self.page.with_name(self.name(number))) as aside,
             aside.open("w", encoding="utf-8", errors="replace") as file,
@@ -65,7 +65,7 @@ class StaticPages:
                 file.write(piece)
 
     def close(self) -> None:
-        """Remove the pages and pictures of an earlier run that are not those of this one."""
+        """Remove pages and images of an earlier run."""
         for path in self.page.parent.glob(f"{self.page.stem}-*{self.page.suffix}"):
             found = re.fullmatch(rf"{re.escape(self.page.stem)}-([0-9]+)", path.stem)
             if found and int(found[1]) > self.count:
@@ -78,7 +78,7 @@ class StaticPages:
 
 
 def groups_of(counts: Iterable[tuple[Path, int]], most: int) -> Iterator[list[Path]]:
-    """Files in their order, in groups of at most so many figures; a file is never parted."""
+    """Yield groups of consecutive files with at most `most` figures. A file is never divided."""
     group: list[Path] = []
     size = 0
     for path, count in counts:

@@ -1,1 +1,1 @@
-"""Figures and conversations in the formats of other programs: `cephalo export`."""
+"""Export figures and conversations to formats of other programs: `cephalo export`."""

@@ -1,4 +1,4 @@
-"""`cephalo export`: figures and conversations in the formats of other programs."""
+"""`cephalo export`: export figures and conversations to formats of other programs."""
 
 import logging
 from pathlib import Path
@@ -27,18 +27,18 @@ def export(
             help="Output folders of `cephalo extract`, `cephalo import` and `cephalo refine`.",
         ),
     ],
-    to: Annotated[Format, typer.Option(help="The format.")],
-    out: Annotated[Path, typer.Option(help="A new folder for the files.")],
+    to: Annotated[Format, typer.Option(help="Output format.")],
+    out: Annotated[Path, typer.Option(help="New folder for the files.")],
     where: Annotated[str | None, typer.Option(metavar="CONDITION", help=HELP)] = None,
 ) -> None:
-    """Write figures and conversations for other programs.
+    """Export figures and conversations to formats of other programs.
 
-    llava: LLaVA's JSON. sharegpt: messages and images, with the dataset_info.json of LLaMA-Factory.
-    coco: captions, and the panels as boxes. webdataset: tar files. csv: tables with image files,
-    which `cephalo import` reads. Images are files beside the tables.
+    llava: JSON of LLaVA. sharegpt: messages and images, with a dataset_info.json for LLaMA-Factory.
+    coco: captions, and panels as boxes. webdataset: tar files. csv: tables with image files, which
+    `cephalo import` reads. Images are separate files beside the tables.
 
-    Figures are as people corrected them in `cephalo review`, without those that they rejected.
-    Licences and authors stand in each row: what may be passed on is for you to check.
+    Corrections of `cephalo review` are applied, and rejected figures are excluded. Each row has its
+    licence and authors: check yourself what may be redistributed.
 
     \b
     Example:
@@ -54,14 +54,14 @@ def export(
     chosen = Selected(find_tables(folders), where)
     with locked_name(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise CephaloError(f"--out {out} is there already; give a new folder")
+            raise CephaloError(f"--out {out} exists already; give a new folder")
         for folder in folders:
             prepare_corrections(folder)
         with written_aside(out) as aside:
             count = FORMATS[to](chosen, aside)
             if not count:
-                told = ", ".join(f"{number} {why}" for why, number in chosen.left_out.items())
-                raise CephaloError(f"nothing to export; left out: {told or 'none'}")
+                reasons = ", ".join(f"{number} {why}" for why, number in chosen.left_out.items())
+                raise CephaloError(f"nothing to export; left out: {reasons or 'none'}")
     for why, number in sorted(chosen.left_out.items()):
         logger.warning("left out: %d %s", number, why)
     print(f"{count} rows → {out}")

@@ -1,4 +1,4 @@
-"""The formats: each writes what was selected to a folder, and returns how many rows it has."""
+"""Writers of the export formats. Each writes a selection to a folder and returns the row count."""
 
 import csv
 import io
@@ -23,15 +23,15 @@ from cephalo.dataset_scripts.exporting.selected import (
 from cephalo.inference.images import open_image
 
 TOKEN = "<image>"
-SHARD_BYTES = 500_000_000  # of images and texts in a tar file of WebDataset
+SHARD_BYTES = 500_000_000  # bytes of images and texts per WebDataset tar file
 FACTS = ("document", "license", "author", "title", "doi", "source_url")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets take for code
-PANEL = 1  # the category of panels in COCO
-MOST_POINTS = 1e-6  # of a side, below which a box has none
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of cells that spreadsheets evaluate
+PANEL = 1  # COCO category of panels
+MOST_POINTS = 1e-6  # points; smaller sides are empty
 
 
 def write_list(path: Path, values: Iterable[Any]) -> int:
-    """Write a JSON list, one value a line; returns how many there are."""
+    """Write a JSON list with one value per line. Return the number of values."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
@@ -44,12 +44,12 @@ def write_list(path: Path, values: Iterable[Any]) -> int:
 
 
 def facts_of(row: dict[str, Any]) -> dict[str, Any]:
-    """What the licence of a row asks to be named, as far as it is known."""
+    """Return the attribution of a row, as far as it is known."""
     return {name: row[name] for name in FACTS if row.get(name)}
 
 
 def write_llava(chosen: Selected, out: Path) -> int:
-    """llava.json, as LLaVA's training reads it; several images make a list."""
+    """Write llava.json in the format of LLaVA. Several images are a list."""
 
     def entries() -> Iterator[dict[str, Any]]:
         for number, talk in enumerate(chosen.talks()):
@@ -58,7 +58,7 @@ def write_llava(chosen: Selected, out: Path) -> int:
             yield {
                 "id": f"{number:08d}",
                 **image,
-                "conversations": said(talk, ("from", "value"), ("human", "gpt")),
+                "conversations": messages_of(talk, ("from", "value"), ("human", "gpt")),
                 **facts_of(talk.row),
             }
 
@@ -66,12 +66,12 @@ def write_llava(chosen: Selected, out: Path) -> int:
 
 
 def write_sharegpt(chosen: Selected, out: Path) -> int:
-    """sharegpt.json, with dataset_info.json, by which LLaMA-Factory finds it."""
+    """Write sharegpt.json, and dataset_info.json for LLaMA-Factory."""
 
     def entries() -> Iterator[dict[str, Any]]:
         for talk in chosen.talks():
             names = [write_picture(picture, out) for picture in talk.pictures]
-            messages = said(talk, ("role", "content"), ("user", "assistant"))
+            messages = messages_of(talk, ("role", "content"), ("user", "assistant"))
             yield {"messages": messages, "images": names, **facts_of(talk.row)}
 
     tags = {"role_tag": "role", "content_tag": "content"}
@@ -84,10 +84,10 @@ def write_sharegpt(chosen: Selected, out: Path) -> int:
     return write_list(out / "sharegpt.json", entries())
 
 
-def said(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dict[str, str]]:
-    """The messages of a conversation, the first after a place for each image.
+def messages_of(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dict[str, str]]:
+    """Return the messages of a conversation. The first begins with a placeholder per image.
 
-    A text that has such a place itself would be taken for an image, so it is written apart.
+    A placeholder in the text itself is changed, since it would be taken for an image.
     """
     (role, content), (asker, answerer) = names, roles
     messages = []
@@ -99,12 +99,12 @@ def said(talk: Talk, names: tuple[str, str], roles: tuple[str, str]) -> list[dic
 
 
 def plain(text: str) -> str:
-    """A text without what readers take for the place of an image."""
+    """Change placeholders of images in a text."""
     return text.replace(TOKEN, "< image >")
 
 
 def write_coco(chosen: Selected, out: Path) -> int:
-    """captions.json, and instances.json with the panels as boxes in pixels."""
+    """Write captions.json, and instances.json with the panels as boxes in pixels."""
     images, captions, panels = [], [], []
     for number, row in enumerate(chosen.figures(), 1):
         name = write_picture(picture_of(row["image"], row["document"]), out)
@@ -143,8 +143,10 @@ def write_coco(chosen: Selected, out: Path) -> int:
 
 
 def in_pixels(box: list[float] | None, row: dict[str, Any]) -> list[float] | None:
-    """A box in points as [x, y, width, height] in pixels of the figure's image, as far as it lies
-    in it; None where it does not."""
+    """Convert a box to [x, y, width, height] in pixels of the figure's image.
+
+    The box is clipped to the image. Returns `None` if it is outside.
+    """
     if not box or not row["bbox"]:
         return None
     left, top, right, bottom = row["bbox"]
@@ -159,12 +161,11 @@ def in_pixels(box: list[float] | None, row: dict[str, Any]) -> list[float] | Non
 
 
 def write_webdataset(chosen: Selected, out: Path) -> int:
-    """cephalo-1-000000.tar, ...: of each conversation its images as .png, its messages as .json,
-    and the captions as .txt.
+    """Write cephalo-1-000000.tar, ...: per conversation, images (.png), messages (.json) and text.
 
-    `datasets` takes the columns of all samples, and their types, from the first ones. So the tar
-    files of conversations about one image, about two, and so on are separate, all images are PNG,
-    and what is not known of a document is an empty text.
+    The text (.txt) has the captions. `datasets` infers the columns of all samples from the first
+    ones. Therefore conversations with one image, with two images, and so on are in separate tar
+    files, all images are PNG, and unknown values are empty strings.
     """
     open_shards: dict[int, tarfile.TarFile] = {}
     sizes: Counter[int] = Counter()
@@ -191,10 +192,10 @@ def write_webdataset(chosen: Selected, out: Path) -> int:
 
 
 def members(talk: Talk) -> Iterator[tuple[str, bytes]]:
-    """The files of a sample, each by what its name ends in; images after the first are counted."""
+    """Yield the files of a sample by extension. Images after the first are numbered."""
     for number, picture in enumerate(talk.pictures):
         yield (f"{number}.png" if number else "png"), as_png(picture)
-    messages = said(talk, ("role", "content"), ("user", "assistant"))
+    messages = messages_of(talk, ("role", "content"), ("user", "assistant"))
     known = {name: talk.row.get(name) or "" for name in FACTS}
     facts = {"messages": messages, "task": talk.row["task"], **known}
     yield "json", json.dumps(facts, ensure_ascii=False).encode()
@@ -202,17 +203,17 @@ def members(talk: Talk) -> Iterator[tuple[str, bytes]]:
 
 
 def as_png(picture: Picture) -> bytes:
-    """An image as PNG: its own bytes, if it is one."""
+    """Return an image as PNG; unchanged if it is PNG already."""
     if picture.name.endswith(".png"):
         return picture.data
     return encode_png(compact(np.asarray(open_image(io.BytesIO(picture.data)))))
 
 
 def write_csv(chosen: Selected, out: Path) -> int:
-    """figures.csv, and questions.csv with a line for each question and its answer; those of one
-    conversation have one number, and several images stand with semicolons between them.
+    """Write figures.csv and questions.csv, with one row per question and answer.
 
-    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    Rows of one conversation have the same number. Several image names are separated by semicolons.
+    Cells that a spreadsheet would evaluate are prefixed with an apostrophe.
     """
     columns = ("image", "caption", "label", "kind", "page", "panels", *FACTS)
     with (out / "figures.csv").open("w", encoding="utf-8-sig", newline="") as file:
@@ -237,7 +238,7 @@ def write_csv(chosen: Selected, out: Path) -> int:
 
 
 def cell(value: Any) -> Any:
-    """A value as a cell that no spreadsheet runs."""
+    """Return a value as a cell that no spreadsheet evaluates."""
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
     return value

@@ -1,4 +1,4 @@
-"""What is exported: the figures and conversations that people and `--where` leave."""
+"""Select the figures and conversations to export: corrected, not rejected, matching `--where`."""
 
 import hashlib
 import io
@@ -18,26 +18,26 @@ from cephalo.dataset_scripts.common.tables import Tables, config_rows
 
 IMAGES = "images"
 ENDINGS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp"}
-"""Of image files, by Pillow's format."""
+"""Extensions of image files by Pillow's format."""
 REASONS = {
-    "person": "that a person rejected",
+    "person": "that were rejected in review",
     "uncropped": "without an image of their corrected box",
-    "where": "to which --where does not apply",
-    "figure": "about figures that are left out",
-    "corrected": "that quote a caption which was corrected since",
+    "where": "that do not match --where",
+    "figure": "about figures that were left out",
+    "corrected": "that quote a caption corrected since then",
 }
-"""Why rows are left out, as it is told."""
+"""Reasons for omitted rows, as shown to the user."""
 
 
 class Picture(NamedTuple):
-    """An encoded image, and the name of its file."""
+    """An encoded image and its file name."""
 
     name: str
     data: bytes
 
 
 class Talk(NamedTuple):
-    """A conversation: its row, its images and its turns (question, answer)."""
+    """A conversation: its row, images, and turns of (question, answer)."""
 
     row: dict[str, Any]
     pictures: list[Picture]
@@ -45,18 +45,26 @@ class Talk(NamedTuple):
 
 
 class Selected:
-    """The rows of tables that are exported; `left_out` counts the others by the reason."""
+    """The exported rows of tables. `left_out` counts the omitted ones by reason."""
 
     def __init__(self, tables: Tables, where: str | None) -> None:
-        """Raises CephaloError where `where` cannot be evaluated."""
+        """Prepare the selection of rows.
+
+        Args:
+            tables: Tables of figures and conversations.
+            where: Condition on the rows, or `None`.
+
+        Raises:
+            CephaloError: If the condition cannot be evaluated.
+        """
         self.tables = tables
         self.where: dict[str, Where] = conditions_on(tables, where)
         self.left_out: Counter[str] = Counter()
-        # By document and pixels, the figures that are exported, with a caption that was corrected.
-        self._kept: dict[tuple[str, str], str] | None = None
+        # The exported figures by document and pixels, with their corrected captions.
+        self._exported: dict[tuple[str, str], str] | None = None
 
     def figures(self, images: bool = True) -> Iterator[dict[str, Any]]:
-        """The figures as people corrected them, in their order."""
+        """Yield the figures with corrections, in order."""
         condition = self.where.get("figures")
         for _, row in config_rows("figures", self.tables, images):
             reason = left_out(row) or (None if takes(condition, row) else "where")
@@ -66,8 +74,11 @@ class Selected:
                 yield row
 
     def talks(self) -> Iterator[Talk]:
-        """The conversations about these figures, without those that quote a caption which was
-        corrected since. Where there are none, the captions make them."""
+        """Yield the conversations about these figures, without outdated quotes of captions.
+
+        Conversations that quote a caption corrected since then are omitted. If there are no
+        conversations, they are made from the captions.
+        """
         condition = self.where.get("conversations")
         for _, row in config_rows("conversations", self.tables):
             reason = self.reason(row) or (None if takes(condition, row) else "where")
@@ -78,35 +89,38 @@ class Selected:
             yield Talk(row, pictures, turns_in(row))
 
     def reason(self, row: dict[str, Any]) -> str | None:
-        """Why a conversation is not exported; None if it is."""
+        """Return why a conversation is omitted, `None` if it is exported."""
         if not self.tables["figures"]:
             return None
-        kept = self.kept()
+        exported = self.exported()
         for figure in row["figures"]:
-            caption = kept.get((row["document_sha256"], figure["image_sha256"]))
+            caption = exported.get((row["document_sha256"], figure["image_sha256"]))
             if caption is None:
                 return "figure"
             if caption not in (row["orig_caption"] or "") and row["task"] != ANSWERED:
                 return "corrected"
         return None
 
-    def kept(self) -> dict[tuple[str, str], str]:
-        """The figures that are exported, each with its caption where a person corrected it, else
-        an empty text."""
-        if self._kept is None:
+    def exported(self) -> dict[tuple[str, str], str]:
+        """Return the exported figures with their corrected captions, "" if not corrected."""
+        if self._exported is None:
             before = Counter(self.left_out)
-            self._kept = {}
+            self._exported = {}
             for row in self.figures(images=False):
                 verdict = row["verdict"]
                 corrected = verdict is not None and "caption" in verdict.values
                 key = row["document_sha256"], row["image_sha256"]
-                self._kept[key] = row["caption"] if corrected else ""
-            self.left_out = before  # those count where the figures are written
-        return self._kept
+                self._exported[key] = row["caption"] if corrected else ""
+            self.left_out = before  # these are counted when the figures are written
+        return self._exported
 
 
 def picture_of(image: dict[str, Any] | None, document: str) -> Picture:
-    """An image of a row, named by what it holds. Raises CephaloError if it is none."""
+    """Return an image of a row, named by its content.
+
+    Raises:
+        CephaloError: If it cannot be read.
+    """
     data = (image or {}).get("bytes") or b""
     try:
         with Image.open(io.BytesIO(data)) as opened:
@@ -119,7 +133,7 @@ def picture_of(image: dict[str, Any] | None, document: str) -> Picture:
 
 
 def write_picture(picture: Picture, out: Path) -> str:
-    """Write an image once to OUT/images; returns its path within OUT."""
+    """Write an image to OUT/images unless it exists. Return its path within OUT."""
     path = out / IMAGES / picture.name
     if not path.exists():
         path.parent.mkdir(exist_ok=True)

@@ -1,1 +1,1 @@
-"""Images and texts of one's own, as the tables of extraction: `cephalo import`."""
+"""Import images and texts into the tables of extraction: `cephalo import`."""

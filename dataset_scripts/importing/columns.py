@@ -1,4 +1,4 @@
-"""Which columns of a table hold what: guessed from their names, or given."""
+"""Assign the columns of a table to roles, by their names or by options."""
 
 import re
 from collections.abc import Iterable
@@ -21,25 +21,25 @@ NAMES = {
     "source_url": "source_url url link",
     "teacher": "teacher",
 }
-"""What a row can have, and the names, in order, by which a column is taken for it."""
+"""Column names of each role, in order of preference."""
 ROLES = tuple(NAMES)
 
 
 def plain(name: str) -> str:
-    """A column's name for comparison: "Image File" → "imagefile"."""
+    """Normalise a column name for comparison: "Image File" → "imagefile"."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def find_columns(names: Iterable[str], given: dict[str, str], place: str) -> dict[str, str]:
-    """The column of each role that a table has.
+    """Return the column of each role that a table has.
 
     Args:
-        names: The columns.
-        given: Columns that the user gave, by their role.
-        place: The table, for errors.
+        names: Names of the columns.
+        given: Columns given by the user, by role.
+        place: Name of the table, for messages.
 
     Raises:
-        CephaloError: Where a column that was given is not there, or two could be meant.
+        CephaloError: If a given column is missing, or a role is ambiguous.
     """
     names = list(names)
     for role, name in given.items():
@@ -58,7 +58,7 @@ def find_columns(names: Iterable[str], given: dict[str, str], place: str) -> dic
         if len(there) > 1 and role in ("image", "caption", "question", "answer", "turns"):
             raise CephaloError(
                 f"{place}: {' or '.join(map(repr, there))} could be the {role}; "
-                f"say which with --column {role}=NAME"
+                f"choose one with --column {role}=NAME"
             )
         if there:
             found[role] = there[0]
@@ -66,7 +66,11 @@ def find_columns(names: Iterable[str], given: dict[str, str], place: str) -> dic
 
 
 def parse_given(options: Iterable[str]) -> dict[str, str]:
-    """What --column gives, "ROLE=NAME". Raises CephaloError."""
+    """Parse the values of --column, "ROLE=NAME".
+
+    Raises:
+        CephaloError: If a value is invalid or a role is repeated.
+    """
     found: dict[str, str] = {}
     for option in options:
         role, parted, name = option.partition("=")

@@ -1,4 +1,4 @@
-"""`cephalo import`: images and texts of one's own become figures and conversations."""
+"""`cephalo import`: convert your own images and texts to figures and conversations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,27 +25,26 @@ def import_(
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder of the image files; by default that of the table."
+            metavar="DIR", help="Folder of the image files; by default the folder of the table."
         ),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ROLE=NAME",
-            help="The column that holds the image, caption, question, answer, turns, label, kind, "
-            "document, title, doi, license, author, source_url or teacher; by default guessed "
+            help="Column of a role: image, caption, question, answer, turns, label, kind, "
+            "document, title, doi, license, author, source_url or teacher; by default inferred "
             "from the names. Repeatable.",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of a dataset.")] = "train",
 ) -> None:
-    """Make figures and conversations of your own images and texts.
+    """Convert your own images and texts to figures and conversations.
 
     Writes OUT/figures and OUT/conversations, which review, refine, publish, train and export read
-    like those of papers. Reads tables with a header, the JSON of LLaVA and ShareGPT, captions of
-    COCO, folders with metadata.csv or metadata.jsonl as `datasets` has them, and folders of images
-    with a .txt of the same name beside each. Rows that cannot be taken are named, and listed in
-    OUT/failures.jsonl.
+    like those of papers. Reads tables with a header, JSON of LLaVA and ShareGPT, COCO captions,
+    folders with metadata.csv or metadata.jsonl as in `datasets`, and folders of images with a .txt
+    file of the same name beside each. Invalid rows are reported and listed in OUT/failures.jsonl.
 
     Parquet files and datasets of the Hub are opened by `datasets`, one split of them, in its cache.
     The commit is in the column `revision`, and the licence of the card in `license`.

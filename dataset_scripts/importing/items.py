@@ -1,4 +1,4 @@
-"""What a row of a table says: its images, a caption or turns, and what is known of its document."""
+"""Items of a table: the images of a row, a caption or turns, and facts about its document."""
 
 import os
 import re
@@ -12,27 +12,27 @@ from cephalo.dataset_scripts.importing.sheets import Record
 from cephalo.dataset_scripts.importing.stored import StoredImage
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
-"""Of the files that are taken for images in a folder."""
+"""Extensions of image files in a folder."""
 FACTS = ("label", "kind", "document", "title", "doi", "license", "author", "source_url", "teacher")
-LONGEST = 20_000  # characters of a text, as of a corrected caption
+LONGEST = 20_000  # characters of a text, the same limit as for corrected captions
 ASKS = ("human", "user")
 SAYS = ("gpt", "assistant", "model", "chatgpt", "bing", "bard")
 PAIR = ("user", "assistant")  # keys of a question with its answer, as in The Cauldron
 TOKEN = "<image>"
 SHEET_ERRORS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!")
-CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # all but tabs, line and page breaks
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # all except tabs, line breaks and page breaks
 
 
 ImageFile = Path | StoredImage
 
 
 class RowError(ValueError):
-    """A row cannot be taken. The message is one line without the place."""
+    """An invalid row. The message is one line without the place."""
 
 
 @dataclass
 class Item:
-    """A row: `images` are files, `turns` questions with their answers; either may be missing."""
+    """A row with its image files, and a caption or turns of (question, answer)."""
 
     place: str
     images: list[ImageFile]
@@ -42,9 +42,15 @@ class Item:
 
 
 def item_of(record: Record, columns: dict[str, str], folder: Path | None) -> Item:
-    """The item of a row of a table whose images are in a folder, or all in the table itself.
+    """Convert a row of a table to an item.
 
-    Raises RowError.
+    Args:
+        record: The row.
+        columns: Column of each role.
+        folder: Folder of the images, `None` if the row contains them.
+
+    Raises:
+        RowError: If the row is invalid.
     """
     if record.error:
         raise RowError(record.error)
@@ -63,24 +69,28 @@ def item_of(record: Record, columns: dict[str, str], folder: Path | None) -> Ite
     question, answer = text(values, "question"), text(values, "answer")
     if bool(question) != bool(answer):
         there, missing = ("a question", "answer") if question else ("an answer", "question")
-        raise RowError(f"it has {there} and no {missing}")
+        raise RowError(f"it has {there} but no {missing}")
     if question:
         item.turns.append((question, answer))
     return item
 
 
 def text(values: dict[str, Any], role: str) -> str:
-    """A value as a text, without the space around it. Raises RowError."""
+    """Return a value as a stripped text.
+
+    Raises:
+        RowError: If it is not a valid text.
+    """
     value = values.get(role)
-    if value is None or value != value:  # NaN, as pandas writes what is missing
+    if value is None or value != value:  # NaN, which pandas writes for missing values
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise RowError(f"its {role} is no text")
+        raise RowError(f"its {role} is not a text")
     value = str(value).strip()
     if len(value) > LONGEST:
-        raise RowError(f"its {role} has {len(value):,} characters; {LONGEST:,} are the most")
+        raise RowError(f"its {role} has {len(value):,} characters; the limit is {LONGEST:,}")
     if any("\ud800" <= one <= "\udfff" for one in value):
-        raise RowError(f"its {role} has half a character (a lone surrogate)")
+        raise RowError(f"its {role} has an invalid character (a lone surrogate)")
     if found := CONTROL.search(value):
         raise RowError(f"its {role} has a control character, U+{ord(found[0]):04X}")
     if value in SHEET_ERRORS:
@@ -89,7 +99,11 @@ def text(values: dict[str, Any], role: str) -> str:
 
 
 def names_of(value: Any) -> list[str | StoredImage]:
-    """The images or file names that a row has, one or a list. Raises RowError."""
+    """Return the images or file names in a cell, a single one or a list.
+
+    Raises:
+        RowError: If a name is not a string.
+    """
     values = value if isinstance(value, list) else [value]
     names: list[str | StoredImage] = []
     for one in values:
@@ -100,14 +114,17 @@ def names_of(value: Any) -> list[str | StoredImage]:
         if name is None or name == "":
             continue
         if not isinstance(name, str):
-            raise RowError("its image is no file name")
+            raise RowError("its image is not a file name")
         names.append(name.strip())
     return [name for name in names if name]
 
 
 def find_images(name: str | StoredImage, folder: Path | None) -> list[ImageFile]:
-    """The file of an image, or the files between whose names there are semicolons. Raises
-    RowError."""
+    """Return the image file, or the files of names separated by semicolons.
+
+    Raises:
+        RowError: If a file is missing.
+    """
     if isinstance(name, StoredImage):
         return [name]
     if folder is None:
@@ -121,42 +138,51 @@ def find_images(name: str | StoredImage, folder: Path | None) -> list[ImageFile]
 
 
 def find_image(name: str, folder: Path) -> Path:
-    """The file of an image. Raises RowError where there is none."""
+    """Return the file of an image.
+
+    Raises:
+        RowError: If it is missing.
+    """
     if "://" in name or name.startswith("data:"):
-        raise RowError(f"its image {name[:60]!r} is an address; download it and name the file")
+        raise RowError(f"its image {name[:60]!r} is a URL; download it and give the file name")
     try:
         for path in (folder / name, folder / PureWindowsPath(name).as_posix()):
             if path.is_file():
-                plain = Path(os.path.normpath(path))  # one file, one path
+                plain = Path(os.path.normpath(path))  # the same path for the same file
                 return plain if plain.is_file() and plain.samefile(path) else path
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a valid file name
         pass
     raise RowError(f"its image {name[:200]!r} is not in {folder}")
 
 
 def turns_of(value: Any) -> Iterator[tuple[str, str]]:
-    """The questions and answers of a conversation in LLaVA's or ShareGPT's form, or that of
-    chat templates; what a system message says begins the first question. Raises RowError.
+    """Yield the questions and answers of a conversation.
+
+    The format is that of LLaVA, ShareGPT or chat templates. A system message is prepended to the
+    first question.
+
+    Raises:
+        RowError: If the conversation is invalid.
     """
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise RowError("its conversation is no list of messages")
+        raise RowError("its conversation is not a list of messages")
     if value and all({"user", "assistant"} <= one.keys() for one in value):  # pairs
         value = [{"role": role, "content": one[role]} for one in value for role in PAIR]
     system, question = "", ""
     for message in value:
         role = message.get("from", message.get("role"))
-        said = said_in(message.get("value", message.get("content")))
+        content = message_text(message.get("value", message.get("content")))
         if role == "system" and not question:
-            system = said
+            system = content
         elif role in ASKS and not question:
-            question = "\n\n".join(filter(None, (system, said)))
+            question = "\n\n".join(filter(None, (system, content)))
             system = ""
             if not question:
                 raise RowError("its conversation has an empty question")
         elif role in SAYS and question:
-            if not said:
+            if not content:
                 raise RowError("its conversation has an empty answer")
-            yield question, said
+            yield question, content
             question = ""
         else:
             raise RowError(f"its conversation has a message of {role!r} out of turn")
@@ -164,9 +190,12 @@ def turns_of(value: Any) -> Iterator[tuple[str, str]]:
         raise RowError("its conversation ends with a question")
 
 
-def said_in(content: Any) -> str:
-    """The text of a message, which may be in parts, without the places of images. Raises
-    RowError."""
+def message_text(content: Any) -> str:
+    """Return the text of a message, which may consist of parts, without image placeholders.
+
+    Raises:
+        RowError: If it is not a valid text.
+    """
     if isinstance(content, list):
         parts = [one for one in content if isinstance(one, dict) and one.get("type") == "text"]
         content = "\n".join(str(one.get("text", "")) for one in parts)
@@ -174,8 +203,10 @@ def said_in(content: Any) -> str:
 
 
 def items_in(folder: Path) -> Iterator[Item]:
-    """The images in a folder and those below it, each with the caption that stands in a text file
-    of its name; the folders are their classes."""
+    """Yield the images in a folder and its subfolders.
+
+    The caption is in a text file of the same name; the subfolder is the class.
+    """
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in ENDINGS or not path.is_file():
             continue
@@ -188,5 +219,7 @@ def items_in(folder: Path) -> Iterator[Item]:
                 written = beside.read_bytes().decode("utf-8-sig")
                 item.caption = text({"caption": written}, "caption")
             except (UnicodeDecodeError, RowError) as error:
-                raise CephaloError(f"{beside} is no caption in UTF-8 ({error}); mend it") from error
+                raise CephaloError(
+                    f"{beside} is not a caption in UTF-8 ({error}); correct it"
+                ) from error
         yield item

@@ -1,4 +1,4 @@
-"""From items to rows of FIGURES and CONVERSATIONS."""
+"""Convert items to rows of the `figures` and `conversations` tables."""
 
 import hashlib
 import io
@@ -17,22 +17,22 @@ from cephalo.dataset_scripts.common.pixels import compact, encode_png, perceptua
 from cephalo.dataset_scripts.importing.items import ImageFile, Item
 from cephalo.inference.images import open_image, reads_alike
 
-TEACHER = "import"  # where a table does not say who or what gave the answers
+TEACHER = "import"  # default if a table does not name the author of the answers
 TASK_VERSION = "1"
-POINTS = 72  # an inch; a pixel of an image is a point
-KEPT = {"PNG": "RGB L", "JPEG": "RGB L"}  # formats, with modes, that are kept byte for byte
+POINTS = 72  # dots per inch, so that a pixel is a point
+KEPT = {"PNG": "RGB L", "JPEG": "RGB L"}  # formats, with modes, whose bytes are kept
 FACTS = ("title", "doi", "license", "author", "source_url")
 
 
 class Picture:
-    """An image file with the items about it, and the document that it belongs to.
+    """An image file, its document, and the items about it.
 
     Attributes:
-        path: the file, or the image of a dataset.
-        name: the file, as it is told.
-        items: rows that name it, in their order.
-        document: of the document; "" where the image is one of its own.
-        page: its place among the images of the document.
+        path: The file, or the image in a dataset.
+        name: Name of the file, for messages.
+        items: Rows that name the image, in order.
+        document: Name of the document, "" if the image is a document of its own.
+        page: Index of the image in its document.
     """
 
     def __init__(self, path: ImageFile, name: str) -> None:
@@ -41,11 +41,11 @@ class Picture:
         self.document, self.page = "", 0
 
 
-def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
-    """The images of items, each once, in the order in which they are named first.
+def unique_pictures(items: Iterable[Item], folder: Path) -> list[Picture]:
+    """Return the images of items without repetition, in order of appearance.
 
-    Images that one row names together, or rows say to be of one document, are of one document, so
-    that publication does not part them.
+    Images named in the same row, or in rows of the same document, belong to one document, so that
+    publication keeps them in one split.
     """
     found: dict[ImageFile, Picture] = {}
     numbers: dict[ImageFile, int] = {}
@@ -53,7 +53,7 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     for item in items:
         for path in item.images:
             if path not in found:
-                found[path] = Picture(path, told(path, folder))
+                found[path] = Picture(path, relative_name(path, folder))
                 numbers[path] = len(numbers)
             if not found[path].items or found[path].items[-1] is not item:
                 found[path].items.append(item)
@@ -80,8 +80,8 @@ def pictures_of(items: Iterable[Item], folder: Path) -> list[Picture]:
     return pictures
 
 
-def told(path: ImageFile, folder: Path) -> str:
-    """A file within a folder, or its name alone."""
+def relative_name(path: ImageFile, folder: Path) -> str:
+    """Return the path of a file relative to a folder, or its name if it is outside."""
     if not isinstance(path, Path):
         return path.name
     folder = Path(os.path.normpath(folder))
@@ -89,9 +89,10 @@ def told(path: ImageFile, folder: Path) -> str:
 
 
 def figure_row(picture: Picture) -> dict[str, Any]:
-    """The row of FIGURES of an image. Raises CephaloError if it cannot be read.
+    """Return the `figures` row of an image. The image is a page with one point per pixel.
 
-    The image is a page of its own, with a point for each pixel.
+    Raises:
+        CephaloError: If the image cannot be read.
     """
     try:
         data = picture.path.read_bytes()
@@ -103,8 +104,8 @@ def figure_row(picture: Picture) -> dict[str, Any]:
     for item in picture.items:
         known = {**item.facts, **known}
     captions = captions_of(picture)
-    # With its name, since the same bytes under two names are two documents: publication takes a
-    # document that comes again in a later shard for one that was read twice.
+    # Include the name, since the same bytes under two names are two documents: publication treats a
+    # document that occurs in a later shard again as read twice.
     source = picture.document.encode() if picture.document else picture.name.encode() + b"\0" + data
     return {
         "image": {"bytes": kept, "path": None},
@@ -131,7 +132,11 @@ def figure_row(picture: Picture) -> dict[str, Any]:
 
 
 def decoded(data: bytes, name: str) -> tuple[bytes, np.ndarray]:
-    """The bytes of an image that any decoder reads alike, and its pixels. Raises CephaloError."""
+    """Return bytes of an image that all decoders read alike, and its pixels.
+
+    Raises:
+        CephaloError: If the image cannot be decoded.
+    """
     try:
         image = open_image(io.BytesIO(data))
     except CephaloError as error:
@@ -143,17 +148,17 @@ def decoded(data: bytes, name: str) -> tuple[bytes, np.ndarray]:
 
 
 def captions_of(picture: Picture) -> list[str]:
-    """The different captions of an image, of rows that name no other."""
+    """Return the distinct captions of an image, from rows without other images."""
     own = [item.caption for item in picture.items if item.caption and len(item.images) == 1]
     return list(dict.fromkeys(own))
 
 
-def talks_of(
+def conversation_rows(
     picture: Picture, figures: dict[ImageFile, dict[str, Any]], captions: bool
 ) -> list[dict[str, Any]]:
-    """The rows of CONVERSATIONS of the items whose first image is this one.
+    """Return the `conversations` rows of the items whose first image is `picture`.
 
-    With `captions` those that have no turns are asked for their caption.
+    With `captions`, items without turns become a question for the caption.
     """
     talks, asked = [], set()
     for item in picture.items:

@@ -1,7 +1,7 @@
-"""An import: tables and folders are read, images are decoded, shards are written.
+"""Run an import: read tables and folders, decode images, write shards.
 
-A shard holds CHUNK images, and the conversations about them; its metadata says what it was made
-from, so that a run which was killed goes on.
+A shard has CHUNK images and the conversations about them. Its metadata identifies its input, so
+that an interrupted run can resume.
 """
 
 import hashlib
@@ -28,21 +28,21 @@ from cephalo.dataset_scripts.importing.items import ImageFile, Item, RowError, i
 from cephalo.dataset_scripts.importing.rows import (
     Picture,
     captions_of,
+    conversation_rows,
     figure_row,
-    pictures_of,
-    talks_of,
+    unique_pictures,
 )
 from cephalo.dataset_scripts.importing.sheets import READERS, Record, read_sheet
 from cephalo.dataset_scripts.importing.stored import PARQUET, Stored, open_hub, open_parquet
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 64  # images of a shard, which are in memory at a time
-VERSION = 1  # of what is made of an image and a row
+CHUNK = 64  # images per shard, which are in memory at the same time
+VERSION = 1  # version of the conversion to rows
 FINGERPRINT, FAILED = b"cephalo.import", b"cephalo.import.failed"  # in the metadata of a shard
-NAMED = 10  # rows left out that are told; all are in FAILURES
+NAMED = 10  # failed rows that are logged; all are in FAILURES
 FAILURES = "failures.jsonl"
-TABLES = ("metadata", "captions", "data")  # names, without the ending, of a table in a folder
+TABLES = ("metadata", "captions", "data")  # stems of the names of a table in a folder
 
 
 def import_source(
@@ -52,18 +52,17 @@ def import_source(
     given: dict[str, str],
     split: str = "train",
 ) -> None:
-    """Write what a table, a folder of images or a dataset holds to OUT/figures and
-    OUT/conversations.
+    """Import a table, a folder of images or a dataset into OUT/figures and OUT/conversations.
 
     Args:
-        source: A table, a folder with images and perhaps a table, or the name of a dataset.
-        out: Folder for the shards.
-        images: Folder of the images that a table names; by default that of the table.
-        given: Columns of the table, by what they hold.
-        split: Of a dataset.
+        source: A table, a folder of images, with or without a table, or the name of a dataset.
+        out: Output folder.
+        images: Folder of the image files; the folder of the table if `None`.
+        given: Columns of the table, by role.
+        split: Split of a dataset.
 
     Raises:
-        CephaloError: If the source cannot be read, or no row of it can be taken.
+        CephaloError: If the source cannot be read, or has no valid row.
     """
     failures: dict[str, str] = {}
     if dataset := open_dataset(source, split):
@@ -72,7 +71,7 @@ def import_source(
         folder, items = Path(), read_dataset(dataset, given, failures)
     else:
         folder, items = read_items(Path(source), images, given, failures)
-    pictures = pictures_of(items, folder)
+    pictures = unique_pictures(items, folder)
     captions = any(item.turns for item in items) or any(len(captions_of(p)) > 1 for p in pictures)
     with locked(out):
         check_own(out)
@@ -81,9 +80,9 @@ def import_source(
         names = []
         chunks = [
             pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)
-        ]  # of a document that is parted, the conversations know images of their own part alone
+        ]  # if a document is divided, conversations only know images of their part
         with tqdm(total=len(pictures), unit=" images", disable=no_bars()) as bar:
-            for number, chunk in enumerate(joined(chunks)):
+            for number, chunk in enumerate(merged_chunks(chunks)):
                 name = f"import-{number:05d}"
                 names.append(name)
                 write_chunk(out, name, chunk, captions, failures, done)
@@ -91,8 +90,8 @@ def import_source(
         remove_others(out, names)
         if gone := len(earlier - images_in(out)):
             logger.warning(
-                "%d images of an earlier import are no longer in %s, since this one replaces it; "
-                "import other tables into another --out",
+                "%d images of an earlier import were removed from %s, which this import replaces; "
+                "use another --out for other tables",
                 gone,
                 out,
             )
@@ -104,15 +103,24 @@ def import_source(
 def read_items(
     source: Path, images: Path | None, given: dict[str, str], failures: dict[str, str]
 ) -> tuple[Path, list[Item]]:
-    """The folder of the images, and the items of a source; `failures` names the rows that are
-    none. Raises CephaloError."""
+    """Return the folder of the images and the items of a source.
+
+    Args:
+        source: A table or a folder.
+        images: Folder of the image files, or `None`.
+        given: Columns of the table, by role.
+        failures: Reasons for invalid rows by place; extended in place.
+
+    Raises:
+        CephaloError: If the source cannot be read.
+    """
     table = source if source.is_file() else find_table(source)
     if table is None:
         if given:
-            raise CephaloError(f"{source} has no table, which --column is about; give its file")
+            raise CephaloError(f"{source} has no table for --column; give the file of a table")
         items = list(items_in(source))
         if not items:
-            raise CephaloError(f"{source} holds no images; give a folder of images or a table")
+            raise CephaloError(f"{source} contains no images; give a folder of images or a table")
         return source, items
     folder = images or table.parent
     records = read_sheet(table)
@@ -121,23 +129,31 @@ def read_items(
     names = dict.fromkeys(name for record in records for name in record.values)
     columns = find_columns(names, given, str(table))
     check_columns(columns, names, str(table))
-    return folder, list(take(records, columns, folder, failures))
+    return folder, list(valid_items(records, columns, folder, failures))
 
 
 def check_columns(columns: dict[str, str], names: dict[str, None], table: str) -> None:
-    """Say which column of a table was taken for what. Raises CephaloError if none has images."""
-    tell_columns(columns, names)
+    """Log the column of each role.
+
+    Raises:
+        CephaloError: If no column contains images.
+    """
+    log_columns(columns, names)
     if "image" not in columns:
         raise CephaloError(
-            f"{table} has no column of image files; say which with --column image=NAME; it has "
+            f"{table} has no column of image files; choose one with --column image=NAME; it has "
             f"{', '.join(names) or 'none'}"
         )
     if not columns.keys() & {"caption", "question", "turns"}:
-        logger.warning("%s has neither captions nor questions; its images come alone", table)
+        logger.warning("%s has neither captions nor questions; only its images are imported", table)
 
 
 def open_dataset(source: Path | str, split: str) -> Stored | None:
-    """The dataset that a source is, None for a table or a folder of images. Raises CephaloError."""
+    """Open a source as a dataset. Return `None` for a table or a folder of images.
+
+    Raises:
+        CephaloError: If the dataset cannot be opened.
+    """
     path = Path(source)
     if path.is_dir():
         return open_parquet(path, split) if any(path.rglob(f"*{PARQUET}")) else None
@@ -149,22 +165,26 @@ def open_dataset(source: Path | str, split: str) -> Stored | None:
 
 
 def read_dataset(dataset: Stored, given: dict[str, str], failures: dict[str, str]) -> list[Item]:
-    """The items of the rows of a dataset; `failures` names the others. Raises CephaloError."""
+    """Return the items of the valid rows of a dataset, and add the others to `failures`.
+
+    Raises:
+        CephaloError: If no column contains images, or the role of a column is ambiguous.
+    """
     columns = find_columns(dataset.features, dataset.given() | given, dataset.name)
     check_columns(columns, dict.fromkeys(dataset.features), dataset.name)
-    items = list(take(dataset.records(columns["image"]), columns, None, failures))
+    items = list(valid_items(dataset.records(columns["image"]), columns, None, failures))
     for item in items:
         item.facts = dataset.facts | item.facts
     return items
 
 
-def take(
+def valid_items(
     records: Iterable[Record],
     columns: dict[str, str],
     folder: Path | None,
     failures: dict[str, str],
 ) -> Iterator[Item]:
-    """The items of rows; the others are named in `failures`."""
+    """Yield the items of valid rows, and add the others to `failures`."""
     for record in records:
         try:
             yield item_of(record, columns, folder)
@@ -173,9 +193,10 @@ def take(
 
 
 def find_table(folder: Path) -> Path | None:
-    """The table of a folder: the only one, or the one that is named as such.
+    """Return the table of a folder: the only one, or the one with a name in `TABLES`.
 
-    Raises CephaloError where there are several, or the folder is none.
+    Raises:
+        CephaloError: If there are several, or the folder does not exist.
     """
     if not folder.is_dir():
         raise CephaloError(f"{folder}: no such file or folder; give a table or a folder of images")
@@ -184,43 +205,43 @@ def find_table(folder: Path) -> Path | None:
     found = named or tables
     if len(found) > 1:
         raise CephaloError(
-            f"{folder} holds {', '.join(path.name for path in found)}; give the file that is meant"
+            f"{folder} contains {', '.join(path.name for path in found)}; give one of the files"
         )
     return found[0] if found else None
 
 
-def tell_columns(columns: dict[str, str], names: dict[str, None]) -> None:
-    """Say which column was taken for what."""
-    told = ", ".join(f"{role} = {name!r}" for role, name in columns.items())
+def log_columns(columns: dict[str, str], names: dict[str, None]) -> None:
+    """Log the column of each role."""
+    listed = ", ".join(f"{role} = {name!r}" for role, name in columns.items())
     others = [name for name in names if name not in columns.values()]
     rest = f"; not read: {', '.join(map(repr, others))}" if others else ""
-    logger.info("columns: %s%s", told or "none", rest)
+    logger.info("columns: %s%s", listed or "none", rest)
 
 
 def check_own(out: Path) -> None:
-    """Raise CephaloError where a folder holds shards that another command wrote."""
+    """Raise `CephaloError` if a folder has shards of another command."""
     for shard in sorted((out / "figures").glob("*.parquet")):
         try:
             own = FINGERPRINT in (pq.read_metadata(shard).metadata or {})
         except (OSError, pa.ArrowException):
-            own = shard.name.startswith("import-")  # damaged; it is written again
+            own = shard.name.startswith("import-")  # damaged; will be rewritten
         if not own:
-            raise CephaloError(f"{out} holds figures of another command; give another --out")
+            raise CephaloError(f"{out} contains figures of another command; give another --out")
 
 
 def images_in(out: Path) -> set[str]:
-    """The images that a folder holds figures of."""
+    """Return the names of the images in a folder of figures."""
     found: set[str] = set()
     for shard in (out / "figures").glob("import-*.parquet"):
         try:
             found.update(pq.read_table(shard, columns=["image_sha256"])[0].to_pylist())
-        except (OSError, pa.ArrowException):  # damaged; it is written again
+        except (OSError, pa.ArrowException):  # damaged; will be rewritten
             continue
     return found
 
 
-def joined(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:
-    """Chunks, of which those are one that hold images of one document."""
+def merged_chunks(chunks: list[list[Picture]]) -> Iterator[list[Picture]]:
+    """Merge chunks that have images of the same document."""
     current: list[Picture] = []
     last: dict[str, int] = {}
     for number, chunk in enumerate(chunks):
@@ -244,11 +265,20 @@ def write_chunk(
     failures: dict[str, str],
     done: Counter[str],
 ) -> None:
-    """Write the shards of some images, unless they are there; `done` counts what they hold."""
+    """Write the shards of a chunk of images, unless they exist.
+
+    Args:
+        out: Output folder.
+        name: Name of the shards.
+        chunk: The images.
+        captions: Whether items without turns become a question for the caption.
+        failures: Reasons for invalid rows by place; extended in place.
+        done: Counts of figures and conversations; updated in place.
+    """
     figures = out / "figures" / f"{name}.parquet"
     talks = out / "conversations" / f"{name}{IMPORTED}.parquet"
     wanted = fingerprint(chunk, captions)
-    if (found := finished(figures, talks, wanted)) is None:
+    if (found := stored_failures(figures, talks, wanted)) is None:
         rows, bad = {}, {}
         for picture in chunk:
             try:
@@ -256,10 +286,10 @@ def write_chunk(
             except CephaloError as error:
                 for item in picture.items:
                     bad[item.place] = f"its image: {error}"
-        said = [talk for one in chunk for talk in talks_of(one, rows, captions)]
+        conversations = [talk for one in chunk for talk in conversation_rows(one, rows, captions)]
         facts = {FINGERPRINT: wanted.encode(), FAILED: json.dumps(bad).encode()}
-        write_table(talks, said, CONVERSATIONS, facts)
-        write_table(figures, list(rows.values()), FIGURES, facts)  # it is done when this is there
+        write_table(talks, conversations, CONVERSATIONS, facts)
+        write_table(figures, list(rows.values()), FIGURES, facts)  # last, marks completion
         found = bad
     failures |= found
     done["figures"] += pq.read_metadata(figures).num_rows
@@ -268,7 +298,7 @@ def write_chunk(
 
 
 def fingerprint(chunk: list[Picture], captions: bool) -> str:
-    """What the shards of some images are made from."""
+    """Return a hash of the input of the shards of a chunk."""
     facts: list[Any] = [VERSION, captions]
     for picture in chunk:
         items = [[one.place, one.caption, one.turns, sorted(one.facts.items()),
@@ -279,15 +309,15 @@ def fingerprint(chunk: list[Picture], captions: bool) -> str:
 
 
 def state_of(image: ImageFile) -> list[Any]:
-    """What changes with an image: the size and time of its file, or the hash of its bytes."""
+    """Return the size and time of an image file, or the hash of a stored image."""
     if not isinstance(image, Path):
         return [image.sha256]
     state = image.stat()
     return [state.st_size, state.st_mtime_ns]
 
 
-def finished(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
-    """The rows that were left out of shards that are there, whole; None where they are not."""
+def stored_failures(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
+    """Return the failures of complete shards, `None` if they are missing or outdated."""
     try:
         found = pq.read_metadata(figures).metadata or {}
         whole = found.get(FINGERPRINT) == wanted.encode() and talks.exists()
@@ -297,17 +327,17 @@ def finished(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], features: Features, facts: Any) -> None:
-    """Write rows whole, with facts in the metadata."""
+    """Write rows atomically, with facts in the metadata."""
     schema = features.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), **facts})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside, pq.ParquetWriter(aside, schema, compression="none") as writer:
-        if rows:  # `datasets` stumbles over a row group without rows
+        if rows:  # `datasets` cannot read an empty row group
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def remove_others(out: Path, names: list[str]) -> None:
-    """Remove the shards of an earlier import of more images."""
+    """Remove the shards of an earlier import with more images."""
     for folder, ending in (("figures", ""), ("conversations", IMPORTED)):
         for shard in (out / folder).glob(f"import-*{ending}.parquet"):
             if shard.stem.removesuffix(ending) not in names and shard.stem.endswith(ending):
@@ -315,7 +345,7 @@ def remove_others(out: Path, names: list[str]) -> None:
 
 
 def write_failures(out: Path, failures: dict[str, str]) -> None:
-    """Write `failures.jsonl` whole: a line for each row that was left out, with the reason."""
+    """Write `failures.jsonl` atomically: one line per failed row, with the reason."""
     lines = (
         json.dumps({"file": place, "reason": reason}, ensure_ascii=False) + "\n"
         for place, reason in failures.items()
@@ -324,13 +354,17 @@ def write_failures(out: Path, failures: dict[str, str]) -> None:
 
 
 def conclude(out: Path, done: Counter[str], failures: dict[str, str]) -> None:
-    """Say what was imported, and what not. Raises CephaloError if nothing was."""
+    """Log the results of the import.
+
+    Raises:
+        CephaloError: If nothing was imported.
+    """
     for place, reason in list(failures.items())[:NAMED]:
         logger.warning("%s is left out: %s", place, reason)
     if len(failures) > NAMED:
         logger.warning("and %d more; see %s", len(failures) - NAMED, out / FAILURES)
     if not done["figures"]:
-        raise CephaloError(f"none of {len(failures)} rows could be taken; see {out / FAILURES}")
+        raise CephaloError(f"none of {len(failures)} rows could be imported; see {out / FAILURES}")
     print(
         f"{done['figures']} figures, {done['conversations']} conversations, "
         f"{len(failures)} rows left out → {out / 'index.html'}"

@@ -1,4 +1,4 @@
-"""Rows of CSV, TSV, XLSX, JSON and JSON Lines files, each with the place that it is named by."""
+"""Read rows of CSV, TSV, XLSX, JSON and JSON Lines files, each with its place for messages."""
 
 import csv
 import io
@@ -11,14 +11,17 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.importing.xlsx import read_xlsx
 
 DELIMITERS = ",;\t|"
-MAX_CELL = 10_000_000  # characters of a cell of CSV; the module's own limit is 131,072
-UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how a file begins that is in it
+MAX_CELL = 10_000_000  # characters in a CSV cell; the default of the csv module is 131,072
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 
 
 class Record(NamedTuple):
-    """A row of a file: where it stands ("data.csv, row 3"), and its values by their columns.
+    """A row of a file.
 
-    `error` tells why it is no row; then it has no values.
+    Attributes:
+        place: Place of the row, such as "data.csv, row 3".
+        values: Values by column.
+        error: Why the row is invalid, or `None`. An invalid row has no values.
     """
 
     place: str
@@ -27,10 +30,14 @@ class Record(NamedTuple):
 
 
 def read_sheet(path: Path) -> list[Record]:
-    """The rows of a file. Raises CephaloError if it cannot be read at all."""
+    """Return the rows of a file.
+
+    Raises:
+        CephaloError: If the file cannot be read.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise CephaloError(f"{path} is no table; give one of {', '.join(READERS)}")
+        raise CephaloError(f"{path} is not a table; give a file of type {', '.join(READERS)}")
     try:
         return list(reader(path))
     except OSError as error:
@@ -38,8 +45,11 @@ def read_sheet(path: Path) -> list[Record]:
 
 
 def read_csv(path: Path) -> Iterator[Record]:
-    """The rows of a text file with a header, whose cells are parted by a comma, semicolon, tab or
-    bar. Raises CephaloError."""
+    """Yield the rows of a text file with a header, separated by commas, semicolons, tabs or bars.
+
+    Raises:
+        CephaloError: If the file is damaged.
+    """
     text = decoded(path)
     header = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=header.count)
@@ -47,12 +57,18 @@ def read_csv(path: Path) -> Iterator[Record]:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise CephaloError(f"{path} is no whole table ({error}); save it as CSV again") from error
+        raise CephaloError(
+            f"{path} is not a complete table ({error}); save it as CSV again"
+        ) from error
     yield from records(path, rows)
 
 
 def decoded(path: Path) -> str:
-    """The text of a file in UTF-8 or UTF-16. Raises CephaloError."""
+    """Return the text of a file in UTF-8 or UTF-16.
+
+    Raises:
+        CephaloError: If it has another encoding.
+    """
     data = path.read_bytes()
     try:
         return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
@@ -64,36 +80,45 @@ def decoded(path: Path) -> str:
 
 
 def read_workbook(path: Path) -> Iterator[Record]:
-    """The rows of the first sheet of an XLSX file. Raises CephaloError."""
+    """Yield the rows of the first sheet of an XLSX file.
+
+    Raises:
+        CephaloError: If the file is damaged.
+    """
     yield from records(path, read_xlsx(path))
 
 
 def records(path: Path, rows: list[list[str]]) -> Iterator[Record]:
-    """Rows of cells below a header, numbered as a spreadsheet does; empty ones are passed over.
+    """Yield the rows below a header, numbered as in a spreadsheet. Empty rows are skipped.
 
-    Raises CephaloError where the header is none.
+    Raises:
+        CephaloError: If the header is missing or has repeated names.
     """
     if not any(map(str.strip, rows[0] if rows else [])):
-        raise CephaloError(f"{path} has no header; its first row is to name the columns")
+        raise CephaloError(f"{path} has no header; name the columns in its first row")
     names = [name.strip() for name in rows[0]]
     while not names[-1]:
         names.pop()
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise CephaloError(f"{path} has two columns {twice[0]!r}; rename one")
+        raise CephaloError(f"{path} has two columns {twice[0]!r}; rename one of them")
     for number, cells in enumerate(rows[1:], 2):
         if not any(map(str.strip, cells)):
             continue
         place = f"{path.name}, row {number}"
         if beyond := [cell for cell in cells[len(names) :] if cell.strip()]:
-            told = beyond[0].strip()[:40]
-            error = f"it has more cells than the header, such as {told!r}; quote cells with commas"
+            shown = beyond[0].strip()[:40]
+            error = f"it has more cells than the header, such as {shown!r}; quote cells with commas"
             yield Record(place, {}, error)
             continue
         yield Record(place, {name: cell for name, cell in zip(names, cells, strict=False) if name})
 
 
 def read_json_lines(path: Path) -> Iterator[Record]:
-    """The objects of a file, one a line. Raises CephaloError where none is one."""
+    """Yield the objects of a JSON Lines file.
+
+    Raises:
+        CephaloError: If no line is a JSON object.
+    """
     for number, line in enumerate(decoded(path).split("\n"), 1):
         if not line.strip():
             continue
@@ -101,16 +126,19 @@ def read_json_lines(path: Path) -> Iterator[Record]:
         try:
             yield as_record(place, json.loads(line))
         except (ValueError, RecursionError) as error:
-            yield Record(place, {}, f"it is no JSON ({error})")
+            yield Record(place, {}, f"it is not JSON ({error})")
 
 
 def read_json(path: Path) -> Iterator[Record]:
-    """The objects of a list, or of a list under "data", or the captions of COCO. Raises
-    CephaloError."""
+    """Yield the objects of a list, of a list under "data", or of COCO captions.
+
+    Raises:
+        CephaloError: If the file is not JSON or has no list.
+    """
     try:
         found = json.loads(decoded(path))
     except (ValueError, RecursionError) as error:
-        raise CephaloError(f"{path} is no JSON ({error}); save it again") from error
+        raise CephaloError(f"{path} is not JSON ({error}); save it again") from error
     if isinstance(found, dict) and isinstance(found.get("annotations"), list):
         yield from read_coco(path, found)
         return
@@ -118,34 +146,35 @@ def read_json(path: Path) -> Iterator[Record]:
         found = found["data"]
     if not isinstance(found, list):
         raise CephaloError(
-            f"{path} holds no list of rows; give one of objects, or COCO's images and annotations"
+            f"{path} contains no list of rows; give a list of objects, or COCO annotations"
         )
     for number, value in enumerate(found, 1):
         yield as_record(f"{path.name}, entry {number}", value)
 
 
 def as_record(place: str, value: Any) -> Record:
-    """A value of JSON as a row."""
+    """Convert a JSON value to a row."""
     if not isinstance(value, dict):
-        return Record(place, {}, "it is no object with columns")
+        return Record(place, {}, "it is not an object with columns")
     return Record(place, value)
 
 
 def read_coco(path: Path, found: dict[str, Any]) -> Iterator[Record]:
-    """The annotations of COCO, each with the file name of its image, and the images without one.
+    """Yield the annotations of COCO with the file names of their images, and the other images.
 
-    Raises CephaloError where the images are no list.
+    Raises:
+        CephaloError: If there are no images.
     """
     images = found.get("images")
     if not isinstance(images, list):
-        raise CephaloError(f"{path} has annotations without images; give COCO's whole file")
+        raise CephaloError(f"{path} has annotations without images; give the complete COCO file")
     names = {str(one.get("id")): one for one in images if isinstance(one, dict)}
     annotated = set()
     for number, one in enumerate(found["annotations"], 1):
         place = f"{path.name}, annotation {number}"
         image = names.get(str(one.get("image_id"))) if isinstance(one, dict) else None
         if image is None:
-            yield Record(place, {}, "its image_id is that of no image")
+            yield Record(place, {}, "its image_id does not match an image")
         elif not isinstance(one.get("caption"), str):
             yield Record(place, {}, "it has no caption")
         else:

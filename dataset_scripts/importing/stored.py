@@ -1,7 +1,7 @@
 """Read Parquet files and datasets of the Hub with `datasets`, for `cephalo import`.
 
-`datasets` keeps their tables in its cache, memory-mapped: images are read when they are needed, so
-that only the texts of a dataset are in memory.
+`datasets` memory-maps the tables in its cache. Images are read on access, so only the texts of a
+dataset are kept in memory.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ ADVICE = "give a table, a folder of images, Parquet files, or NAMESPACE/NAME of 
 class StoredImage:
     """An encoded image in a row of a dataset, identified by the SHA-256 of its bytes.
 
-    `name` is told of it, `cell` where it stands: the row, the column, and its place in a list.
+    `name` is used in messages. `cell` is its position: row, column, index in a list.
     """
 
     sha256: str
@@ -41,16 +41,21 @@ class StoredImage:
     cell: tuple[int, str, int] = field(compare=False)
 
     def read_bytes(self) -> bytes:
-        """Return the encoded image. Raises OSError if its file cannot be read."""
+        """Return the encoded image.
+
+        Raises:
+            OSError: If its file cannot be read.
+        """
         row, column, place = self.cell
         [record] = self.dataset.table(row, row + 1, [column])
         return self.dataset.bytes_of(cells_of(record[column])[place])
 
 
 class Stored:
-    """A split of a dataset: `rows` is a `datasets.Dataset`, `name` and `split` are told of it.
+    """A split of a dataset.
 
-    Images that are files may be in `folders` alone. `facts` hold for every row.
+    `rows` is a `datasets.Dataset`; `name` and `split` are used in messages. Image files are read
+    only from `folders`. `facts` are values of every row.
     """
 
     def __init__(self, rows: Any, name: str, split: str, folders: list[Path]) -> None:
@@ -60,7 +65,7 @@ class Stored:
         self.facts: dict[str, str] = {}
 
     def given(self) -> dict[str, str]:
-        """Return the columns of roles that their types tell: the image, and classes."""
+        """Return the columns whose role follows from their type: the image, and classes."""
         found = {}
         images = [name for name in self.features if self.is_image(name)]
         if len(images) == 1:
@@ -71,14 +76,14 @@ class Stored:
         return found
 
     def is_image(self, column: str) -> bool:
-        """Return whether a column holds images, or lists of them."""
+        """Return whether a column contains images, or lists of images."""
         from datasets import Image
 
         feature = self.features[column]
         return isinstance(getattr(feature, "feature", feature), Image)
 
     def class_names(self, column: str) -> list[str]:
-        """Return the names of a column's classes, empty if it has none."""
+        """Return the class names of a column, empty if it has none."""
         from datasets import ClassLabel
 
         feature = self.features[column]
@@ -89,9 +94,12 @@ class Stored:
         return self.rows.select_columns(columns)[start:end].to_pylist()
 
     def bytes_of(self, cell: Any) -> bytes:
-        """Return the encoded image in a cell. Raises OSError if it is a file that cannot be read.
+        """Return the encoded image in a cell.
 
-        A dataset may name any file of this machine; only those in its folders are read.
+        A dataset may name any file of this machine; only files in its folders are read.
+
+        Raises:
+            OSError: If it is a file that cannot be read.
         """
         if isinstance(cell, bytes):
             return cell
@@ -103,7 +111,7 @@ class Stored:
         return path.read_bytes()
 
     def own_file(self, cell: Any) -> Path | None:
-        """Return the file that a cell names, if it is one of the dataset."""
+        """Return the file named in a cell, `None` if it is outside the dataset."""
         name = path_of(cell)
         if not isinstance(name, str) or "\0" in name:
             return None
@@ -134,7 +142,7 @@ class Stored:
                 yield Record(f"{self.split}, row {number + 1}", row)
 
     def images_of(self, row: int, column: str, value: Any) -> Iterator[Any]:
-        """Yield the images of a cell; a file name that is none of the dataset stays a string."""
+        """Yield the images of a cell. File names outside the dataset remain strings."""
         for place, cell in enumerate(cells_of(value)):
             try:
                 data = self.bytes_of(cell)
@@ -151,7 +159,7 @@ class Stored:
 
 
 def cells_of(value: Any) -> list[Any]:
-    """Return the images of a cell of one or of several."""
+    """Return the images of a cell, a single one or a list."""
     values = value if isinstance(value, list) else [value]
     return [one for one in values if one is not None]
 
@@ -173,7 +181,8 @@ def as_list(value: Any) -> Any:
 def open_parquet(source: Path, split: str) -> Stored:
     """Open a Parquet file, or a folder of them as `datasets` finds its configurations.
 
-    Raises CephaloError if `datasets` cannot open it.
+    Raises:
+        CephaloError: If `datasets` cannot open it.
     """
     folder = source if source.is_dir() else source.parent
     if source.is_dir():
@@ -188,8 +197,10 @@ def open_parquet(source: Path, split: str) -> Stored:
 def open_hub(spec: str, split: str) -> Stored:
     """Open NAMESPACE/NAME[:CONFIG][@REVISION] of the Hub, at the commit of its revision.
 
-    The licence of the card, the address and the commit hold for every row that does not give its
-    own. Raises CephaloError if there is no such dataset.
+    The licence of the card, the address and the commit are defaults for rows without their own.
+
+    Raises:
+        CephaloError: If there is no such dataset.
     """
     from datasets import config
     from huggingface_hub import constants
@@ -212,7 +223,11 @@ def open_hub(spec: str, split: str) -> Stored:
 
 
 def load(path: str, split: str, told: str, **options: Any) -> Any:
-    """Return a split of a dataset. Raises CephaloError if it cannot be loaded."""
+    """Return a split of a dataset.
+
+    Raises:
+        CephaloError: If it cannot be loaded.
+    """
     import datasets
 
     try:

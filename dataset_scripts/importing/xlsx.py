@@ -1,7 +1,7 @@
 """Read the cells of the first sheet of an XLSX workbook as texts.
 
-Formulas have the value that was saved with them. Programs other than spreadsheets save none: such a
-workbook is refused, since its cells would be empty.
+Formulas have the value that was saved with them. Some programs save none: such a workbook is
+rejected, because its cells would be empty.
 """
 
 import re
@@ -15,23 +15,24 @@ from openpyxl import load_workbook
 
 from cephalo.cli.errors import CephaloError
 
-MAX_PART = 500_000_000  # bytes of an unpacked part: a small file may unpack to terabytes
+MAX_PART = 500_000_000  # bytes of an unpacked part; a small file may unpack to terabytes
 MAX_CELLS = 20_000_000
-READ_AT_ONCE = 1 << 20  # bytes of a part that are searched for formulas
-FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")  # an element of a sheet
+READ_AT_ONCE = 1 << 20  # bytes of a part searched for formulas at a time
+FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")  # element of a sheet
 
 
 def read_xlsx(path: Path) -> list[list[str]]:
-    """Return the rows of the first sheet, each a list of its cells; skipped rows are empty.
+    """Return the rows of the first sheet as lists of cells; skipped rows are empty.
 
-    Raises CephaloError if the file is not a workbook, or has a formula without a saved value.
+    Raises:
+        CephaloError: If the file is not a workbook, or has a formula without a saved value.
     """
     try:
         check_size(path)
         with closing(load_workbook(path, read_only=True, data_only=True, keep_links=False)) as book:
             rows = cells_of(book.worksheets[0])
         unsaved = unsaved_formula(path) if has_formulas(path) else None
-    except Exception as error:  # openpyxl passes on whatever its parsers raise
+    except Exception as error:  # openpyxl does not wrap the exceptions of its parsers
         why = " ".join(str(error).split()) or type(error).__name__
         raise CephaloError(
             f"{path} is not a complete XLSX workbook ({why}); save it again"
@@ -45,7 +46,7 @@ def read_xlsx(path: Path) -> list[list[str]]:
 
 
 def has_formulas(path: Path) -> bool:
-    """Whether a sheet of a workbook may have formulas."""
+    """Return whether a sheet of a workbook may have formulas."""
     with zipfile.ZipFile(path) as archive:
         for part in archive.namelist():
             if not part.startswith("xl/worksheets/"):
@@ -55,7 +56,7 @@ def has_formulas(path: Path) -> bool:
                 while block := file.read(READ_AT_ONCE):
                     if FORMULA.search(end + block):
                         return True
-                    end = block[-64:]  # an element may begin in one block and end in the next
+                    end = block[-64:]  # an element may span two blocks
     return False
 
 
@@ -84,7 +85,7 @@ def check_size(path: Path) -> None:
 
 def cells_of(sheet: Any) -> list[list[str]]:
     """Return the rows of a sheet. Raises ValueError above `MAX_CELLS`."""
-    sheet.reset_dimensions()  # the stated ones may be wrong
+    sheet.reset_dimensions()  # the stored ones may be wrong
     rows: list[list[str]] = []
     count = 0
     for row in sheet.iter_rows(values_only=True):

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001  (accents are what this is about)
-"""Accents that are drawn as glyphs of their own, put on the letters under or over them.
+"""Combine accents that are drawn as separate glyphs with their letters.
 
-Some publishers set "Å" as an A and a ring and store them apart ("3.27 A, which ˚ is"), and TeX's
-older fonts have no accented letters.
+Some publishers store "Å" as an A and a ring, far apart in the text ("3.27 A, which ˚ is"), and the
+older TeX fonts have no accented letters.
 """
 
 import ctypes
@@ -14,9 +14,9 @@ import numpy as np
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 ERASED = 0x200B
-"""The code that stands for nothing: an accent that is on its letter now."""
+"""Code of an erased character: an accent that was combined with its letter."""
 
-# Signs that stand alone, and the characters that combine with a letter.
+# Spacing accents and the combining characters of the same accents.
 _COMBINING = {
     ord(sign): combining
     for sign, combining in zip(
@@ -25,37 +25,37 @@ _COMBINING = {
         strict=True,
     )
 }
-# The dot of a time derivative, "Ṁ", which is read as that of a product by its shape.
+# The dot of a time derivative, "Ṁ". Its glyph is read as the dot of a product.
 _COMBINING[ord("·")] = "\u0307"
 _LOWER = {ord("¸"), ord("˛")}  # cedilla and ogonek, drawn below
 _CODES = np.array(sorted(_COMBINING), np.uint32)
 _DOTLESS = {"ı": "i", "ȷ": "j"}
-# Characters between an accent and its letter in the stored text: mostly they are neighbours, but
-# RSC's files have a line's accents before or after its letters.
+# Distance in characters between an accent and its letter in the stored text. Mostly they are
+# neighbours, but the files of RSC store all accents of a line before or after its letters.
 _NEAR, _FAR = 8, 250
-# Accents read on a page: text in the accented languages has up to 500 on one. A hostile page has as
-# many as it likes, and each is compared with some hundred letters.
+# Accents read per page. Text in accented languages has up to 500 per page. A hostile page may have
+# any number, and each is compared with up to a few hundred letters.
 _MOST = 1000
-# An accent's middle is within this share of the wider one's width from the letter's middle, and
-# its edge within these shares of the letter's height from the letter's: a cedilla touches it, and
-# so may an accent of a capital. Those of the line above are a line's leading away.
+# Limits for a letter and its accent: the distance between their centres, as a share of the larger
+# width, and the overlap or gap between their edges, as shares of the letter's height. A cedilla, or
+# an accent on a capital, may touch the letter. Accents of the line above are a full leading away.
 _OFF_CENTRE = 0.4
 _OVERLAP, _GAP = 0.35, 0.45
-_WORD_GAP = 0.2  # of a letter's height: less is no space between words
+_WORD_GAP = 0.2  # share of the letter's height; a smaller gap does not separate words
 
 
 def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
-    """Put each accent of level text on the letter that it is drawn above.
+    """Combine each accent in horizontal text with the letter below or above it.
 
-    Accents without such a letter stay, as do those of formulas that Unicode has no letter for, and
-    those after the first `_MOST` of a page.
+    An accent is left unchanged if no letter is found, if Unicode has no composed character (as in
+    formulas), or if it is not among the first `_MOST` accents of the page.
 
     Args:
-        textpage: pdfium's handle of the page's text.
-        codes: uint32 (n,), Unicode of its characters.
+        textpage: Text page handle of pdfium.
+        codes: Unicode code points of the characters of the page, uint32 of shape (n,).
 
     Returns:
-        uint32 (n,): composed letters, and `ERASED` where their accents stood.
+        uint32 of shape (n,) with composed letters, and `ERASED` in place of their accents.
     """
     accents = np.flatnonzero(np.isin(codes, _CODES))[:_MOST].tolist()
     if not accents:
@@ -77,7 +77,7 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _composed(code: int, accent: int) -> str | None:
-    """The letter with the accent, which it may have already; None if there is no such letter."""
+    """Return the accented letter, or `None` if Unicode has no such letter."""
     letter, mark = chr(code), _COMBINING[accent]
     if not letter.isalpha():
         return None
@@ -90,9 +90,9 @@ def _composed(code: int, accent: int) -> str | None:
 def _letter_at(
     textpage: ctypes.c_void_p, accent: int, letters: list[int], lower: bool
 ) -> int | None:
-    """Which of the characters `letters` an accent is drawn above, or, if `lower`, below.
+    """Return the character of `letters` that the accent belongs to, or `None`.
 
-    It is the one whose middle is nearest; None if there is none.
+    It is the character with the nearest centre below the accent or, if `lower`, above it.
     """
     if not letters:
         return None
@@ -112,7 +112,7 @@ def _letter_at(
 
 
 def _close_word(textpage: ctypes.c_void_p, codes: np.ndarray, accent: int) -> None:
-    """Erase the spaces that pdfium puts beside an accent within a word."""
+    """Erase the spaces that pdfium inserts beside an accent within a word."""
     before, after = accent - 1, accent + 1
     while before >= 0 and codes[before] in (ord(" "), ERASED):
         before -= 1

@@ -1,4 +1,4 @@
-"""Atoms: the graphics of a page in connected groups, the units that are given to captions."""
+"""Group the graphics of a page into atoms, the units that are assigned to captions."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,17 +22,17 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """How graphics are grouped. Lengths are in font sizes of the body, if not said else."""
+    """Limits for grouping graphics. Lengths are in body font sizes unless stated otherwise."""
 
-    reach: float = 0.4  # between graphics of one group; panels of a figure are further apart
-    most: int = 100  # groups; a page with more, such as a map, is grouped more coarsely
-    coarsest: float = 10.0  # reach at which grouping more coarsely ends
-    least_side: float = 0.5  # lower or narrower groups are rules or marks
-    least_length: float = 1.2  # groups shorter than that are no larger than a few characters
-    beyond: float = 0.15  # of a graphic's width that may reach over the middle of two captions
-    mark_reach: float = 10.0  # between scattered marks of one figure
-    marks: int = 8  # fewer scattered marks are bullets, or bars of fractions
-    scatter: float = 4.0  # the least width and height of a figure of scattered marks
+    reach: float = 0.4  # largest gap within a group; panels of a figure are farther apart
+    most: int = 100  # largest number of groups; with more, such as in a map, `reach` is doubled
+    coarsest: float = 10.0  # largest reach
+    least_side: float = 0.5  # smaller groups are rules or marks
+    least_length: float = 1.2  # shorter groups are the size of a few characters
+    beyond: float = 0.15  # share of a graphic's width that may cross the line between two captions
+    mark_reach: float = 10.0  # largest gap between scattered marks of one figure
+    marks: int = 8  # fewer scattered marks are bullets or fraction bars
+    scatter: float = 4.0  # smallest width and height of a figure of scattered marks
 
 
 P = Parameters()
@@ -40,9 +40,12 @@ P = Parameters()
 
 @dataclass
 class Atom:
-    """Graphics that touch: the smallest unit that is given to a caption.
+    """A group of touching graphics, the smallest unit that is assigned to a caption.
 
-    `images`: boxes of the embedded images in it. `lines`: the text at it, which `box` holds too.
+    Attributes:
+        box: Bounding box, in points.
+        images: Boxes of the embedded images in the group.
+        lines: Lines of text that belong to the group. `box` includes them.
     """
 
     box: Box
@@ -53,10 +56,18 @@ class Atom:
 def part_neighbours(
     atoms: list[Atom], boxes: np.ndarray, captions: list[Box], body: TypeProfile
 ) -> tuple[list[Atom], list[Box]]:
-    """Part atoms that reach over two captions side by side, between the captions.
+    """Split atoms that span two captions side by side, midway between the captions.
 
-    `boxes` (n, 4) are the graphics of which the atoms are made. An atom with a graphic that lies
-    over both captions stays whole. Also returns the lines of parting, which text does not cross.
+    An atom is not split if one of its graphics extends over both captions.
+
+    Args:
+        atoms: Atoms of the page.
+        boxes: Boxes of the graphics in the atoms, of shape (n, 4), in points.
+        captions: Boxes of the captions on the page.
+        body: Type of the body text.
+
+    Returns:
+        The atoms after splitting, and the boxes of the cuts. Text is not assigned across a cut.
     """
     channels: list[Box] = []
     for left, right in pairwise(sorted(captions)):
@@ -79,7 +90,7 @@ def part_neighbours(
 
 
 def _cut(atom: Atom, boxes: np.ndarray, cut: float) -> list[Atom]:
-    """The parts of an atom left and right of x = `cut`; itself where a graphic lies over it."""
+    """Split an atom at x = `cut`. Return it unchanged if a graphic crosses the cut."""
     own = boxes[hits(boxes, atom.box)]
     width = np.maximum(own[:, 2] - own[:, 0], 1.0)
     right = (own[:, 0] + own[:, 2]) / 2 > cut
@@ -96,9 +107,16 @@ def _cut(atom: Atom, boxes: np.ndarray, cut: float) -> list[Atom]:
 def scattered_marks(
     boxes: np.ndarray, atoms: list[Atom], walls: np.ndarray, body: TypeProfile
 ) -> list[Atom]:
-    """Figures of marks that do not touch, such as dots without axes.
+    """Find figures of marks that do not touch, such as points without axes.
 
-    `walls` (m, 4): running text and captions, which no such figure holds.
+    Args:
+        boxes: Boxes of the graphics of the page, of shape (n, 4), in points.
+        atoms: Atoms that were found. Their graphics are ignored.
+        walls: Boxes of running text and captions, of shape (m, 4). No figure may contain one.
+        body: Type of the body text.
+
+    Returns:
+        One atom for each group of at least `Parameters.marks` marks.
     """
     free = np.ones(len(boxes), bool)
     for atom in atoms:
@@ -120,10 +138,19 @@ def scattered_marks(
 def find_atoms(
     boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray
 ) -> list[Atom]:
-    """Group boxes (n, 4) that lie close to each other.
+    """Group graphics that are close to each other.
 
-    Groups that are a mere horizontal rule, or no larger than a few characters, are left out. A
-    page that falls into too many pieces is grouped more coarsely.
+    Groups that are a horizontal rule, or no larger than a few characters, are dropped. If a page
+    has more than `Parameters.most` groups, it is grouped again with a larger reach.
+
+    Args:
+        boxes: Boxes of the graphics, of shape (n, 4), in points.
+        kinds: Kind of each graphic, of shape (n,), see `Graphics.kinds`.
+        body: Type of the body text.
+        captions: Boxes of the captions, of shape (m, 4). No group may contain one.
+
+    Returns:
+        At most `Parameters.most` atoms, sorted by area in descending order.
     """
     reach = P.reach
     atoms = _large_enough(boxes, kinds, body, captions, reach * body.size)
@@ -136,6 +163,7 @@ def find_atoms(
 def _large_enough(
     boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray, reach: float
 ) -> list[Atom]:
+    """Group graphics within `reach` points, without groups that are too small to be a figure."""
     groups = merge_boxes(boxes, reach, captions)
     atoms = []
     for box in groups:
@@ -154,10 +182,19 @@ def _large_enough(
 
 
 def merge_boxes(boxes: np.ndarray, reach: float, walls: np.ndarray) -> list[Box]:
-    """Merge boxes that come within `reach` of each other until none do.
+    """Merge boxes until no two of them are within `reach` points of each other.
 
-    Large boxes go first and swallow what lies in them, so a plot of 50 000 marks in a frame costs
-    as much as the frame. Two boxes are not merged when their union would cover a wall (m, 4).
+    Large boxes are merged first and absorb the boxes inside them, so that a plot with 50,000 marks
+    in a frame costs as much as the frame alone. Two boxes are not merged if their union would
+    contain the centre of a wall.
+
+    Args:
+        boxes: Boxes of shape (n, 4), in points.
+        reach: Largest gap between two boxes of a group, in points.
+        walls: Boxes of shape (m, 4) that no group may contain.
+
+    Returns:
+        Bounding box of each group.
     """
     if not len(boxes):
         return []
@@ -198,11 +235,13 @@ def merge_boxes(boxes: np.ndarray, reach: float, walls: np.ndarray) -> list[Box]
 
 
 def _bounds(boxes: np.ndarray) -> list[Box]:
+    """Return the bounding box of boxes (n, 4), as a list with one element."""
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     return [(float(low[0]), float(low[1]), float(high[0]), float(high[1]))]
 
 
 def _blocked(box: Box, walls: np.ndarray) -> bool:
+    """Return whether a box contains the centre of a wall."""
     if not len(walls):
         return False
     middle = (walls[:, :2] + walls[:, 2:]) / 2
@@ -216,7 +255,7 @@ def _blocked(box: Box, walls: np.ndarray) -> bool:
 
 
 def merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Box]:
-    """Merge groups whose boxes have come to touch by growing."""
+    """Merge groups whose boxes touch after they have grown."""
     merged = True
     while merged and len(groups) < 2000:
         merged = False

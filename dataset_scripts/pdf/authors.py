@@ -1,24 +1,24 @@
-"""Authors of a document: from its metadata where the first page confirms them, else from there."""
+"""Authors of a document, from its metadata if the first page confirms them, else from the page."""
 
 import html
 import re
 
-LONGEST = 60  # characters of a name
-LONGEST_ROW = 1000  # characters of a row, or of an entry of the metadata
+LONGEST = 60  # characters in a name
+LONGEST_ROW = 1000  # characters in a row or in a metadata entry
 MAX_AUTHORS = 100  # longer lists are cut; they end in "et al."
-MAX_LINES = 40  # of the first page below its title that may hold names
-SKIPPED = 12  # rows of heads and titles that may stand above the names
+MAX_LINES = 40  # lines below the title on the first page that are searched for names
+SKIPPED = 12  # rows of running heads and titles above the names, at most
 _LETTER = r"[^\W\d_]"
 _PARTICLE = (
     r"(?:d[aeiou]s?|del|della|dal|der|den|van|von|vom|zu|ter|ten|la|le|el|al|bin|ibn|y|e|af)"
 )
 _INITIALS = rf"(?:{_LETTER}\.[\s-]?)+"
 _WORD = rf"(?:{_LETTER}['\u2019\u02bc])?{_LETTER}+(?:[-\u2010\u2011'\u2019]{_LETTER}+)*\.?"
-# A word of a name, or initials, also glued to it: "M.Q.Tang". Each word is matched by itself: a
-# pattern of several words takes exponential time on some texts.
+# A word of a name or initials, possibly without a space between: "M.Q.Tang". Each word is matched
+# separately, because a pattern for several words takes exponential time on some texts.
 _PART = re.compile(rf"(?:{_LETTER}\.-?){{1,4}}(?:{_WORD})?|{_WORD}|{_PARTICLE}")
-MOST_PARTS = 8  # of a name
-# Words that no name holds: of affiliations, of headings, of journals.
+MOST_PARTS = 8  # words and initials in a name
+# Words that occur in affiliations, headings and journal names but not in names of persons.
 _OTHER = re.compile(
     r"\b(?:universit\w*|universidad\w*|department|dept|departamento|institut\w*|laborator\w*|school"
     r"|college|cent(?:er|re)|facult\w*|hospital|academy|division|group|gmbh|inc|ltd|corporation|street"
@@ -37,7 +37,7 @@ _MARKS = re.compile(
     r"|(?:,\s*)?\b(?:M\.?D|Ph\.?\s?D|M\.?Sc|B\.?Sc|MM|MB|MS|FRCP|MBBS|DVM|MPH|RN|Prof|Dr)[a-e]?\b\.?"
     r"|https?://\S+|\b(?:ORCID|(?-i:ID))\b\S*|\S+@\S+"
 )
-# What ends the last name of the row before.
+# Marks at the start of a row that belong to the last name of the row above.
 _LEADING = re.compile(
     r"^\s*(?:\d{1,2}(?:\s*,\s*\d{1,2})*(?=\s*(?:,|and\b|$))|[,;*\u2020\u2021])\s*,?"
 )
@@ -45,12 +45,15 @@ _BETWEEN = re.compile(r"\s*(?:[,;\u00b7\u2022|]|\s(?:and|und|et|(?-i:y|e))\s|&)\
 
 
 def find_authors(first: list[str], title: str | None, stated: list[str]) -> str | None:
-    """The names of a document's authors, with commas between, or None.
+    """Return the names of the authors of a document.
 
     Args:
-        first: the lines of the first page, in order.
-        title: the document's title.
-        stated: what its metadata name as authors; often whoever typeset it.
+        first: Lines of text of the first page, in reading order.
+        title: Title of the document, if known.
+        stated: Author entries of the metadata. They often name the typesetter instead.
+
+    Returns:
+        Names separated by commas, or `None` if none were found.
     """
     page = _plain(" ".join(first))
     named = [name for text in stated for name in _names_stated(text)]
@@ -62,6 +65,7 @@ def find_authors(first: list[str], title: str | None, stated: list[str]) -> str 
 
 
 def _joined(names: list[str]) -> str | None:
+    """Join names with commas, at most `MAX_AUTHORS` of them; `None` without names."""
     names = list(dict.fromkeys(names))
     if len(names) > MAX_AUTHORS:
         names = [*names[:MAX_AUTHORS], "et al."]
@@ -69,11 +73,12 @@ def _joined(names: list[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
+    """Return the letters and digits of a text, casefolded."""
     return re.sub(r"\W+", "", text).casefold()
 
 
 def _names_stated(text: str) -> list[str]:
-    """The names in an entry of the metadata: one, or several with marks between.
+    """Return the names in a metadata entry, which may hold one or several.
 
     "Korkut, Bora" is one name, "Bora Korkut, Funda Yanikoglu" two.
     """
@@ -84,9 +89,9 @@ def _names_stated(text: str) -> list[str]:
 
 
 def _parts(text: str) -> list[str]:
-    """A text cut at commas, at "and", and at the marks of affiliations, which are left out.
+    """Split a text at commas, "and" and affiliation marks, and drop these.
 
-    Not cut if it is longer than a row of names.
+    A text longer than a row of names is not split.
     """
     if len(text) > LONGEST_ROW:
         return [text]
@@ -96,7 +101,7 @@ def _parts(text: str) -> list[str]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text may be the name of a person: two words or more, with capitals."""
+    """Return whether a text looks like the name of a person: at least two words, capitalised."""
     parts = text.split()
     if not 5 <= len(text) <= LONGEST or len(parts) > MOST_PARTS or _OTHER.search(text):
         return False
@@ -109,12 +114,12 @@ def is_name(text: str) -> bool:
 
 
 def _cased(name: str) -> str:
-    """A name in capitals with small letters: "NIDAL JARADAT" → "Nidal Jaradat"."""
+    """Convert a name in capitals to title case: "NIDAL JARADAT" → "Nidal Jaradat"."""
     return name.title() if name.isupper() else name
 
 
 def names_below(lines: list[str], title: str | None) -> list[str]:
-    """The names in the rows below the title, or below another of the first rows."""
+    """Return the names in the rows below the title, or else below one of the first rows."""
     start = _after_title(lines, title)
     found = _names_from(lines[start : start + MAX_LINES]) if start else []
     for skipped in range(0 if found else min(SKIPPED, len(lines))):
@@ -125,12 +130,12 @@ def names_below(lines: list[str], title: str | None) -> list[str]:
 
 
 def _names_from(lines: list[str]) -> list[str]:
-    """The names in the first rows, down to the first one that has others than names.
+    """Return the names in the first rows, up to the first row that has other text.
 
-    A name may go on from one row to the next.
+    A name may continue on the next row.
     """
     found: list[str] = []
-    tail = ""  # of the row before, which the next row may complete
+    tail = ""  # unfinished name at the end of the previous row
     for line in lines:
         parts = _parts(line)
         if not parts:
@@ -155,13 +160,13 @@ def _names_from(lines: list[str]) -> list[str]:
 
 
 def _may_be_name(text: str) -> bool:
-    """Whether a text may be a part of a name, or one whose letters were not read right."""
+    """Return whether a text may be part of a name, or a name with misread letters."""
     rest = re.sub(rf"^{_INITIALS}", "", text)
     return len(text) < 30 and text[0].isupper() and not _OTHER.search(text) and "." not in rest
 
 
 def _after_title(lines: list[str], title: str | None) -> int:
-    """The number of lines down to the title's last one; 0 where it is not found."""
+    """Return the number of lines up to the end of the title, 0 if the title is not found."""
     wanted = _plain(title or "")
     for number, line in enumerate(lines):
         own = _plain(line)

@@ -1,8 +1,8 @@
-"""The extent of a caption: from its first line on, row by row, to where it ends.
+"""Find where a caption ends, row by row from its first line.
 
-Places where it may go on are proposed by geometry: the rows below, the next column of a caption
-set in two, the text under a figure whose label stands above it, the head of the next page. A
-fitted model weighs each (`caption_features`).
+The candidates for the next row are found by geometry: the rows below, the next column of a caption
+set in two columns, the text below a figure whose label is above it, and the top of the next page. A
+fitted model scores each candidate (see `caption_features`).
 """
 
 from collections.abc import Callable
@@ -22,21 +22,21 @@ from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.rows import joined
 from cephalo.dataset_scripts.pdf.text import Line
 
-MAX_ROWS = 150  # of a caption, more than a page holds: bounds the time that a hostile page takes
+MAX_ROWS = 150  # of a caption, more than fit on a page; bounds the time spent on a hostile page
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Where a caption may go on. Lengths are in font sizes of the caption, if not said else."""
+    """Where a caption may continue. Lengths are in caption font sizes unless stated otherwise."""
 
-    reach: float = 3.4  # to the next baseline; double spacing with a paragraph's gap is less
-    label_gap: float = 5.0  # between a label and its text on one line
-    bridged: int = 40  # characters of the page's text that a fraction or a raised sign has at most
-    fraction_gap: float = 5.0  # between the words around a fraction in a row
-    column_gap: float = 6.0  # between two columns of one caption, at the most
-    under_reach: float = 12.0  # below the graphics under a label, where its text may stand
-    under_seen: int = 6  # rows that are weighed there; the first are often tick labels
-    fragment: int = 3  # characters; a smaller piece in smaller type is an index of its row
+    reach: float = 3.4  # distance to the next baseline; covers double spacing with a paragraph gap
+    label_gap: float = 5.0  # largest gap between a label and its text on one line
+    bridged: int = 40  # largest number of characters in a fraction or raised sign
+    fraction_gap: float = 5.0  # largest gap between the words around a fraction
+    column_gap: float = 6.0  # largest gap between two columns of one caption
+    under_reach: float = 12.0  # depth below the graphics in which the text of a label is searched
+    under_seen: int = 6  # rows scored there; the first are often tick labels
+    fragment: int = 3  # characters; shorter pieces in smaller type are indices
 
 
 P = Parameters()
@@ -44,19 +44,26 @@ P = Parameters()
 
 @dataclass(frozen=True)
 class Step:
-    """A place where a caption may go on: the pieces of a row, and what speaks for it."""
+    """A candidate for the next row of a caption.
+
+    Attributes:
+        model: Name of the model that scores it: "continues", "column", "under" or "page".
+        row: The pieces of the row.
+        features: Input of the model.
+        turns: Whether the row begins another column.
+    """
 
     model: str
     row: list[Line]
     features: dict[str, float]
-    turns: bool = False  # whether the row begins another column
+    turns: bool = False
 
 
 Choose = Callable[[Growing, list[Step]], Step | None]
 
 
 def best_step(caption: Growing, steps: list[Step]) -> Step | None:
-    """The step that the fitted model finds likeliest; None where it finds all unlikely."""
+    """Return the step with the highest score, or `None` if all scores are negative."""
     if not steps:
         return None
     models = load_models()
@@ -72,9 +79,17 @@ def grow(
     usual: frozenset[tuple[str, float]] = frozenset(),
     choose: Choose = best_step,
 ) -> Growing:
-    """The caption of kind `kind` that begins with the line `first`.
+    """Collect the rows of a caption.
 
-    `usual` are the faces in which other captions of the document go on; empty where unknown.
+    Args:
+        first: First line of the caption.
+        kind: Kind of the figure, such as "figure" or "table".
+        text: The page.
+        usual: Faces (font and size) in which other captions of the document continue; may be empty.
+        choose: Function that chooses the next row, `best_step` by default.
+
+    Returns:
+        The caption with its rows.
     """
     caption = Growing(kind, text, [first_row(first, text)], usual=usual)
     return _grow_on(caption, choose)
@@ -83,7 +98,16 @@ def grow(
 def grow_on_next_page(
     caption: Growing, text: PageText, choose: Choose = best_step
 ) -> Growing | None:
-    """What of a caption at the foot of its page stands at the head of the next; None without."""
+    """Return the part of a caption that continues at the top of the next page.
+
+    Args:
+        caption: Caption at the bottom of its page.
+        text: The next page.
+        choose: Function that chooses the next row.
+
+    Returns:
+        The rows on the next page, or `None` if the caption does not continue there.
+    """
     if not _at_foot(caption):
         return None
     step = choose(caption, steps_on_page(caption, text))
@@ -94,7 +118,7 @@ def grow_on_next_page(
 
 
 def page_after(text: PageText, texts: list[PageText]) -> PageText | None:
-    """The page after `text` in the same orientation; None if there is none."""
+    """Return the page after `text` in the same orientation, or `None` if there is none."""
     page = text.page
     same = (
         other
@@ -105,6 +129,7 @@ def page_after(text: PageText, texts: list[PageText]) -> PageText | None:
 
 
 def _grow_on(caption: Growing, choose: Choose) -> Growing:
+    """Add rows to a caption until no candidate is chosen."""
     while len(caption.rows) < MAX_ROWS:
         step = choose(caption, steps_below(caption)) or choose(caption, steps_aside(caption))
         if step is None:
@@ -116,7 +141,10 @@ def _grow_on(caption: Growing, choose: Choose) -> Growing:
 
 
 def first_row(first: Line, text: PageText) -> list[Line]:
-    """A first line with the pieces that go on from it: a stretched line, a tabbed label."""
+    """Return a first line with the pieces on the same baseline that belong to it.
+
+    Pieces are separate if the line is justified with wide spaces or the label is followed by a tab.
+    """
     level = text.rows.level(first)
     row = [line for line in joined(first, level, text.page.columns) if line.box[0] >= first.box[0]]
     if Growing("figure", text, [row]).label_only:
@@ -131,7 +159,7 @@ def first_row(first: Line, text: PageText) -> list[Line]:
 
 
 def steps_below(caption: Growing) -> list[Step]:
-    """The nearest rows below the last one that overlap the caption."""
+    """Return the nearest rows below the last row that overlap the caption horizontally."""
     text, last = caption.text, caption.last
     left, right = caption.span
     span = (left, right)
@@ -152,17 +180,17 @@ def steps_below(caption: Growing) -> list[Step]:
         if _is_stray(row, left, last) or (caption.label_only and not _has_letters(row)):
             continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
-        # Only what is too small for a row is passed over: parts of a fraction, stray marks.
+        # Only pieces too small to be a row are skipped: parts of a fraction and stray marks.
         if not _is_fragment(row, last):
             break
     return steps
 
 
 def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Line]:
-    """A row with what goes on in it over a wide gap: a fraction's, or that of two long words.
+    """Extend a row over wide gaps: around a fraction, or between words of a justified line.
 
-    Over and under the rule of a fraction stand pieces in smaller type. Words are driven apart
-    where a row is justified, up to the right edge of the caption or its column.
+    The numerator and denominator of a fraction are pieces in smaller type above and below the
+    baseline. The words of a justified row reach the right edge of the caption or its column.
     """
     text, size = caption.text, row[0].size
     edges = caption.span[1], text.column_of(caption.last.box)[1]
@@ -189,37 +217,38 @@ def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Lin
 
 
 def _is_stray(row: list[Line], left: float, last: Line) -> bool:
-    """Whether a row is a page number or the name of an axis, off the caption's left edge."""
+    """Return whether a row is a page number or an axis name, away from the caption's left edge."""
     text = row[0].text
     off = row[0].box[0] > left + 2 * last.size
     return len(row) == 1 and off and len(text) < P.fragment and text.isalnum()
 
 
 def _has_letters(row: list[Line]) -> bool:
-    """Whether a row has a letter: numbers under a lone label are those of an axis."""
+    """Return whether a row has a letter. Numbers below a lone label belong to an axis."""
     return any(sign.isalpha() for line in row for sign in line.text)
 
 
 def _is_fragment(row: list[Line], last: Line) -> bool:
-    """Whether a row is a piece of a formula or a stray mark, and no row of text."""
+    """Return whether a row is a piece of a formula or a stray mark rather than text."""
     small = all(line.size < 0.85 * last.size for line in row)
     return small or sum(len(line.text) for line in row) <= P.fragment
 
 
 def _is_index(line: Line, last: Line) -> bool:
+    """Return whether a piece is a subscript or superscript of the row of `last`."""
     return line.size < 0.8 * last.size and len(line.text) <= P.fragment
 
 
 def steps_aside(caption: Growing) -> list[Step]:
-    """The head of the next column, and the text under the figure where the label stands alone."""
+    """Return candidates in the next column and, for a label without text, below the figure."""
     return [*_in_next_column(caption), *_under_figure(caption)]
 
 
 def _in_next_column(caption: Growing) -> list[Step]:
-    """The row beside the first of the present column, within a column's gap to the right."""
+    """Return the row to the right of the first row of the present column, if it is near."""
     rows, text = caption.own, caption.text
     taken = {id(line) for line in caption.lines}
-    # The second row where the first is a title over both columns.
+    # Use the second row if the first is a title across both columns.
     for number, row in enumerate(rows[:2]):
         right = max(line.box[2] for own in rows[number:] for line in own)
         level = text.rows.level(row[-1])
@@ -232,14 +261,14 @@ def _in_next_column(caption: Growing) -> list[Step]:
         if beyond:
             found = joined(beyond[0], level, text.page.columns)
             found = [line for line in found if line.box[0] > right]
-            if match_label(found[0].text):  # of the figure beside this one
+            if match_label(found[0].text):  # label of the neighbouring figure
                 return []
             return [_resume(caption, found, text, "column")]
     return []
 
 
 def _under_figure(caption: Growing) -> list[Step]:
-    """The first row under the graphics below a label that has no text."""
+    """Return the first rows below the graphics under a label without text."""
     if not caption.label_only or len(caption.rows) > 1:
         return []
     text, first = caption.text, caption.lines[0]
@@ -255,7 +284,10 @@ def _under_figure(caption: Growing) -> list[Step]:
 
 
 def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float]) -> float | None:
-    """The lower end of the graphics below a label, each within a few lines of those above."""
+    """Return the lower edge of the graphics below a label, or `None` without graphics.
+
+    Each graphic begins within a few lines of the ones above it.
+    """
     foot, found = first.box[3], False
     inside = (boxes[:, 0] < window[1]) & (boxes[:, 2] > window[0]) & (boxes[:, 3] > foot)
     for _, top, _, bottom in sorted(boxes[inside].tolist(), key=lambda box: box[1]):
@@ -267,7 +299,7 @@ def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float
 
 
 def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
-    """The topmost rows of the page `text`: under the caption's x range, and in each column."""
+    """Return the top rows of the page `text`, under the caption's x range and in each column."""
     spans = [caption.span, *text.page.columns]
     rows: list[list[Line]] = []
     for left, right in spans:
@@ -288,6 +320,7 @@ def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
 
 
 def _resume(caption: Growing, row: list[Line], text: PageText, model: str) -> Step:
+    """Return the step to a row in another column or on another page."""
     base = max(line.box[3] for line in row)
     following = [
         line
@@ -298,13 +331,13 @@ def _resume(caption: Growing, row: list[Line], text: PageText, model: str) -> St
 
 
 def _at_foot(caption: Growing) -> bool:
-    """Whether a figure's caption has nothing below it on its page."""
+    """Return whether nothing is below the caption of a figure on its page."""
     last = caption.last
     box = caption.span[0], last.box[1], caption.span[1], last.box[3]
     below = (line for line in caption.text.rows.between(last.box[3] + 0.5 * last.size, np.inf))
     return caption.kind != "table" and not any(
         overlap_x(line.box, box) > 0
         and overlap_y(line.box, box) <= 0.5 * last.size
-        and not line.text.isdecimal()  # a page number, or that of a line
+        and not line.text.isdecimal()  # page number or line number
         for line in below
     )

@@ -1,7 +1,7 @@
-"""Features of the line decisions about captions: numbers with names, weighed by a fitted model.
+"""Features of the line decisions about captions: named numbers, scored by a fitted model.
 
-Lengths are in font sizes of the caption, so that no feature depends on how large a page is set.
-Most features are 0 or 1; "over_…" features grow beyond a limit and are capped.
+Lengths are in caption font sizes, so that features do not depend on the scale of the page. Most
+features are 0 or 1. Features named "over_…" increase linearly above a threshold and are capped.
 """
 
 import re
@@ -19,27 +19,27 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.rows import Rows, box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
-# Of a sentence, or of an entry in a list of figures: leaders and a page.
+# End of a sentence, or of an entry in a list of figures: leaders and a page number.
 _SENTENCE_END = re.compile(
     r"[.!?\u3002:;]\W{0,3}$|(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}\d{1,4}$"
 )
-# The end of a row after which a sentence must go on: a comma, an article, a preposition, "and".
+# End of a row with an unfinished sentence: a comma, an article, a preposition, "and".
 _DANGLING = re.compile(
     r"(?:[,(]|\b(?:the|an?|of|and|or|in|to|with|for|by|from|at|on|as|is|are|was|were|that|which"
     r"|between|than|der|die|das|und|von|mit|für|im|des|du|de|la|les?|et|en|el|los|del|y|da|do))$",
     re.I,
 )
-_END = 20  # characters that hold what these two find; a text is long
+_END = 20  # characters searched by these two patterns, at the end of a text
 _SIGN = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What features of rows and of their surroundings are measured by."""
+    """Limits used by the features of rows and their surroundings."""
 
-    rule: float = 2.5  # points; a graphic that is less high is a rule
-    nearer: float = 1.2  # times; steps that differ by less are one leading with an index in it
-    same_size: float = 0.04  # of the size; what differs by less is one size, rounded differently
+    rule: float = 2.5  # points; a graphic of smaller height is a rule
+    nearer: float = 1.2  # ratio; steps that differ by less are equal leadings, one with an index
+    same_size: float = 0.04  # relative difference; smaller ones come from rounding
 
 
 P = Parameters()
@@ -47,9 +47,12 @@ P = Parameters()
 
 @dataclass
 class PageText:
-    """A page as the line decisions see it.
+    """The text of a page as input of the line decisions.
 
-    `rows`: all upright lines. `blocks`: the block of each line, by its id.
+    Attributes:
+        page: Content of the page.
+        profile: Type of the body text.
+        blocks: Blocks of text on the page.
     """
 
     page: PageContent
@@ -58,7 +61,7 @@ class PageText:
 
     @cached_property
     def rows(self) -> Rows:
-        """The lines of the page by baseline."""
+        """The upright lines of the page, sorted by baseline."""
         return Rows(self.page.lines)
 
     @cached_property
@@ -68,34 +71,34 @@ class PageText:
 
     @cached_property
     def rules(self) -> np.ndarray:
-        """Boxes (n, 4) of horizontal rules."""
+        """Boxes of horizontal rules, of shape (n, 4), in points."""
         boxes = self.page.boxes
         flat = boxes[:, 3] - boxes[:, 1] < P.rule
         return boxes[flat & (boxes[:, 2] - boxes[:, 0] > 3 * self.profile.size)]
 
     @cached_property
     def solid(self) -> np.ndarray:
-        """Boxes (n, 4) of graphics that are no rules and not as large as the page."""
+        """Boxes of graphics except rules and graphics as large as the page, of shape (n, 4)."""
         boxes = self.page.boxes
         high, wide = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
         large = (high > 0.93 * self.page.height) & (wide > 0.93 * self.page.width)
         return boxes[(high >= P.rule) & ~large]
 
     def column_of(self, box: Box) -> tuple[float, float]:
-        """The column in which a box begins; the page's width where it is in none."""
+        """Return the x range of the column in which a box begins, or of the page."""
         slack = self.profile.size
         inside = (c for c in self.page.columns if c[0] - slack < box[0] < c[1])
         return next(inside, (0.0, self.page.width))
 
     def is_body(self, line: Line) -> bool:
-        """Whether a line is in the type of the running text."""
+        """Return whether a line has the font and size of the body text."""
         profile = self.profile
         return abs(line.size - profile.size) < 0.06 * profile.size and (
             line.font in profile.fonts or not profile.fonts
         )
 
     def fills_column(self, line: Line) -> bool:
-        """Whether a line in the body's type begins at a column's edge and is as wide as it."""
+        """Return whether a body line begins at the left edge of a column and has its width."""
         size = self.profile.size
         return self.is_body(line) and any(
             abs(line.box[0] - a) < 2 * size and line.box[2] - line.box[0] > 0.85 * (b - a)
@@ -105,16 +108,21 @@ class PageText:
 
 @dataclass
 class Growing:
-    """A caption while its rows are looked for, from top to bottom.
+    """A caption whose rows are being collected, from top to bottom.
 
-    `rows` are all so far; `segment` is where those of the present column begin.
+    Attributes:
+        kind: Kind of the figure, such as "figure" or "table".
+        text: The page.
+        rows: Rows so far. Each is a list of pieces from left to right.
+        segment: Index of the first row in the present column.
+        usual: Faces (font and size) of the other captions of the document.
     """
 
     kind: str
     text: PageText
     rows: list[list[Line]]
     segment: int = 0
-    usual: frozenset[tuple[str, float]] = frozenset()  # faces of the document's other captions
+    usual: frozenset[tuple[str, float]] = frozenset()
     reasons: list[tuple[str, float]] = field(default_factory=list)
 
     @property
@@ -134,18 +142,18 @@ class Growing:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The x range of the rows in the present column."""
+        """The x range of the rows in the present column, in points."""
         box = box_of([line for row in self.own for line in row])
         return box[0], box[2]
 
     @property
     def string(self) -> str:
-        """The text so far, lines joined by spaces."""
+        """The text so far, with lines joined by spaces."""
         return " ".join(line.text for line in self.lines)
 
     @property
     def label_only(self) -> bool:
-        """Whether nothing but the label has been taken so far."""
+        """Whether the caption so far consists of the label alone."""
         string = self.string
         match = match_label(string)
         if match is None:
@@ -153,20 +161,23 @@ class Growing:
         return not _SIGN.search(string, match.end())
 
     def steps(self) -> list[float]:
-        """Distances of the baselines in the present column."""
+        """Return the baseline distances between rows in the present column, in points."""
         bases = [max(line.box[3] for line in row) for row in self.own]
         return [b - a for a, b in pairwise(bases)]
 
 
 def face_of(line: Line) -> tuple[str, float]:
-    """Font and size of a line, the size to half a point."""
+    """Return the font and the size of a line, rounded to half a point."""
     return line.font, round(line.size * 2) / 2
 
 
 def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[str, float]:
-    """Features of "the caption goes on in `row`, below its last one".
+    """Return the features for the decision whether a caption continues in the row below it.
 
-    `level` has all lines at the height of `row`, its own among them.
+    Args:
+        caption: The caption so far.
+        row: Candidate row.
+        level: All lines at the height of the row, including its own.
     """
     text = caption.text
     head, last = row[0], caption.last
@@ -203,7 +214,7 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
         "same_type": not (changed or face["new_font"]),
         "changed_after_end": changed and ended,
         "full": not room,
-        # Behind a label that stands alone there is room for what stands below it.
+        # A label without text leaves room on its line for the text below it.
         "room": room and not alone,
         "room_inside": room and not alone and not ended,
         "wider_than_first": wider and not alone,
@@ -231,8 +242,11 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
 def _distance_features(
     caption: Growing, span: tuple[float, float], base: float, size: float
 ) -> dict[str, float]:
-    """How far a row with the x range `span` is, by the caption's own step, or else by what is
-    usual; and whether it is clearly farther from the caption than from the row below it."""
+    """Return features of the distance between the caption and a row with the x range `span`.
+
+    The distance is relative to the caption's own leading or, in its first row, to the usual
+    leading.
+    """
     step = base - max(line.box[3] for line in caption.rows[-1])
     nearer = _any_line(caption.text.rows, span, base + 0.4 * size, base + step / P.nearer)
     found: dict[str, float] = {"nearer_below": nearer}
@@ -250,12 +264,12 @@ def _distance_features(
 
 
 def _any_line(rows: Rows, span: tuple[float, float], low: float, high: float) -> bool:
-    """Whether a line in an x range has its baseline between two heights."""
+    """Return whether a line in an x range has its baseline between two heights."""
     return any(line.box[0] < span[1] and line.box[2] > span[0] for line in rows.between(low, high))
 
 
 def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
-    """How a row's type compares with that of the caption, the body, and other captions."""
+    """Compare font and size of a row with the caption, the body and other captions."""
     text = caption.text
     main = max(row, key=lambda line: len(line.text))
     lines = caption.lines
@@ -280,7 +294,7 @@ def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
 
 
 def text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
-    """What the words say: an unfinished sentence, a label of its own."""
+    """Return features of the words: an unfinished sentence, a label at the start of the row."""
     head = row[0].text
     end = caption.string.rstrip()[-_END:]
     return {
@@ -292,10 +306,10 @@ def text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
 
 
 def _has_other_label(caption: Growing, head: Line) -> bool:
-    """Whether a row begins with a label that is not the caption's.
+    """Return whether a row begins with a label other than the caption's.
 
-    A note under a title may begin with the caption's own label again: "Figure 1 shows ...". So may
-    running text.
+    A note below a title may repeat the caption's own label: "Figure 1 shows ...". Running text may
+    do so too.
     """
     match = match_label(head.text)
     if match is None:
@@ -306,7 +320,7 @@ def _has_other_label(caption: Growing, head: Line) -> bool:
 
 
 def _is_centred(rows: list[list[Line]], size: float) -> bool:
-    """Whether rows share their middle but not their left edge."""
+    """Return whether rows are centred: equal centres but different left edges."""
     boxes = [box_of(row) for row in rows]
     middles = [(box[0] + box[2]) / 2 for box in boxes]
     lefts = [box[0] for box in boxes]
@@ -314,7 +328,7 @@ def _is_centred(rows: list[list[Line]], size: float) -> bool:
 
 
 def _apart(level: list[Line], row: list[Line], right: float) -> bool:
-    """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
+    """Return whether other lines are beside the row within the caption's width, as in a table."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
 
@@ -322,7 +336,7 @@ def _apart(level: list[Line], row: list[Line], right: float) -> bool:
 def _between(
     boxes: np.ndarray, span: tuple[float, float], last: Line, base: float, size: float
 ) -> bool:
-    """Whether a box lies between the last line and a row with the baseline `base`."""
+    """Return whether a box is between the last line and a row with the baseline `base`."""
     if not len(boxes):
         return False
     top, bottom = last.box[3] - 0.3 * size, base - 0.3 * size

@@ -1,4 +1,4 @@
-"""Where a line that may begin a caption stands: what is above and below it, and which graphics."""
+"""Features of the place of a candidate caption: the lines and graphics around it."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """What features of a caption's place are measured by, in font sizes of the caption."""
+    """Limits of the place features, in caption font sizes."""
 
-    near: float = 4.0  # from a caption to the graphics that count as near
+    near: float = 4.0  # largest distance between a caption and graphics near it
 
 
 P = Parameters()
 
 
 def place_features(growing: Growing, line: Line) -> dict[str, float]:
-    """What stands above a candidate's first line, and whether graphics are near."""
+    """Return features of the lines above a candidate and of the graphics near it."""
     text, size = growing.text, line.size
     box = line.box
     block = text.block_of.get(id(line))
@@ -40,14 +40,14 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
 
 
 def lines_above(text: PageText, line: Line) -> list[Line]:
-    """The lines in the row above one."""
+    """Return the lines in the row above a line."""
     size, box = line.size, line.box
     over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
     return [other for other in over if overlap_x(other.box, box) > 0]
 
 
 def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
-    """Whether graphics end just above a caption, begin just below it, or lie beside it."""
+    """Return whether graphics end just above a caption, begin just below it, or are beside it."""
     if not len(boxes):
         return {}
     lines = growing.lines

@@ -1,5 +1,4 @@
-"""Features of where a caption may go on in another place: the next column or page, or under its
-figure."""
+"""Features for whether a caption continues in another column or page, or below its figure."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -15,15 +14,15 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """What features of other places are measured by. Lengths are in font sizes of the caption."""
+    """Limits of these features. Lengths are in caption font sizes."""
 
-    flush: float = 0.7  # between left edges; a label in a bar is set off by as much
-    spanned: float = 8.0  # from a caption in two columns to its figure: a title may stand between
+    flush: float = 0.7  # tolerance between left edges; a label in a bar is indented by as much
+    spanned: float = 8.0  # largest gap between a two-column caption and its figure
 
 
 P = Parameters()
 
-# What is looked at where a caption may go on in another place, by the name of the model.
+# Features used by each model.
 _RESUMING = {
     "column": (
         "dangling",
@@ -58,11 +57,17 @@ _RESUMING = {
 def resume_features(
     model: str, caption: Growing, row: list[Line], following: list[Line]
 ) -> dict[str, float]:
-    """Features of "the caption goes on in `row`", which does not stand below its last one.
+    """Return the features for the decision whether a caption continues in a distant row.
 
-    `model` tells where: in the next column of a caption set in two ("column"), at the head of the
-    next page ("page"), or under the figure whose label stands above it ("under"). `following` are
-    the lines under `row`, which show what it begins.
+    Args:
+        model: Where the row is: "column" (next column of a two-column caption), "page" (top of the
+            next page) or "under" (below the figure whose label is above it).
+        caption: The caption so far.
+        row: Candidate row.
+        following: Lines below the row.
+
+    Returns:
+        Features by name.
     """
     text = caption.text
     left, right = caption.span
@@ -87,8 +92,11 @@ def resume_features(
 
 
 def _beside_features(caption: Growing, row: list[Line]) -> dict[str, bool]:
-    """Whether the text that begins with a row beside the caption ends with the caption, and whether
-    a graphic above or below the caption lies over both."""
+    """Return features of a row beside the caption.
+
+    These are whether its text ends at the same height as the caption, and whether a graphic near
+    the caption extends over both.
+    """
     text, last, head = caption.text, caption.last, row[0]
     size, right = last.size, caption.span[1]
     step = median(caption.steps() or [text.profile.leading / text.profile.size * size])

@@ -1,7 +1,7 @@
-"""Where captions start: lines that begin like a label, told from sentences that cite a figure.
+"""Find where captions start, and tell them apart from sentences that cite a figure.
 
-A first model ("starts_alone") looks at each candidate by itself; a second one ("starts") also
-sees how the other candidates of the document are set, and which have the same number.
+The first model, "starts_alone", scores each candidate line separately. The second model, "starts",
+also uses the style of the other candidates in the document and candidates with the same number.
 """
 
 import re
@@ -34,36 +34,36 @@ _CITES = re.compile(
     r"presenta|und|y|e|et)\b)",
     re.I,
 )
-_CLOSES = re.compile(r"\)\s*[.,;]")  # the end of a sentence's brackets, which cite the figure
-# The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
+_CLOSES = re.compile(r"\)\s*[.,;]")  # the end of a citation in brackets
+# End of an entry in a list of figures: leaders of any dot character and a page number.
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
 )
-# "(See legend on next page.)", in the place of a caption that stands elsewhere.
+# "(See legend on next page.)", in place of a caption on another page.
 _ELSEWHERE = re.compile(
     r"^\W*(?:see|for)?\s*(?:the\s+)?(?:figure|fig\.?|caption|legend)s?\b.{0,40}"
     r"\b(?:next|following|previous|opposite|facing|preceding)\s+page\W*$"
     r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
-# The mark of a panel, or a condition in brackets, with which a caption may begin.
+# A panel mark or a condition in brackets at the start of a caption.
 _OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
-_SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
-_STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
-_AGREEING = ("mark", "weight", "face")  # those that count by themselves
-# Features of a candidate by itself that count among the others too.
+_SERIES = re.compile(r"\D*")  # prefix of a number: "s" of "s1", "" of "1"
+_STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # elements of `Candidate.style`
+_AGREEING = ("mark", "weight", "face")  # elements with a feature of their own
+# Features of the first model that the second model uses as well.
 _SEEN_AGAIN = ("first_in_block", "graphics_above", "mark", "no_text", "one_row")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which lines are weighed as captions, and by what of the others."""
+    """Which lines are scored as captions, and limits for comparing them."""
 
-    smallest: float = 0.6  # of the body size; smaller text is part of a picture
-    citation: float = -8.0  # log-odds of a first row, from which no further rows make a caption
-    unlikely: float = -3.0  # log-odds by itself; below it a caption needs others of its kind
-    shared_face: float = 0.3  # of a document's captions; a face that so many go on in is usual
-    apart: float = 12.0  # points from a label to its text, where its figure stands between them
+    smallest: float = 0.6  # ratio to the body size; smaller text is part of a picture
+    citation: float = -8.0  # log-odds of the first row; below it no further rows are read
+    unlikely: float = -3.0  # log-odds of the first model; below it, others must support it
+    shared_face: float = 0.3  # share of the captions that continue in a face, for it to be usual
+    apart: float = 12.0  # points between a label and its text if the figure is between them
 
 
 P = Parameters()
@@ -71,10 +71,18 @@ P = Parameters()
 
 @dataclass
 class Candidate:
-    """A line that begins like a caption, and what would be the caption.
+    """A line that begins like a caption, and the caption it would start.
 
-    `head` is the text of the first row behind the label and its closing mark. `style` is what
-    the captions of one document share: see `_STYLE`. `score` are log-odds.
+    Attributes:
+        kind: Kind of the figure, such as "figure" or "table".
+        label: Label as printed, such as "Figure 3".
+        number: Number in the label, in lower case, "" without one.
+        head: Text of the first row after the label and its closing mark.
+        continued: Whether the label says that the figure is continued.
+        style: Typographic properties that captions of a document share, see `_STYLE`.
+        growing: The rows of the caption.
+        features: Features of the first model.
+        score: Log-odds that the line starts a caption.
     """
 
     kind: str
@@ -94,31 +102,31 @@ class Candidate:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it only tells on which page the caption stands."""
+        """Whether the text only refers to the page that has the caption."""
         return bool(_ELSEWHERE.match(" ".join(self.pieces).strip()))
 
     @property
     def bare(self) -> bool:
-        """Whether it is a label without a caption of its own."""
+        """Whether the label has no caption text."""
         return self.elsewhere or not any(self.pieces)
 
     @property
     def sort_alone(self) -> bool:
-        """Whether the label is a sort of figure without a mark ("Image 3").
+        """Whether the label is a generic word without a closing mark ("Image 3").
 
-        Parts of a picture have such labels, too, so a caption needs more evidence.
+        Parts of a picture have such labels too, so a caption needs more evidence.
         """
         return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
 
     @property
     def pieces(self) -> list[str]:
-        """The texts of the caption's rows, without the label."""
+        """The text of each row of the caption, without the label."""
         rest = [line.text for row in self.growing.rows[1:] for line in row]
         return [self.head, *rest]
 
 
 def find_candidates(text: PageText) -> list[Candidate]:
-    """The candidates of a page, from top to bottom, not yet weighed."""
+    """Return the unscored candidates of a page, from top to bottom."""
     found = []
     for line in text.rows.lines:
         if line.size < P.smallest * text.profile.size:
@@ -131,6 +139,7 @@ def find_candidates(text: PageText) -> list[Candidate]:
 
 
 def _candidate(line: Line, text: PageText) -> Candidate | None:
+    """Return the candidate that begins with a line, or `None` if it has no label."""
     row = first_row(line, text)
     match = match_label(" ".join(piece.text for piece in row))
     if match is None:
@@ -159,12 +168,12 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
 
 
 def _half(size: float) -> float:
-    """A font size to half a point."""
+    """Round a font size to half a point."""
     return round(size * 2) / 2
 
 
 def _start_features(candidate: Candidate, rest: str) -> dict[str, float]:
-    """Features of a candidate by itself. `rest` is the first row behind the label."""
+    """Return the features of the first model. `rest` is the first row after the label."""
     growing, line = candidate.growing, candidate.first
     head, closing = candidate.head, candidate.style[2]
     full = " ".join(candidate.pieces)
@@ -192,16 +201,16 @@ def _start_features(candidate: Candidate, rest: str) -> dict[str, float]:
 
 
 def weigh_alone(candidates: list[Candidate]) -> None:
-    """Set the scores of candidates from what each shows by itself."""
+    """Score candidates with the first model, in place."""
     model = load_models()["starts_alone"]
     for candidate in candidates:
         candidate.score = model.score(candidate.features)
 
 
 def usual_faces(candidates: list[Candidate]) -> dict[str, frozenset[tuple[str, float]]]:
-    """By kind, the faces in which the document's likely captions go on after their first row.
+    """Return the faces in which the likely captions of a document continue, by kind.
 
-    Empty where fewer than three captions go on in one.
+    A set is empty if fewer than three captions continue in the same face.
     """
     counts: dict[str, Counter] = defaultdict(Counter)
     totals: Counter[str] = Counter()
@@ -221,7 +230,7 @@ def usual_faces(candidates: list[Candidate]) -> dict[str, frozenset[tuple[str, f
 
 
 def weigh_together(candidates: list[Candidate]) -> None:
-    """Set the scores of candidates from their features and those of the whole document."""
+    """Score candidates with the second model, in place."""
     model = load_models()["starts"]
     found = document_features(candidates)
     for candidate, more in zip(candidates, found, strict=True):
@@ -229,13 +238,13 @@ def weigh_together(candidates: list[Candidate]) -> None:
     for candidate in candidates:
         alone = candidate.score
         candidate.score = model.score(candidate.features)
-        # Without other captions a document says nothing that could make up for an unlikely one.
+        # Without other captions, the document has no evidence to outweigh a low first score.
         if candidate.features.get("only_one") and alone < P.unlikely:
             candidate.score = min(candidate.score, alone)
 
 
 def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
-    """How each candidate agrees with the others of its kind. Their scores are by themselves."""
+    """Return the features of the second model. Input scores are those of the first model."""
     families = defaultdict(list)
     for candidate in candidates:
         for family in {_family(candidate), (candidate.kind, "")}:
@@ -256,7 +265,7 @@ def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
 
 
 def _own_features(candidate: Candidate) -> dict[str, float]:
-    """What counts of a candidate itself, besides how likely it is by itself."""
+    """Return features of the candidate itself for the second model, besides its first score."""
     line, text = candidate.first, candidate.growing.text
     above = (
         len(other.text) > 20 and abs(other.size - line.size) < 0.08 * line.size
@@ -272,7 +281,7 @@ def _own_features(candidate: Candidate) -> dict[str, float]:
 
 
 def _main_style(family: list[Candidate]) -> Counter:
-    """How much of the likely captions of a kind, by part and value of their style."""
+    """Count the style elements and their values in the likely captions of a kind."""
     votes: Counter[str | tuple] = Counter()
     seen = set()
     for candidate in family:
@@ -286,17 +295,17 @@ def _main_style(family: list[Candidate]) -> Counter:
 
 
 def _family(candidate: Candidate) -> tuple[str, str]:
-    """Kind and series of a candidate: figures of an appendix may be set in a style of their own."""
+    """Return the kind and number prefix of a candidate. An appendix may have its own style."""
     series = _SERIES.match(candidate.number)
-    assert series  # it matches every number
+    assert series  # the pattern matches any string
     return candidate.kind, series[0]
 
 
 def _agreement(candidate: Candidate, votes: list[Counter]) -> dict[str, float]:
-    """How many of the other likely captions have parts of the style too, and all of them.
+    """Return how far a candidate agrees with the style of other likely captions.
 
-    Shares, centred on a half, and 0 where there are no others. `votes` are those of the captions
-    of its series and of all of its kind; those with which it agrees better count.
+    Values are shares minus 0.5, and 0 without other captions. `votes` are the counts for captions
+    with the same number prefix and for all captions of the kind; the better agreement is used.
     """
     found = [own for own in (_shares(candidate, count) for count in votes) if own]
     if not found:
@@ -305,6 +314,7 @@ def _agreement(candidate: Candidate, votes: list[Counter]) -> dict[str, float]:
 
 
 def _shares(candidate: Candidate, votes: Counter) -> dict[str, float]:
+    """Return the share of other captions with the same value, for each style element."""
     own = candidate.score > 0
     others = votes["all"] - own
     if others <= 0:
@@ -317,10 +327,9 @@ def _shares(candidate: Candidate, votes: Counter) -> dict[str, float]:
 
 
 def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
-    """How a candidate stands among those of its number.
+    """Return how a candidate compares with candidates of the same number.
 
-    A label without a text, or that tells where the caption is, is no rival to a caption, nor is
-    the part of a figure that goes on.
+    Labels without text, references to a caption on another page, and continued figures are ignored.
     """
     others = [
         other
@@ -337,7 +346,7 @@ def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
 
 
 def _before(number: str) -> str:
-    """The number before one: "s2" → "s1"; "" before the first."""
+    """Return the preceding number: "s2" → "s1"; "" for the first."""
     match = re.fullmatch(r"(.*?)(\d+)", number)
     if not match or match.group(2) in ("0", "1"):
         return ""
@@ -345,9 +354,9 @@ def _before(number: str) -> str:
 
 
 def box_of_caption(growing: Growing) -> Box:
-    """The box of a caption: of all its rows, or of the part with the text.
+    """Return the box of a caption, or of the part with text.
 
-    A label over its figure and the text under it are not one box, for the figure is between.
+    If the figure is between a label and its text, only the box of the text is returned.
     """
     rows = growing.rows
     far = growing.segment and (

@@ -1,4 +1,4 @@
-"""Captions: found by their labels, grown to their end, and told from sentences that cite them."""
+"""Find captions: detect labels, collect the rows of each caption, and drop citing sentences."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which candidates are looked at again, and where labels without a text may stand."""
+    """Limits for rejecting candidates and for labels without text."""
 
     label_length: int = 40  # characters; longer lines on the page of a figure are running text
-    hopeless: float = -5.0  # log-odds by itself; what else a document shows has not made up for it
+    hopeless: float = -5.0  # log-odds of the first model; the second accepts none below it
 
 
 P = Parameters()
@@ -37,9 +37,16 @@ P = Parameters()
 class Caption:
     """A caption on a page.
 
-    `text` is without the label; `label` as printed, without the closing mark. `box` is in the
-    page's frame. `lines` are those on its page. `score` are the log-odds that it is one, and
-    `reasons` the features they come from, with what each adds.
+    Attributes:
+        kind: Kind of the figure, such as "figure" or "table".
+        label: Label as printed, without the closing mark.
+        number: Number in the label, in lower case, "" without one.
+        text: Text without the label.
+        box: Bounding box in the frame of the page, in points.
+        page: Index of the page, from 0.
+        lines: Lines of the caption on its page.
+        score: Log-odds that this is a caption.
+        reasons: Features of the score with their contributions.
     """
 
     kind: str
@@ -56,9 +63,14 @@ class Caption:
 def find_captions(
     pages: list[PageContent], blocks: list[list[Block]], profile: TypeProfile
 ) -> list[list[Caption]]:
-    """The captions of each page of a document, from top to bottom.
+    """Return the captions of each page of a document, from top to bottom.
 
-    Lines of captions get the tag "caption".
+    The lines of captions are tagged "caption", in place.
+
+    Args:
+        pages: Content of each page.
+        blocks: Blocks of text of each page.
+        profile: Type of the body text.
     """
     weighed = weigh_candidates(pages, blocks, profile)
     texts = [text for text, _ in weighed]
@@ -68,7 +80,7 @@ def find_captions(
         told = _cited_figures(texts, every)
         likely = [c for c in likely if not c.sort_alone or citation_key(c.kind, c.number) in told]
     numbered = {c.kind for c in likely if c.number}
-    # Where figures are numbered, a word without a number ends a sentence of the line before.
+    # In documents with numbered figures, a word without a number is the end of a sentence.
     kept = {id(c) for c in likely if c.number or c.kind not in numbered}
     bare = {id(candidate) for candidate in _bare_labels(every, kept)}
     captions = []
@@ -83,7 +95,7 @@ def find_captions(
 def weigh_candidates(
     pages: list[PageContent], blocks: list[list[Block]], profile: TypeProfile
 ) -> list[tuple[PageText, list[Candidate]]]:
-    """The candidates of each page of a document, grown and with their scores."""
+    """Return each page of a document with its candidates, grown and scored."""
     texts = [PageText(page, profile, own) for page, own in zip(pages, blocks, strict=True)]
     candidates = [find_candidates(text) for text in texts]
     every = [candidate for own in candidates for candidate in own]
@@ -99,7 +111,7 @@ def weigh_candidates(
 
 
 def _caption(candidate: Candidate, after: PageText | None) -> Caption:
-    """A caption from its candidate, with what of it stands on the page `after` its own."""
+    """Convert a candidate to a caption, with its text on the page `after` it."""
     growing = candidate.growing
     pieces = candidate.pieces
     page = growing.text.page
@@ -126,9 +138,10 @@ def _caption(candidate: Candidate, after: PageText | None) -> Caption:
 
 
 def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]:
-    """Labels without a text: that stand once, on another page than the caption of their number.
+    """Return labels without text that are figures.
 
-    Or, where no caption has that number, on a page that has little else but a figure.
+    Either the label occurs once, on another page than the caption of the same number, or no caption
+    has that number and the page has little besides a figure.
     """
     texts = (c for c in candidates if id(c) in kept and any(c.pieces))
     told = {(c.kind, c.number): c for c in texts}
@@ -147,12 +160,12 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
 
 
 def _cited_figures(texts: list[PageText], candidates: list[Candidate]) -> set[tuple[str, str]]:
-    """The (kind, number) of all that lines of running text cite, except for those of candidates."""
+    """Return the (kind, number) of figures cited in running text."""
     own = {id(candidate.first) for candidate in candidates}
     lines = (line for text in texts for line in text.page.lines if text.is_body(line))
     return {key for line in lines if id(line) not in own for key in cited(line.text)}
 
 
 def _sentences(text: PageText) -> int:
-    """How many lines of a page are as long as those of running text."""
+    """Count the lines of a page that are as long as running text."""
     return sum(len(line.text) > P.label_length for line in text.page.lines)

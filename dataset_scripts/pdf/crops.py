@@ -1,4 +1,4 @@
-"""Boxes that people corrected: the page to look at, and the image in the box, cut from it again."""
+"""Corrected boxes: draw the page for review, and crop the image of the corrected box."""
 
 import json
 import logging
@@ -31,21 +31,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 60.0  # seconds for a page, as `cephalo extract` gives a document
+TIMEOUT = 60.0  # seconds per page; the default of `cephalo extract` per document
 
 
 def prepare_corrections(folder: Path) -> None:
-    """Make what the corrections of a folder need before a step reads its figures, and warn of those
-    that cannot be applied. Raises as `make_crops`."""
+    """Crop missing images of corrected boxes, before a step reads the figures of a folder.
+
+    A warning is logged for each correction that cannot be applied.
+
+    Raises:
+        CephaloError: If a shard or a line of the corrections cannot be read.
+    """
     make_crops(folder)
     tell_lost(folder)
 
 
 def make_crops(folder: Path) -> None:
-    """Write the images of corrected boxes that FOLDER/crops lacks; warn of those that cannot be.
+    """Write the images of corrected boxes that are missing in FOLDER/crops.
 
-    The pages are those of the files that FOLDER/inputs.json names, as far as they are still there,
-    unchanged. Raises CephaloError if a shard or a line of the corrections cannot be read.
+    The pages are read from the files listed in FOLDER/inputs.json, if these still exist unchanged.
+    A warning is logged for each image that cannot be made.
+
+    Raises:
+        CephaloError: If a shard or a line of the corrections cannot be read.
     """
     missing = list(_missing(folder))
     if not missing:
@@ -59,7 +67,7 @@ def make_crops(folder: Path) -> None:
 
 
 def _missing(folder: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
-    """The rows, with `COLUMNS`, whose corrected box has no image yet."""
+    """Yield the rows, with `COLUMNS`, whose corrected box has no image yet."""
     if not corrections_of(folder).by_document:
         return
     for shard in sorted((folder / "figures").glob("*.parquet")):
@@ -74,15 +82,22 @@ def _missing(folder: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
 
 
 def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: Verdict) -> None:
-    """Write the image of a corrected box, cut from the page of the row in a process of `pool`.
+    """Crop the corrected box of a row from its page in a worker process, and write the image.
 
-    Raises CephaloError where that cannot be had.
+    Args:
+        pool: Pool of worker processes.
+        folder: Folder of the extraction.
+        row: Row of the `figures` table.
+        found: Verdict with the corrected box.
+
+    Raises:
+        CephaloError: If the file is missing or changed, or the page cannot be read in time.
     """
     name = f"{row['label'] or 'a figure'} of {row['document']}: its corrected box"
     path = find_document(folder, row["document_sha256"])
     if path is None:
         raise CephaloError(
-            f"{name} cannot be cropped, since the file is not where it was read; put it back and "
+            f"{name} cannot be cropped, since its file was moved or changed; put it back and "
             "run `cephalo extract` on it again"
         )
     box = tuple(found.values["bbox"])
@@ -91,7 +106,7 @@ def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: 
         data = job.result()
     except FutureTimeoutError as error:
         raise CephaloError(f"{name} took longer than {TIMEOUT:g} s to crop") from error
-    except Exception as error:  # a file that killed its reader, or a fault of ours: name it
+    except Exception as error:  # also if the worker was killed or has a defect: report the file
         why = " ".join(f"{error}".split()) or type(error).__name__
         raise CephaloError(f"{name} cannot be cropped from {path}: {why}") from error
     assert found.crop is not None
@@ -101,7 +116,7 @@ def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: 
 
 
 def find_document(folder: Path, sha256: str) -> Path | None:
-    """The file that a document of a folder was read from, if it is there and unchanged."""
+    """Return the path of a document, or `None` if the file is missing or changed."""
     try:
         known = parse_object((folder / RECORD).read_bytes())
     except (OSError, ValueError):
@@ -119,20 +134,24 @@ def find_document(folder: Path, sha256: str) -> Path | None:
 
 @lru_cache(maxsize=4096)
 def _sha256(path: Path, _modified: int, _size: int) -> str:
+    """Return the SHA-256 of a file, cached until it is modified."""
     return file_sha256(path)
 
 
 def crop_page(path: Path, number: int, box: Box, dpi: int) -> bytes:
-    """The image of a box of a page as PNG, with the lines of text in it; run in a worker process.
+    """Crop a box of a page. Runs in a worker process.
 
     Args:
-        path: a PDF file.
-        number: of the page, from 0.
-        box: of the displayed page, in points; what reaches beyond the page is cut off.
-        dpi: dots an inch; fewer where the image would be too large.
+        path: PDF file.
+        number: Index of the page, from 0.
+        box: Box on the displayed page, in points. Parts outside the page are cut off.
+        dpi: Resolution in dots per inch. Reduced if the image would be too large.
+
+    Returns:
+        PNG file with the lines of text in the box as metadata.
 
     Raises:
-        UnreadableError: if the page cannot be read, or the box is not on it.
+        UnreadableError: If the page cannot be read, or the box is not on it.
     """
     import io
 
@@ -159,7 +178,7 @@ def crop_page(path: Path, number: int, box: Box, dpi: int) -> bytes:
 
 
 def _lines_in(page: Any, box: Box) -> list[str]:
-    """The lines of text whose centres lie in a box of the displayed page, from top to bottom."""
+    """Return the lines of text with their centre in a box, from top to bottom."""
     from cephalo.dataset_scripts.pdf.document import MAX_FIGURE_LINES
     from cephalo.dataset_scripts.pdf.text import read_lines
 
@@ -175,7 +194,19 @@ def _lines_in(page: Any, box: Box) -> list[str]:
 
 
 def draw_page(path: Path, number: int, dpi: int) -> bytes:
-    """A page as displayed, as a JPEG; run in a worker process. Raises UnreadableError."""
+    """Render a page as displayed. Runs in a worker process.
+
+    Args:
+        path: PDF file.
+        number: Index of the page, from 0.
+        dpi: Resolution in dots per inch.
+
+    Returns:
+        JPEG file.
+
+    Raises:
+        UnreadableError: If the page cannot be read.
+    """
     from PIL import Image
 
     from cephalo.dataset_scripts.pdf import pdfium as fast

@@ -1,8 +1,8 @@
-"""Fitted decisions: logistic regressions over named features, with their reasons.
+"""Fitted decisions: logistic regressions over named features.
 
-The weights are in `weights.json`, made from papers with truth by `python -m
-benchmarks.extraction.fit`. A feature that is 0 says nothing; what a decision comes from can be
-read off the products of features and weights.
+The weights are in `weights.json`. `python -m benchmarks.extraction.fit` writes it from papers with
+ground truth. Each feature contributes its value times its weight to the log-odds, so that the
+reasons for a decision can be listed.
 """
 
 import json
@@ -18,7 +18,7 @@ _WEIGHTS = Path(__file__).with_name("weights.json")
 
 @cache
 def load_models() -> dict[str, LinearModel]:
-    """The models of `weights.json` by name, such as "starts" and "continues"."""
+    """Return the models of `weights.json` by name, such as "starts" and "continues"."""
     return {
         name: LinearModel(weights)
         for name, weights in json.loads(_WEIGHTS.read_text(encoding="utf-8")).items()
@@ -27,7 +27,11 @@ def load_models() -> dict[str, LinearModel]:
 
 @contextmanager
 def use(weights: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
-    """Decide by other weights than those of `weights.json`, to fit and to measure."""
+    """Use other weights than those of `weights.json`, for fitting and measuring.
+
+    Args:
+        weights: Weights by model name and feature name.
+    """
     before = dict(load_models())
     load_models().clear()
     load_models().update({name: LinearModel(own) for name, own in weights.items()})

@@ -1,4 +1,4 @@
-"""One document: from a PDF file to rows of the `figures` table."""
+"""Extract one document: from a PDF file to rows of the `figures` table."""
 
 import gc
 from collections import Counter
@@ -43,7 +43,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 16  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 16  # increase it when the same file gives other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -53,13 +53,13 @@ MAX_FIGURE_LINES = 500
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a region a figure's picture."""
+    """Limits for the image of a figure."""
 
-    margin: float = 2.0  # points of paper left around the ink
-    least_side: float = 12.0  # points; a region thinner than that is no figure
-    least_pixels: int = 8  # a crop thinner than that shows nothing
-    filled: float = 0.9  # of a JPEG's area that its ink takes; else the crop is cut to the ink
-    stretched: float = 0.03  # by which the scales of a JPEG differ across and down, at most
+    margin: float = 2.0  # points of white margin around the ink
+    least_side: float = 12.0  # points; a narrower or lower region is not a figure
+    least_pixels: int = 8  # smallest width and height of a crop
+    filled: float = 0.9  # smallest share of a JPEG's area within its ink box, to keep it
+    stretched: float = 0.03  # largest relative difference between the scales of a JPEG in x and y
 
 
 P = Parameters()
@@ -67,11 +67,16 @@ P = Parameters()
 
 @dataclass
 class Extraction:
-    """What a document gave: rows of the `figures` table, its number of pages, and rows of the
-    `text` table, None if they were not asked for, with how many `sentences` were kept and left out.
+    """The result of extracting a document.
 
-    `unread` is one line about pages that were not read without OCR, `cut` one about pages with
-    more on them than is read."""
+    Attributes:
+        rows: Rows of the `figures` table.
+        pages: Number of pages.
+        passages: Rows of the `text` table, `None` if text was not requested.
+        unread: Message about pages that need OCR.
+        cut: Message about pages with more content than is read.
+        sentences: Number of sentences that were kept and dropped.
+    """
 
     rows: list[dict]
     pages: int
@@ -83,7 +88,7 @@ class Extraction:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
+    """Disable the garbage collector for a document: reading makes many objects, but no cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -93,13 +98,19 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-@_without_collector()  # around the call, so that what was made is gone when it looks again
+@_without_collector()  # as a decorator: the objects are freed before the collector is enabled
 def extract_document(
     path: Path, settings: Settings | None = None, sha256: str | None = None
 ) -> Extraction:
-    """Read the figures of a PDF file.
+    """Extract the figures of a PDF file.
 
-    Raises fast.UnreadableError with a reason where pdfium does not read the file.
+    Args:
+        path: PDF file.
+        settings: Options of the extraction; the defaults if `None`.
+        sha256: SHA-256 of the file, if known.
+
+    Raises:
+        UnreadableError: If the file is too large, has too many pages or is not read by pdfium.
     """
     if path.stat().st_size > MAX_BYTES:
         raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
@@ -143,9 +154,9 @@ def extract_document(
 
 
 def in_order(pairs: list[Pair]) -> list[Pair]:
-    """The pairs of a page from top to bottom, those of one kind in the order of their numbers.
+    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers.
 
-    The end of a column is lower on the page than the beginning of the next.
+    The bottom of a column is lower on the page than the top of the next column.
     """
     ordered = list(pairs)
     for kind in KINDS:
@@ -161,7 +172,7 @@ def in_order(pairs: list[Pair]) -> list[Pair]:
 
 
 def _text_faults(row: dict) -> list[str]:
-    """What of a row's caption, with its label and panels, and mentions was not read as printed."""
+    """Return the faults of reading in the caption, with label and panels, and mentions of a row."""
     parts = [panel["caption"] or "" for panel in row["panels"]]
     caption = [row["caption"], row["label"], *parts]
     return text_faults({"caption": caption, "mentions": row["mentions"]})
@@ -169,10 +180,10 @@ def _text_faults(row: dict) -> list[str]:
 
 @dataclass
 class Decisions:
-    """What was decided about a document; the lists have an entry for each page in one orientation.
+    """The decisions about a document. Lists have one entry per page and orientation.
 
-    `scenes` is None for pages without a caption. `prior`: how often the figures lie on each side
-    of their captions, see `pair_page`.
+    `scenes` has `None` for pages without a caption. `prior` is the log share of figures on each
+    side of their captions, see `pair_page`.
     """
 
     captions: list[list[Caption]]
@@ -187,9 +198,13 @@ def find_pairs(
     body: TypeProfile,
     uncaptioned: bool = False,
 ) -> list[list[Pair]]:
-    """Captions with their regions, for each of `contents`, which have these `blocks` of text.
+    """Find the captions of each page and their regions.
 
-    With `uncaptioned`, also large graphics that no caption claims, under an empty one.
+    Args:
+        contents: Content of each page.
+        blocks: Blocks of text of each page.
+        body: Type of the body text.
+        uncaptioned: Whether to add large graphics without a caption, with an empty caption.
     """
     found = decide(contents, blocks, body, uncaptioned)
     if not uncaptioned:
@@ -205,7 +220,7 @@ def decide(
     body: TypeProfile,
     every_page: bool = False,
 ) -> Decisions:
-    """Find the captions and their regions; with `every_page`, scenes of pages without too."""
+    """Find captions and regions; with `every_page`, make scenes of pages without a caption too."""
     captions = find_captions(contents, blocks, body)
     scenes = [
         build_scene(content, own, body) if own or every_page else None
@@ -229,17 +244,14 @@ def decide(
 
 
 def _place(pair: Pair) -> tuple[float, float]:
+    """Return the top and left of a pair's caption, for sorting."""
     return pair.caption.box[1], pair.caption.box[0]
 
 
 def _page_pairs(
     scene: Scene, drawn: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
 ) -> list[Pair]:
-    """Figures, tables and listings of a page with their captions, from top to bottom.
-
-    `drawn` are those with graphics, `prior` the log-shares of the sides, `told` the figures of the
-    document that need no text.
-    """
+    """Return the figures, tables and listings of a page with captions, from top to bottom."""
     pairs = [pair for pair in drawn if pair.caption.kind != "table"]
     pairs += find_tables(scene, drawn)
     pairs += find_listings(scene, pairs, prior, told)
@@ -248,10 +260,12 @@ def _page_pairs(
 
 @dataclass
 class Crop:
-    """A figure's picture. `data` are its bytes as PNG or JPEG.
+    """The image of a figure.
 
-    `pixels`: uint8 (height, width, channels), three for RGB and one for grey levels.
-    `box` is what `pixels` show of the displayed page, in points.
+    Attributes:
+        data: PNG or JPEG file.
+        pixels: uint8 of shape (height, width, 3 for RGB or 1 for grey).
+        box: Box on the displayed page, in points.
     """
 
     data: bytes
@@ -263,7 +277,10 @@ class Crop:
 def make_row(
     page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path
 ) -> dict | None:
-    """Crop a pair of the document at `path` and fill its row; None where nothing is to be seen."""
+    """Crop a figure of the PDF file `path` and return its row, or `None` if the crop is blank.
+
+    `dpi` is the resolution of rendered images in dots per inch.
+    """
     crop = keep_jpeg(page, content, pair, path) or render_crop(page, content, pair, dpi)
     if crop is None:
         return None
@@ -296,7 +313,7 @@ def make_row(
 
 
 def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> Crop | None:
-    """The figure's own JPEG, where it is one and fills its box; None else."""
+    """Return the embedded JPEG of a figure if it fills the region, else `None`."""
     box = lone_picture(pair, content)
     if box is None or min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None
@@ -317,7 +334,7 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> 
 
 
 def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> Crop | None:
-    """The figure as pdfium draws it, cut to its ink; None if it has none."""
+    """Render the region of a figure, cropped to its ink. Return `None` if it is blank."""
     box = intersection(grow(displayed(pair.box, content), P.margin), fast.page_box(page))
     if min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None
@@ -340,14 +357,14 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
 
 
 def _figure_text(pair: Pair) -> list[str]:
-    """The lines of text in a figure, from top to bottom."""
+    """Return the lines of text in a figure, from top to bottom."""
     lines = sorted(pair.lines, key=lambda line: (line.box[1], line.box[0]))
     texts = (line.text.strip() for line in lines if line.visible)
     return list(islice(filter(scan.is_read, filter(None, texts)), MAX_FIGURE_LINES))
 
 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
-    """Panels of a pair, in the frame of the page."""
+    """Return the panels of a pair, in the frame of the page."""
 
     def draw(most: int) -> Picture:
         sides = content.width, content.height
@@ -365,6 +382,7 @@ def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
 def _with_margin(
     ink: tuple[int, int, int, int], shape: tuple[int, ...], margin: int
 ) -> tuple[int, int, int, int]:
+    """Add a margin in pixels to an ink box, within the image."""
     left, top, right, bottom = ink
     return (
         max(0, left - margin),
@@ -375,6 +393,6 @@ def _with_margin(
 
 
 def displayed(box: Box, content: PageContent) -> Box:
-    """A box of the page's frame on the displayed page."""
+    """Convert a box from the frame of the page to the displayed page, in points."""
     turned = turn(np.array([box]), -content.quarters, content.width, content.height)
     return tuple(turned[0].tolist())

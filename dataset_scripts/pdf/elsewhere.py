@@ -1,8 +1,8 @@
-"""Figures whose caption stands on another page.
+"""Pair figures with captions on another page.
 
-A figure may fill its page, with its caption at the head of the next one or at the foot of the one
-before; and manuscripts print the captions in a list, and each figure on a page of its own, with
-its label or without.
+A figure may fill its page, with its caption at the top of the next page or at the bottom of the
+previous one. Manuscripts print the captions in a list and each figure on a separate page, with or
+without its label.
 """
 
 from collections import Counter
@@ -25,10 +25,10 @@ from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes graphics a figure that may have its caption on another page."""
+    """Limits for graphics that may have a caption on another page."""
 
-    least_side: float = 6.0  # font sizes of the body; lower or narrower is a logo or a rule
-    lines_beside: int = 12  # of running text, on a page that shows a figure of a manuscript's list
+    least_side: float = 6.0  # body font sizes; smaller graphics are logos or rules
+    lines_beside: int = 12  # running lines on a manuscript's figure page, at most
 
 
 P = Parameters()
@@ -36,7 +36,14 @@ P = Parameters()
 
 @dataclass
 class Figure:
-    """Graphics of a page that no caption claims: all of them that stand together."""
+    """Graphics without a caption on a page, taken as one figure.
+
+    Attributes:
+        index: Index of the page in the list of contents.
+        scene: Scene of the page.
+        atoms: Indices of the atoms of the figure.
+        box: Bounding box in the frame of the page, in points.
+    """
 
     index: int
     scene: Scene
@@ -44,7 +51,7 @@ class Figure:
     box: Box
 
     def pair(self, caption: Caption) -> Pair:
-        """The figure with its caption."""
+        """Return the figure with its caption."""
         atoms = [self.scene.atoms[k] for k in self.atoms]
         return Pair(caption, self.box, None, atoms, [line for a in atoms for line in a.lines])
 
@@ -55,9 +62,16 @@ def pair_across_pages(
     captions: list[list[Caption]],
     pairs: list[list[Pair]],
 ) -> list[list[Pair]]:
-    """The pairs of each page, with those added whose caption stands on another one.
+    """Add pairs whose figure and caption are on different pages.
 
-    `scenes` is None for pages without a caption, `captions` and `pairs` are those of each page.
+    Args:
+        pages: Content of each page.
+        scenes: Scene of each page, `None` for pages without a caption.
+        captions: Captions of each page.
+        pairs: Pairs found on single pages.
+
+    Returns:
+        Pairs of each page.
     """
     pairs = _give_legends(captions, pairs)
     told = {id(pair.caption) for own in pairs for pair in own}
@@ -88,10 +102,10 @@ def pair_across_pages(
 
 
 def _give_legends(captions: list[list[Caption]], pairs: list[list[Pair]]) -> list[list[Pair]]:
-    """The pairs of each page, figures under a bare label with the caption of the same number.
+    """Give figures under a label without text the caption of the same number.
 
-    That caption must stand somewhere without a figure of its own: else the label only repeats it,
-    and its pair is left out.
+    That caption must be on some page without a figure. Otherwise the label only repeats it, and the
+    pair of the label is dropped.
     """
     paired = {id(pair.caption) for own in pairs for pair in own}
     told = {(c.kind, c.number): c for own in captions for c in own if c.text}
@@ -110,13 +124,13 @@ def _give_legends(captions: list[list[Caption]], pairs: list[list[Pair]]) -> lis
 
 
 def _legends_used(captions: list[list[Caption]], pairs: list[list[Pair]]) -> list[Caption]:
-    """Captions whose text a figure under a bare label has already."""
+    """Return captions whose text was given to a figure under a label without text."""
     numbers = {(p.caption.kind, p.caption.number) for own in pairs for p in own}
     return [c for own in captions for c in own if (c.kind, c.number) in numbers]
 
 
 def _free_figure(index: int, scene: Scene, pairs: list[list[Pair]]) -> Figure | None:
-    """The graphics of a page that no caption claims, where they are large enough for a figure."""
+    """Return the graphics without a caption on a page, if they are large enough for a figure."""
     least = P.least_side * scene.profile.size
     atoms = [
         number
@@ -148,7 +162,7 @@ def _free_figure(index: int, scene: Scene, pairs: list[list[Pair]]) -> Figure | 
 def _beside_page_break(
     orphans: list[tuple[int, Caption]], free: list[Figure], scenes: list[Scene]
 ) -> list[tuple[Figure, Caption]]:
-    """Captions at the head of a page with the figure at the foot of the one before, and so on."""
+    """Pair captions and figures on both sides of a page break."""
     by_page = {figure.index: figure for figure in free}
     found: list[tuple[Figure, Caption]] = []
     for index, caption in orphans:
@@ -164,7 +178,7 @@ def _beside_page_break(
 
 
 def _is_first(caption: Caption, scene: Scene) -> bool:
-    """Whether nothing stands above a caption on its page."""
+    """Return whether nothing is above a caption on its page."""
     return not _any_text(scene, caption.box, above=True) and not any(
         atom.box[3] < caption.box[1] and overlap_x(atom.box, caption.box) > 0
         for atom in scene.atoms
@@ -172,7 +186,7 @@ def _is_first(caption: Caption, scene: Scene) -> bool:
 
 
 def _is_last(caption: Caption, scene: Scene) -> bool:
-    """Whether nothing stands below a caption on its page."""
+    """Return whether nothing is below a caption on its page."""
     return not _any_text(scene, caption.box, above=False) and not any(
         atom.box[1] > caption.box[3] and overlap_x(atom.box, caption.box) > 0
         for atom in scene.atoms
@@ -180,17 +194,17 @@ def _is_last(caption: Caption, scene: Scene) -> bool:
 
 
 def _is_last_figure(figure: Figure) -> bool:
-    """Whether no running text stands below a figure."""
+    """Return whether no running text is below a figure."""
     return not _any_text(figure.scene, figure.box, above=False)
 
 
 def _is_first_figure(figure: Figure) -> bool:
-    """Whether no running text stands above a figure."""
+    """Return whether no running text is above a figure."""
     return not _any_text(figure.scene, figure.box, above=True)
 
 
 def _any_text(scene: Scene, box: Box, above: bool) -> bool:
-    """Whether running text or a caption stands above, or below, `box` in its x range."""
+    """Return whether running text or a caption is above or below `box`, in its x range."""
     texts = [tuple(wall) for wall in scene.barriers.tolist()]
     texts += [caption.box for caption in scene.captions]
     return any(
@@ -202,7 +216,7 @@ def _any_text(scene: Scene, box: Box, above: bool) -> bool:
 def _in_order(
     orphans: list[tuple[int, Caption]], free: list[Figure], found: list[tuple[Figure, Caption]]
 ) -> list[tuple[Figure, Caption]]:
-    """The captions of a manuscript's list with the pages of its figures, where they are as many."""
+    """Pair the list of captions of a manuscript with its figure pages, if their numbers agree."""
     told = {id(caption) for _, caption in found}
     used = {figure.index for figure, _ in found}
     left = [caption for _, caption in orphans if id(caption) not in told]

@@ -1,4 +1,4 @@
-"""Embedded pictures: a figure that is one JPEG keeps the bytes and pixels of its authors."""
+"""Embedded images: keep the original bytes and pixels of a figure that is a single JPEG."""
 
 import ctypes
 import io
@@ -28,21 +28,21 @@ _SPACES = (
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a picture that a file holds one and the same with what its page shows."""
+    """Limits for comparing an embedded image with the rendered page."""
 
     max_bytes: int = 64 << 20
-    fills: float = 0.97  # intersection over union of the picture and the figure
-    samples: int = 8  # columns and rows in which a picture and its page are compared
-    difference: float = 12.0  # of 255, in the mean; compression and scaling make less
-    drawn_pixels: int = 1 << 19  # to draw a larger picture takes 5 ms, with a profile up to 1 s
-    place: float = 1.0  # points by which the edges of an object and of the figure may differ
+    fills: float = 0.97  # smallest intersection over union of image and figure
+    samples: int = 8  # columns and rows of the thumbnails that are compared
+    difference: float = 12.0  # mean difference of levels (0 to 255); compression changes less
+    drawn_pixels: int = 1 << 19  # rendering a larger image takes up to 1 s with a colour profile
+    place: float = 1.0  # points; tolerance between the edges of an object and of the figure
 
 
 P = Parameters()
 
 
 def lone_picture(pair: Pair, content: PageContent) -> Box | None:
-    """The box of the one picture that a figure consists of; None where there is more to it."""
+    """Return the box of the single image that is the whole figure, or `None`."""
     images = [image for atom in pair.atoms for image in atom.images]
     if len(images) != 1 or pair.lines or content.quarters:
         return None
@@ -51,10 +51,16 @@ def lone_picture(pair: Pair, content: PageContent) -> Box | None:
 
 
 def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
-    """The bytes and pixels (uint8, (height, width, 3 or 1)) of the JPEG that fills `box`.
+    """Return the bytes and pixels of the JPEG that fills `box`.
 
-    None where the picture there is no plain JPEG: turned, clipped, masked, inverted, in other
-    colours than grey and RGB, or not found among the page's own objects.
+    Args:
+        page: Page of pdfium.
+        box: Box on the displayed page, in points.
+
+    Returns:
+        The JPEG file and its pixels, uint8 of shape (height, width, 3 or 1). `None` unless it is a
+        plain JPEG: not rotated, clipped, masked or inverted, in RGB or grey, and an object of the
+        page itself.
     """
     image = _find(page, box)
     if image is None or not _is_plain(page, image):
@@ -71,15 +77,21 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
                 return None
             pixels = np.asarray(picture)
             return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
-    except Exception:  # of a decoder, on bytes that may be anything
-        return None  # pdfium may show what Pillow does not read
+    except Exception:  # the decoder may raise anything on untrusted bytes
+        return None  # pdfium may render files that Pillow does not read
 
 
 def looks_like(page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path: Path) -> bool:
-    """Whether the page shows in `box` (points) what `jpeg` and its `pixels` show.
+    """Return whether the page shows the pixels of a JPEG in `box`.
 
-    It does not where the page inverts the picture, masks it, or maps its colours in its own way.
-    `path` is the page's file, which may tell that without a drawing.
+    It does not if the page inverts or masks the image, or maps its colours.
+
+    Args:
+        page: Page of pdfium.
+        box: Box on the displayed page, in points.
+        jpeg: JPEG file.
+        pixels: Pixels of the JPEG.
+        path: PDF file, which may answer the question without rendering.
     """
     stored = _sample(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     shown, image = None, _find(page, box)
@@ -92,16 +104,18 @@ def looks_like(page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path:
 
 
 def _sample(pixels: np.ndarray) -> Image.Image:
+    """Subsample pixels to an image of moderate size."""
     step = max(1, min(pixels.shape[:2]) // (8 * P.samples))
     return Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
 
 
 def _thumbnail(image: Image.Image) -> np.ndarray:
+    """Reduce an image to `Parameters.samples` columns and rows."""
     return np.asarray(image.resize((P.samples, P.samples), Image.Resampling.BOX), np.float64)
 
 
 def _find(page: fast.Page, box: Box):
-    """The image object of the page whose box is `box`, within a point."""
+    """Return the image object of the page with the box `box`, within `Parameters.place`."""
     corners = (ctypes.c_float * 4)()
     places = [ctypes.addressof(corners) + 4 * k for k in range(4)]
     for number in range(fast.count_objects(page.handle)):
@@ -116,6 +130,7 @@ def _find(page: fast.Page, box: Box):
 
 
 def _is_plain(page: fast.Page, image) -> bool:
+    """Return whether an image object is unmasked, upright, and grey or RGB."""
     if pdfium.FPDFPage_GetRotation(page.handle) or pdfium.FPDFPageObj_HasTransparency(image):
         return False
     if pdfium.FPDFImageObj_GetImageFilterCount(image) != 1:

@@ -1,6 +1,6 @@
-"""Why captions and boxes came out as they did: the decisions about a document, with reasons.
+"""Explain the captions and boxes of a document, for `cephalo extract --review`.
 
-Rows do not hold this. For `--review` it is computed by deciding again, without cropping.
+Rows do not store the reasons, so that the decisions are made again, without cropping.
 """
 
 from contextlib import closing
@@ -31,16 +31,19 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.sight import Problem, choice_features, owners
 from cephalo.dataset_scripts.pdf.text import Line
 
-MAX_WORDS = 70  # characters of a row that are told; more is cut
-MAX_REJECTED = 15  # lines of a page that begin like captions and are none, the likeliest
+MAX_WORDS = 70  # characters shown of a row
+MAX_REJECTED = 15  # rejected candidates shown per page, by score
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What a fitted model weighed: the words of a row, or the side of a figure.
+    """An input of a fitted model with its score.
 
-    `model` is its name in `weights.json`. `score`: log-odds of "yes". `reasons`: the strongest
-    features, with what each adds to it.
+    Attributes:
+        model: Name of the model in `weights.json`.
+        words: Words of the row, or side of the figure.
+        score: Log-odds of "yes".
+        reasons: The strongest features with their contributions.
     """
 
     model: str
@@ -51,11 +54,14 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Outline:
-    """The region that a caption got. `box` is of the displayed page, in points.
+    """The region assigned to a caption.
 
-    `sides`: what the model says of each side where graphics are the caption's, and of "none",
-    the other captions as they are; the chosen one is `side`. It is None for figures on another
-    page, and `sides` is empty where no model decided: there, and for tables and listings.
+    Attributes:
+        page: Index of the page, from 0.
+        box: Box on the displayed page, in points.
+        side: Side of the caption on which the figure is, `None` for figures on another page.
+        sides: Score of each side with graphics and of "none", with the other captions unchanged.
+            Empty if no model decided: for figures on another page, tables and listings.
     """
 
     page: int
@@ -66,13 +72,20 @@ class Outline:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a line that begins like a label is taken for a caption, or is not.
+    """Why a line that begins like a label was accepted or rejected as a caption.
 
-    `box` is of the displayed page, in points: of the whole caption, or of what would be one.
-    `alone` is what its line shows by itself, `start` what it shows among all of the document.
-    `weakest` is the row of a caption that was taken with the lowest score, `refused` the likeliest
-    place where it might have gone on; None where there was no such row. `figure` is None for
-    captions without one.
+    Attributes:
+        page: Index of the page, from 0.
+        kind: Kind of the figure.
+        label: Label as printed.
+        box: Box of the caption, or of the rejected candidate, on the displayed page, in points.
+        alone: Score of the line alone.
+        start: Score among all candidates of the document.
+        accepted: Whether it is a caption.
+        text: Text of the caption.
+        weakest: The row of the caption with the lowest score, `None` for one row.
+        refused: The most likely row that was not added, `None` if there was none.
+        figure: Region of the figure, `None` for captions without a figure.
     """
 
     page: int
@@ -89,10 +102,16 @@ class Explanation:
 
 
 def explain_document(path: Path) -> list[Explanation]:
-    """The captions of a PDF file, and the lines that begin like captions and are none.
+    """Explain the captions of a PDF file, and the lines that begin like captions but are not.
 
-    Page by page, from top to bottom. Raises fast.UnreadableError where pdfium does not read the
-    file.
+    Args:
+        path: PDF file.
+
+    Returns:
+        Explanations by page, from top to bottom.
+
+    Raises:
+        UnreadableError: If pdfium cannot read the file.
     """
     with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
         contents, _ = read_pages(pages, pdfium.FPDF_GetPageCount(document))
@@ -123,7 +142,7 @@ def _accepted(
     texts: list[PageText],
     outlines: dict[int, Outline],
 ) -> Explanation:
-    """The explanation of a caption, for which it is grown once more."""
+    """Return the explanation of a caption. Its rows are collected once more."""
     growing, record = candidate.growing, _Record()
     grow(candidate.first, candidate.kind, growing.text, growing.usual, record.choose)
     after = page_after(growing.text, texts)
@@ -140,7 +159,7 @@ def _accepted(
 
 
 def _rejected(content: PageContent, candidate: Candidate) -> Explanation:
-    """The explanation of a line that is no caption."""
+    """Return the explanation of a rejected candidate."""
     words = _words(candidate.growing.rows[0])
     alone = _weigh("starts_alone", words, candidate.features)
     start = _weigh("starts", words, candidate.features)
@@ -149,9 +168,11 @@ def _rejected(content: PageContent, candidate: Candidate) -> Explanation:
 
 
 class _Record:
-    """Lets a caption grow as it does, and keeps what was weighed.
+    """Chooses rows as `best_step` does, and records their scores.
 
-    `taken`: the rows that it went on in. `refused`: those after the last of them.
+    Attributes:
+        taken: Rows that were added.
+        refused: Candidates after the last row that was added.
     """
 
     def __init__(self) -> None:
@@ -159,7 +180,7 @@ class _Record:
         self.refused: list[Weighed] = []
 
     def choose(self, caption: Growing, steps: list[Step]) -> Step | None:
-        """What `best_step` chooses."""
+        """Return the choice of `best_step`."""
         chosen = best_step(caption, steps)
         if chosen is None:
             self.refused += [_weigh_step(step) for step in steps]
@@ -170,9 +191,10 @@ class _Record:
 
 
 def _outlines(contents: list[PageContent], found: Decisions) -> dict[int, Outline]:
-    """The regions of captions, by the id of the caption.
+    """Return the regions of captions, by the id of the caption.
 
-    A caption whose text went to a figure under a bare label has the region of that one.
+    If the text of a caption was given to a figure under a label without text, it has the region of
+    that figure.
     """
     outlines, under_labels = {}, {}
     for content, scene, pairs in zip(contents, found.scenes, found.pairs, strict=True):
@@ -190,7 +212,7 @@ def _outlines(contents: list[PageContent], found: Decisions) -> dict[int, Outlin
 
 
 def _sides(scene: Scene, prior: dict[str, float]) -> dict[int, list[Weighed]]:
-    """What the model says of each side of each caption of a page, by the id of the caption.
+    """Score each side of each caption of a page, by the id of the caption.
 
     The other captions keep their best sides.
     """
@@ -202,7 +224,7 @@ def _sides(scene: Scene, prior: dict[str, float]) -> dict[int, list[Weighed]]:
         for side in problem.options(index):
             owner = owners(problem, {**best, index: side})
             if side and index not in owner.values():
-                continue  # all that it sees there is another caption's
+                continue  # all graphics on that side belong to other captions
             features = choice_features(problem, index, side, owner)
             options.append(_weigh("pairs", side or "none", features))
         told[id(caption)] = sorted(options, key=_score, reverse=True)
@@ -210,15 +232,18 @@ def _sides(scene: Scene, prior: dict[str, float]) -> dict[int, list[Weighed]]:
 
 
 def _weigh_step(step: Step) -> Weighed:
+    """Return the score of a candidate row."""
     return _weigh(step.model, _words(step.row), step.features)
 
 
 def _weigh(model: str, words: str, features: Features) -> Weighed:
+    """Return the score of features under a model."""
     weights = load_models()[model]
     return Weighed(model, words, weights.score(features), weights.reasons(features))
 
 
 def _words(row: list[Line]) -> str:
+    """Return the words of a row, at most `MAX_WORDS` characters."""
     text = " ".join(line.text for line in row)
     return text if len(text) <= MAX_WORDS else text[: MAX_WORDS - 1] + "\u2026"
 

@@ -1,4 +1,4 @@
-"""Furniture: running heads, page numbers, line numbers, and marks that repeat from page to page."""
+"""Page furniture: running heads, page numbers, line numbers and repeated marks."""
 
 import re
 from collections import Counter, defaultdict
@@ -21,35 +21,36 @@ _PAGE_NUMBER = re.compile(r"[\W\d]{1,6}|[ivxl]{1,5}")
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a line or a graphic furniture. Lengths are in points if not said otherwise."""
+    """Limits for furniture. Lengths are in points unless stated otherwise."""
 
-    text_bin: float = 6.0  # half a line: texts whose tops fall into one bin stand in one place
-    graphic_bin: float = 2.0  # graphics whose edges fall into one bin stand in one place
-    least_pages: int = 3  # in a longer document, what stands in one place on fewer does not repeat
-    share: float = 0.3  # of the pages, on which a mark repeats
-    pair: int = 2  # pages that a text in the head or foot must share; all of a document of two
-    head: float = 0.12  # of the page's height: the outer margins, with two lines in them
-    number: float = 0.07  # of the page's height: where a page number stands alone
-    least_chars: int = 4  # a text of fewer is a label that several figures may have
-    small: float = 0.04  # of the page's area; larger graphics of one size at one place are figures
-    drawing: int = 60  # graphics between head and foot; a watermark is drawn with fewer
-    numbers: int = 3  # bare numbers beside the text; fewer are labels of a figure
-    number_bin: float = 4.0  # line numbers end at one x, within this
-    number_digits: int = 4  # of a line number, at most
-    # The last line of a text that goes on from the line above. Lengths in font sizes.
-    same_size: float = 0.06  # by which the sizes differ
-    nearest: float = 0.8  # distance of baselines
-    farthest: float = 1.4
+    text_bin: float = 6.0  # bin size for the top of a text, half a line
+    graphic_bin: float = 2.0  # bin size for the edges of a graphic
+    least_pages: int = 3  # smallest number of pages with a repeated mark, in a longer document
+    share: float = 0.3  # smallest share of the pages with a repeated mark
+    pair: int = 2  # smallest number of pages with a repeated text in the head or foot
+    head: float = 0.12  # share of the page's height: head or foot, with room for two lines
+    number: float = 0.07  # share of the page's height: head or foot with only a page number
+    least_chars: int = 4  # a shorter text is a label that several figures may have
+    small: float = 0.04  # share of the page's area; larger repeated graphics are figures
+    drawing: int = 60  # graphics between head and foot; a watermark has fewer
+    numbers: int = 3  # smallest number of line numbers on a page; fewer are labels of a figure
+    number_bin: float = 4.0  # tolerance for the right edges of line numbers
+    number_digits: int = 4  # largest number of digits of a line number
+    # Last line of a paragraph, which continues the line above. Lengths in font sizes.
+    same_size: float = 0.06  # relative difference of the sizes
+    nearest: float = 0.8  # smallest baseline distance
+    farthest: float = 1.4  # largest baseline distance
 
 
 P = Parameters()
 
 
 def part_furniture(pages: "list[PageContent]") -> None:
-    """Move furniture from the lines of `pages` to `furniture`; drop graphics that repeat.
+    """Move furniture from the lines of `pages` to `furniture`, and drop repeated graphics.
 
-    Furniture stands in one place on many pages. A figure may by chance share its box with
-    another; three times in one place is taken for furniture only in the outer margins.
+    The pages are changed in place. Furniture has the same position on many pages. Two figures may
+    have equal boxes by chance, so that boxes on three pages count as furniture only in the outer
+    margins.
     """
     texts: Counter[tuple] = Counter()
     boxes: Counter[tuple] = Counter()
@@ -57,7 +58,7 @@ def part_furniture(pages: "list[PageContent]") -> None:
     places = [
         list(map(tuple, np.rint(page.boxes / P.graphic_bin).astype(int).tolist())) for page in pages
     ]
-    told: set[tuple] = set()  # a page in two frames has each of its lines in both
+    told: set[tuple] = set()  # lines counted; a page in two frames has each line twice
     for page, own, drawn in zip(pages, keys, places, strict=True):
         texts.update(key for key in set(own) if (page.number, key) not in told)
         told |= {(page.number, key) for key in own}
@@ -77,37 +78,38 @@ def part_furniture(pages: "list[PageContent]") -> None:
         page.turned = [line for line in page.turned if id(line) not in found]
         if len(page.boxes):
             again = np.array([boxes[key] >= often for key in drawn])
-            # Pictures of one size at one place are figures all the same.
+            # Large graphics with the same size and position are figures nevertheless.
             sides = page.boxes[:, 2:] - page.boxes[:, :2]
             small = sides.prod(axis=1) < P.small * page.width * page.height
             inner = (page.boxes[:, 1] > P.head * page.height) & (
                 page.boxes[:, 3] < (1 - P.head) * page.height
             )
-            # So many are the axes of plots, or a drawing, that stand alike on several pages.
+            # So many repeated graphics are the axes of plots, or a drawing shown on several pages.
             drawing = (again & small & inner).sum() >= P.drawing
             keep = ~(again & small) | drawing
             page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
 
 
 def _text_key(line: Line) -> tuple:
+    """Return the text with digits masked, its vertical bin and its orientation."""
     text = _DIGITS.sub("#", line.text)
     return text, round(line.box[1] / P.text_bin), line.quarters
 
 
 def _at_edge(line: Line, page: "PageContent", share: float) -> bool:
-    """Whether a line lies in the head or the foot of a page, a share of its height."""
+    """Return whether a line is in the head or foot, each a share of the page's height."""
     return line.box[3] < share * page.height or line.box[1] > (1 - share) * page.height
 
 
 def _heads_and_feet(page: "PageContent", repeated: set[int], known: set[int]) -> set[int]:
-    """The ids of repeated lines and page numbers. `known`: furniture that was found before."""
+    """Return the ids of repeated lines and page numbers. `known` is the furniture found before."""
     found = set(known)
-    above: Line | None = None  # the line before in the page's content
+    above: Line | None = None  # the preceding line in the content stream
     for line in sorted(page.lines + page.turned, key=lambda line: line.span):
         number = _at_edge(line, page, P.number) and _PAGE_NUMBER.fullmatch(line.text)
         if id(line) in repeated or number:
             text = above is not None and id(above) not in found and _goes_on(line, above)
-            # Else a caption at the head of a page, or the last line of one at its foot.
+            # Keep captions at the top of a page, and the last line of a caption at the bottom.
             if not match_label(line.text) and not text:
                 found.add(id(line))
         above = line
@@ -115,7 +117,7 @@ def _heads_and_feet(page: "PageContent", repeated: set[int], known: set[int]) ->
 
 
 def _goes_on(line: Line, above: Line) -> bool:
-    """Whether a line goes on from the one before it, close under it in its size."""
+    """Return whether a line continues the line before it: same size, directly below."""
     step = line.box[3] - above.box[3]
     return (
         line.continues(above)
@@ -126,7 +128,7 @@ def _goes_on(line: Line, above: Line) -> bool:
 
 
 def _line_numbers(page: "PageContent") -> set[int]:
-    """The ids of bare numbers in one column that grow down the page beside or between the text."""
+    """Return the ids of increasing bare numbers in one column beside or between the text."""
     numbers = [
         line for line in page.lines if line.text.isdecimal() and len(line.text) <= P.number_digits
     ]

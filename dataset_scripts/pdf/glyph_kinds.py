@@ -1,4 +1,4 @@
-"""The different characters of a page, one for each pair of a font and a code."""
+"""Distinct characters of a page: one for each pair of font and code."""
 
 import ctypes
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import numpy as np
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 _LONG_WORD = 3  # letters
-_LARGE = 1_000_000  # entries of a table; a page has some 20 fonts, and 100 codes of each
-_TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
+_LARGE = 1_000_000  # entries of the lookup table; a page has about 20 fonts with 100 codes each
+_TEXT_FONT = 12  # distinct lowercase letters that a page uses of a text font, at least
 
-_SPACE, _OTHER, _OPENING, _STOP, _LETTER, _UNIT = range(6)  # of `_CLASS_OF`
+_SPACE, _OTHER, _OPENING, _STOP, _LETTER, _UNIT = range(6)  # values of `_CLASS_OF`
 
 
 def _class_table() -> np.ndarray:
-    """What a code is to a word: uint8 (257,), the last for all other codes."""
+    """Return the class of each code in a word: uint8 of shape (257,), the last for other codes."""
     table = np.full(257, _OTHER, np.uint8)
     table[[9, 10, 13, 32, 0xA0]] = _SPACE
     table[ord("(")] = _OPENING
@@ -31,13 +31,17 @@ _CLASS_OF = _class_table()
 
 @dataclass
 class Kinds:
-    """The different characters of a page, one for each pair of a font and a code.
+    """The distinct characters of a page, one for each pair of font and code.
 
-    Arrays (n,): `fonts` are numbers, `codes` as the text layer has them, `samples` the numbers of
-    a character of each, `owners` the addresses of these characters' text objects, `unmapped`
-    tells for which pdfium found no character and gives the code in the font instead. `names` are
-    those of the fonts, `words` (fonts,) is true for those that set words, as their share of small
-    letters shows.
+    Attributes:
+        fonts: Index of the font of each, of shape (n,).
+        codes: Code of each in the text layer, of shape (n,).
+        samples: Index of one character of each kind, of shape (n,).
+        owners: Address of the text object of each sample, of shape (n,).
+        unmapped: Whether pdfium found no character and returns the code in the font, of shape (n,).
+        names: Names of the fonts.
+        words: Whether each font sets words, judged by its distinct lowercase letters, of shape
+            (fonts,).
     """
 
     fonts: np.ndarray
@@ -50,11 +54,12 @@ class Kinds:
 
 
 def unusual(codes: np.ndarray) -> np.ndarray:
-    """The numbers of characters that are not of white space, nor of a long word of plain letters.
+    """Return the indices of characters outside white space and long words of plain letters.
 
-    A font of signs sets no such word, but may set its first letter, "lmol" for "μmol", or a capital
-    within it, "aCY" for "a+Y". In TeX's fonts the code of a return is that of the ligature "fl",
-    and those of a tab and of a line feed are Greek letters; pdfium ends lines with both returns.
+    A symbol font sets no such words, but may set the first letter ("lmol" for "μmol") or a capital
+    within a word ("aCY" for "a+Y"). In TeX fonts, the code of a carriage return is the ligature
+    "fl", and the codes of tab and line feed are Greek letters. pdfium ends lines with a carriage
+    return and a line feed.
     """
     classes = _CLASS_OF[np.minimum(codes, 256)]
     classes[(codes == 13) & (np.append(codes[1:], 0) != 10)] = _OTHER
@@ -77,10 +82,10 @@ def unusual(codes: np.ndarray) -> np.ndarray:
 
 
 def _owners(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
-    """Addresses of the text objects of some characters, in order: uint64 (n,).
+    """Return the addresses of the text objects of characters, in order, as uint64 of shape (n,).
 
-    Those between two of one object, in one word, are asked for no more: a change of font begins
-    another object.
+    Within a word, only the first and last character are looked up. If both have the same object, so
+    have the characters between, since another font begins another object.
     """
     begins = np.concatenate([[True], np.diff(chars) > 1])
     first = np.flatnonzero(begins)
@@ -101,14 +106,19 @@ def _owners(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
 def read_kinds(
     textpage: ctypes.c_void_p, chars: np.ndarray, codes: np.ndarray
 ) -> tuple[Kinds, np.ndarray]:
-    """The different characters among `chars`, and for each of these the number of its kind.
+    """Return the distinct characters among `chars`, and the index of the kind of each.
 
-    Letters of fonts that set words are left out; their number is -1.
+    Letters of fonts that set words are omitted; their index is -1.
+
+    Args:
+        textpage: Text page handle of pdfium.
+        chars: Indices of characters.
+        codes: Unicode code points of all characters of the page.
     """
     owners = _owners(textpage, chars)
     begins = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
     runs = owners[begins].tolist()
-    # In the order of the text, since no more than _MAX_DRAWN kinds are looked at.
+    # In the order of the text, because at most _MAX_DRAWN kinds are drawn.
     handles = {owner: fast.text_font(owner) for owner in dict.fromkeys(runs)}
     numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
     of_runs = np.array([numbers[handles[owner]] for owner in runs])
@@ -135,9 +145,9 @@ def read_kinds(
 
 
 def _first_of_each(fonts: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pair of a font and a code comes first, and for each character its pair's number.
+    """Return the first index of each pair of font and code, and the index of each character's pair.
 
-    As `np.unique` gives them; a table is several times faster, where it is not too large.
+    Same result as `np.unique`. A lookup table is several times faster, unless it is too large.
     """
     high, rank = np.unique(codes[codes > 255], return_inverse=True)
     columns = codes.astype(np.int64)
@@ -152,7 +162,7 @@ def _first_of_each(fonts: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np
 
 
 def font_name(font: int) -> str:
-    """The PostScript name of a font as the document has it, "" without one."""
+    """Return the PostScript name of a font in the document, "" if it has none."""
     if not font:
         return ""
     buffer = ctypes.create_string_buffer(256)

@@ -1,7 +1,7 @@
-"""Graphics of a page: images, paths and shadings, out of form objects, inside their clips.
+"""Read the graphics of a page: images, paths and shadings, also in form objects, within clips.
 
-What is read of a page is bounded. A page that has more says so (`Graphics.cut`), and its other
-graphics are found by their ink (`scan.add_ink`).
+The number of objects read per page is limited. If a page has more, `Graphics.cut` is true, and the
+remaining graphics are found by their ink (`scan.add_ink`).
 """
 
 import ctypes
@@ -14,21 +14,23 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 IMAGE, PATH, SHADING = 1, 2, 3
-_KINDS = np.full(8, PATH, np.uint8)  # by pdfium's types of objects
+_KINDS = np.full(8, PATH, np.uint8)  # index: object type of pdfium
 _KINDS[pdfium.FPDF_PAGEOBJ_IMAGE], _KINDS[pdfium.FPDF_PAGEOBJ_SHADING] = IMAGE, SHADING
-MAX_OBJECTS = 150_000  # of a page, 0.3 s; maps and point clouds have more
-MAX_DEPTH = 8  # forms within forms; a deeper one is one graphic as a whole
-MAX_CLIP_POINTS = 200_000  # of all clips of a page, 0.3 s; nearly all clips have 4
-_PAGE = 0.7  # of the page; text under pictures that large is the layer of a scan
+MAX_OBJECTS = 150_000  # objects per page, which take 0.3 s; maps and point clouds have more
+MAX_DEPTH = 8  # nesting of forms; a deeper form counts as one graphic
+MAX_CLIP_POINTS = 200_000  # points in the clips of a page, 0.3 s; nearly all clips have 4
+_PAGE = 0.7  # share of the page's area; text under so large an image is the OCR layer of a scan
 
 
 @dataclass
 class TextObjects:
-    """What is known of the text objects of a page, by pdfium's handles, while the page is open.
+    """Text objects of a page, by pdfium handle. Valid while the page is open.
 
-    `hidden` are clipped away, or printed and lie under a picture. `beneath` lie under the picture
-    of a scan: all that do, and text without ink under any picture, which OCR programs leave there.
-    `fonts` are those of all; None where not all were seen.
+    Attributes:
+        hidden: Objects that are clipped away, or visible text covered by an image.
+        beneath: Objects under the image of a scan, and text without ink under any image, as OCR
+            programs write it.
+        fonts: Fonts of all text objects, `None` if not all objects were read.
     """
 
     hidden: set[int] = field(default_factory=set)
@@ -38,10 +40,13 @@ class TextObjects:
 
 @dataclass
 class Graphics:
-    """What is drawn on a page besides text.
+    """The graphics of a page.
 
-    `boxes`: float64 (n, 4), displayed page, points, clipped. `kinds`: uint8 (n,), one of IMAGE,
-    PATH, SHADING. `cut`: whether the page has graphics that were not read.
+    Attributes:
+        boxes: Clipped boxes on the displayed page, in points, float64 of shape (n, 4).
+        kinds: `IMAGE`, `PATH` or `SHADING`, uint8 of shape (n,).
+        texts: Text objects of the page.
+        cut: Whether some graphics were not read.
     """
 
     boxes: np.ndarray
@@ -51,7 +56,7 @@ class Graphics:
 
 
 def read_graphics(page: fast.Page) -> Graphics:
-    """The visible graphics of a page: nothing off the page, clipped away, or white."""
+    """Return the visible graphics of a page: on the page, within their clip, and not white."""
     reader = _Reader()
     identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     reader.walk(page.handle, fast.get_object, fast.count_objects(page.handle), identity, 0)
@@ -60,18 +65,23 @@ def read_graphics(page: fast.Page) -> Graphics:
     boxes = fast.map_boxes(reader.boxes, page.to_display)
     whole = np.array([page.width, page.height] * 2)
     boxes = np.clip(boxes, 0, whole)
-    # A hairline has no width of its own; what lies off the page has collapsed on an edge.
+    # Keep hairlines, which have no width. Drop graphics off the page, which were clipped to an
+    # edge.
     on_edge = (boxes[:, :2] == boxes[:, 2:]) & ((boxes[:, :2] <= 0) | (boxes[:, :2] >= whole[:2]))
     keep = np.isfinite(boxes).all(axis=1) & ~on_edge.any(axis=1)
     return Graphics(boxes[keep], reader.kinds[keep], texts, reader.cut)
 
 
 class _Reader:
-    """Reads the objects of a page and of the forms in it.
+    """Reads the objects of a page and its forms.
 
-    First `walk` lists them as they are drawn, then `read` asks for what is needed of all at once:
-    a call for one after the other takes several times as long. `boxes` float64 (n, 4) in user
-    space, `kinds` uint8 (n,) and `handles` are then those of the graphics.
+    `walk` lists the objects in drawing order. `read` then queries their properties in bulk, which
+    is several times faster than object by object.
+
+    Attributes:
+        boxes: Boxes of the graphics in user space, float64 of shape (n, 4).
+        kinds: Kind of each graphic, uint8 of shape (n,).
+        handles: Handle of each graphic.
     """
 
     def __init__(self) -> None:
@@ -80,23 +90,23 @@ class _Reader:
         self.handles: list[int] = []
         self.hidden: set[int] = set()
         self.texts: list[int] = []  # handles
-        self.before = np.zeros(0, int)  # how many graphics were drawn before each text
+        self.before = np.zeros(0, int)  # number of graphics drawn before each text
         self.cut = False
-        self.whole = True  # whether all text objects were met
+        self.whole = True  # whether all text objects were listed
         self._objects: list[int] = []
         self._types: list[int] = []
         self._matrices: list[tuple[float, ...]] = []
-        self._spaces: list[int] = []  # the number of each object's matrix to user space
+        self._spaces: list[int] = []  # index of each object's matrix to user space
         self._text_spaces = np.zeros(0, int)
         self._seen = 0
-        self._cut_at = np.inf  # the number of objects before the first that is left out
+        self._cut_at = np.inf  # number of objects before the first omitted one
         self._points = 0
         self._floats = (ctypes.c_float * 6)()
         start = ctypes.addressof(self._floats)
         self._at = [start + 4 * k for k in range(6)]
 
     def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
-        """List `count` objects of `owner`, whose space `matrix` takes to user space."""
+        """List `count` objects of `owner`. `matrix` maps its space to user space."""
         room = MAX_OBJECTS - self._seen
         if count > room:
             self._cut_at = min(self._cut_at, len(self._objects))
@@ -121,12 +131,13 @@ class _Reader:
         self._list(handles[begin:], types[begin:], space)
 
     def _list(self, handles: list[int], types: list[int], space: int) -> None:
+        """Append objects with their types and the index of their matrix."""
         self._objects += handles
         self._types += types
         self._spaces += [space] * len(handles)
 
     def read(self) -> None:
-        """Find which of the listed objects are seen, and where."""
+        """Find the visible graphics among the listed objects, and their boxes."""
         types = np.array(self._types, int)
         spaces = np.array(self._spaces, int)
         is_text = types == pdfium.FPDF_PAGEOBJ_TEXT
@@ -158,7 +169,7 @@ class _Reader:
         self.before = np.searchsorted(shown, texts)
 
     def find_texts(self, page: fast.Page) -> TextObjects:
-        """The text objects that were met, with those over which an opaque picture was drawn."""
+        """Return the listed text objects, with those covered by an opaque image."""
         fonts = set(map(fast.text_font, self.texts))
         found = TextObjects(self.hidden, fonts=fonts - {0} if self.whole else None)
         images = np.flatnonzero(self.kinds == IMAGE)
@@ -173,7 +184,7 @@ class _Reader:
         order = self.before[early]
         texts = [self.texts[k] for k in early.tolist()]
         boxes = self._to_user_space(fast.bounds(texts), self._text_spaces[early])
-        if whole:  # a scan in strips cuts through lines
+        if whole:  # scans in strips divide lines, so test the centre
             boxes = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
         covered = set()
         for number, (x0, y0, x1, y1) in zip(images.tolist(), sides.tolist(), strict=True):
@@ -187,7 +198,7 @@ class _Reader:
         return found
 
     def _to_user_space(self, boxes: np.ndarray, spaces: np.ndarray) -> np.ndarray:
-        """Boxes (n, 4) in user space, from those in the spaces of their numbers (n,)."""
+        """Transform boxes (n, 4) to user space, from the spaces with the indices `spaces` (n,)."""
         a, b, c, d, e, f = np.array(self._matrices)[spaces].T
         left, bottom, right, top = boxes.T
         xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
@@ -196,7 +207,7 @@ class _Reader:
         return np.stack([low(xs), low(ys), high(xs), high(ys)], axis=1)
 
     def _clipped_box(self, handle: int) -> tuple[float, float, float, float] | None:
-        """[left, bottom, right, top] in the space of the object; None where nothing is left."""
+        """Return [left, bottom, right, top] in object space, or `None` if nothing is visible."""
         if not fast.object_bounds(handle, *self._at[:4]):
             return None
         left, bottom, right, top = self._floats[:4]
@@ -212,7 +223,7 @@ class _Reader:
         return left, bottom, right, top
 
     def _path_box(self, clip: int, path: int) -> tuple[float, float, float, float] | None:
-        """The box of a path of a clip; None without points, an empty one beyond the bound."""
+        """Return the box of a path in a clip: `None` without points, empty over the limit."""
         count = fast.clip_segments(clip, path)
         if count <= 0:
             return None
@@ -230,7 +241,7 @@ class _Reader:
 
 
 def _drawn(paths: list[int]) -> np.ndarray:
-    """Which paths leave a mark on white paper: boolean (n,)."""
+    """Return which paths are visible on white paper, as bool of shape (n,)."""
     modes, told = fast.draw_modes(paths)
     drawn = ~told
     for column, colour in ((1, fast.object_stroke), (0, fast.object_fill)):
@@ -240,16 +251,16 @@ def _drawn(paths: list[int]) -> np.ndarray:
 
 
 def _has_ink(text: int) -> bool:
-    """Whether a text object is painted; the layer that an OCR program leaves is not."""
+    """Return whether a text object is painted. The layer of an OCR program is not."""
     return fast.text_render_mode(text) != pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
 def _is_opaque(page: fast.Page, image: int) -> bool:
-    """Whether a picture hides most of what is under it: blended, masked or clear ones do not."""
+    """Return whether an image covers what is under it: not blended, masked or transparent."""
     handle = ctypes.cast(image, pdfium.FPDF_PAGEOBJECT)
     if pdfium.FPDFPageObj_HasTransparency(handle):
         return False
-    # Masks are known to the drawn picture only. It has a pixel for a point or so: it is small.
+    # Masks are only visible in the rendered bitmap. It is small, with about a pixel per point.
     bitmap = pdfium.FPDFImageObj_GetRenderedBitmap(page.document, page.handle, handle)
     if not bitmap:
         return False
@@ -265,7 +276,7 @@ def _is_opaque(page: fast.Page, image: int) -> bool:
 
 
 def _concat(inner: tuple[float, ...], outer: tuple[float, ...]) -> tuple[float, ...]:
-    """The matrix (a, b, c, d, e, f) that applies `inner`, then `outer` (PDF 32000-1, 8.3.4)."""
+    """Return the matrix (a, b, c, d, e, f) of `inner` followed by `outer` (PDF 32000-1, 8.3.4)."""
     a, b, c, d, e, f = inner
     p, q, r, s, t, u = outer
     return (

@@ -1,4 +1,4 @@
-"""Gutters narrower than the widest spaces in justified lines: white channels down many lines."""
+"""Find gutters narrower than the widest spaces of justified lines: white channels in many lines."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class GutterParameters:
-    """What makes gaps in lines a gutter between columns. Lengths are in heights of the type."""
+    """Limits for gutters between columns. Lengths are in type heights."""
 
-    least: float = 0.55  # width of a gap; a narrower one is a space also to `join_runs`
-    side: float = 6.0  # width of the text on both sides; numbers of lists and cells are narrower
-    edge: float = 0.15  # by how much the lines right of it differ in where they begin
-    lines: int = 6  # one after the other have the gap, with no word across; rivers are shorter
-    most: int = 6  # gutters on a page; more are columns of a table
+    least: float = 0.55  # smallest width of a gap; `join_runs` treats a narrower one as a space
+    side: float = 6.0  # smallest width of text on each side; list numbers and cells are narrower
+    edge: float = 0.15  # tolerance for the left edges of the lines on the right
+    lines: int = 6  # smallest number of consecutive lines with the gap; rivers are shorter
+    most: int = 6  # largest number of gutters on a page; more are columns of a table
 
 
 def find_gutters(
@@ -22,10 +22,16 @@ def find_gutters(
     joined: np.ndarray,
     parameters: GutterParameters | None = None,
 ) -> np.ndarray:
-    """Between which marks a gutter runs: boolean (n - 1,).
+    """Return the marks after which a gutter runs.
 
-    `boxes` (n, 4) are marks in the order of the text, ends of words or characters; `cut` (n - 1,)
-    tells where a line ends between two of them, `joined` (n - 1,) where they are ends of one word.
+    Args:
+        boxes: Boxes of marks (ends of words, or characters) in text order, of shape (n, 4).
+        cut: Whether a line ends between two marks, of shape (n - 1,).
+        joined: Whether two marks are the ends of one word, of shape (n - 1,).
+        parameters: Limits; the defaults if `None`.
+
+    Returns:
+        bool of shape (n - 1,).
     """
     parameters = parameters or GutterParameters()
     found = np.zeros(len(cut), bool)
@@ -34,14 +40,14 @@ def find_gutters(
     places = np.flatnonzero(~cut & ~joined & (x0[1:] - x1[:-1] > parameters.least * high))
     if len(places) < parameters.lines:
         return found
-    # Where the line of each gap begins and ends.
+    # Start and end of the line of each gap.
     ends = np.append(np.flatnonzero(cut), len(boxes) - 1)
     line = np.searchsorted(ends, places)
     starts = np.append(0, ends[:-1] + 1)
     left = x1[places] - x0[starts[line]]
     right = x1[ends[line]] - x0[places + 1]
     places = places[np.minimum(left, right) > parameters.side * high[places]]
-    # Words, and characters of those that are not read by their ends.
+    # Words, and characters of words whose ends were not read separately.
     reach = np.where(np.append(joined, False), np.append(x1[1:], 0), x1)
     middle = (y0 + y1) / 2
     for _ in range(parameters.most):
@@ -63,6 +69,6 @@ def find_gutters(
 
 
 def _longest(gaps: np.ndarray, words: np.ndarray) -> int:
-    """How many gaps at most follow each other down the page without a word across, by their y."""
+    """Return the largest number of consecutive gaps without a word across, by their y."""
     between = np.searchsorted(np.sort(words), gaps)
     return int(np.bincount(between).max(initial=0))

@@ -1,4 +1,4 @@
-"""The picture of a page, set level, and what of its ink is graphics."""
+"""Deskew the image of a page, and separate its graphics from text."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,19 @@ from PIL import Image
 from cephalo.dataset_scripts.pdf.atoms import merge_boxes
 from cephalo.dataset_scripts.pdf.pieces import paper_level
 
-_CELL = 1.5  # points; graphics are found to within this
+_CELL = 1.5  # points; resolution at which graphics are found
 
 
 @dataclass(frozen=True)
 class Straight:
-    """A page picture with level lines.
+    """A page image with horizontal lines.
 
-    `grey`: uint8 (height, width), the least of the three channels, so that all colours are dark.
-    `scale`: pixels in a point. `quarters`, then `skew` (radians clockwise) lead here from the
-    displayed page.
+    Attributes:
+        grey: Minimum of the three channels, so that all colours are dark. uint8 of shape (height,
+            width).
+        scale: Pixels per point.
+        quarters: Clockwise quarter turns from the displayed page.
+        skew: Clockwise rotation after the quarter turns that was undone, in radians.
     """
 
     grey: np.ndarray
@@ -26,10 +29,10 @@ class Straight:
     skew: float
 
     def to_points(self, boxes: np.ndarray, anchors: np.ndarray | None = None) -> np.ndarray:
-        """Boxes (n, 4) in pixels as boxes in points on the page before the skew was undone.
+        """Convert boxes (n, 4) from pixels to points on the page before deskewing.
 
-        A box keeps its size, so that level lines stay level, and moves as its middle does, or as
-        the point at the x of `anchors` (n,) and its middle's y.
+        A box keeps its size, so that horizontal lines stay horizontal. It moves with its centre or,
+        given `anchors` (n,), with the point at that x and the y of its centre.
         """
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         if anchors is not None:
@@ -43,9 +46,9 @@ class Straight:
 
 
 def straighten(grey: np.ndarray, scale: float, quarters: int, skew: float) -> Straight:
-    """Turn a picture, uint8 (height, width), by quarters, then back by its skew (radians)."""
+    """Rotate an image, uint8 of shape (height, width), by quarter turns, and undo its skew."""
     grey = np.ascontiguousarray(np.rot90(grey, -quarters))
-    if abs(skew) > 5e-4:  # half a point across a page
+    if abs(skew) > 5e-4:  # less is half a point across a page
         image = Image.fromarray(grey)
         paper = int(paper_level(grey))
         turned = image.rotate(np.degrees(skew), Image.Resampling.BILINEAR, fillcolor=paper)
@@ -56,10 +59,10 @@ def straighten(grey: np.ndarray, scale: float, quarters: int, skew: float) -> St
 
 
 def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ink of a picture that is no text: boxes (n, 4) in pixels, and how full each is, 0 to 1.
+    """Return the boxes of ink that is not text, of shape (n, 4) in pixels, and their fill, 0 to 1.
 
-    Ink is what is darker than the paper by more than its noise, in cells of _CELL points. Specks
-    and the shadows at the edges of a scan are left out.
+    Ink is darker than the paper by more than the noise, in cells of `_CELL` points. Specks and the
+    shadows at the edges of a scan are dropped.
     """
     cell = max(1, round(_CELL * picture.scale))
     rows, columns = (side // cell for side in picture.grey.shape)
@@ -72,7 +75,7 @@ def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.n
         grey[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = paper
     means = grey.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
     dark = paper - means
-    noise = 3.1 * float(np.percentile(np.abs(dark), 25))  # the deviation of a normal one
+    noise = 3.1 * float(np.percentile(np.abs(dark), 25))  # standard deviation, if normal
     labels, count = label_cells(dark > max(12.0, 5 * noise))
     boxes, cells = _cell_boxes(labels, count)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -89,9 +92,9 @@ def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.n
 def _gather_marks(
     boxes: np.ndarray, fill: np.ndarray, text: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Join marks smaller than `reach` that lie within it of each other: dots, atoms, arrows.
+    """Join marks smaller than `reach` and within `reach` of each other: dots, atoms, arrows.
 
-    Each alone is too small for a figure. They are not joined across text.
+    Each alone is too small for a figure. Marks are not joined across text.
     """
     small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) < reach
     groups = merge_boxes(boxes[small], reach, text)
@@ -101,10 +104,11 @@ def _gather_marks(
 
 
 def label_cells(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected parts (eight neighbours) of a boolean (rows, columns).
+    """Label the connected components (8-connectivity) of a boolean array of shape (rows, columns).
 
-    Returns int (rows, columns), 0 outside and 1 to n inside, and n. Runs of a row are joined
-    with those that they touch in the row above (Rosenfeld and Pfaltz, 1966).
+    Returns:
+        int of shape (rows, columns), 0 outside and 1 to n inside, and n. Runs of a row are merged
+        with touching runs of the row above (Rosenfeld and Pfaltz, 1966).
     """
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     padded[:, 1:-1] = mask
@@ -138,7 +142,7 @@ def label_cells(mask: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _cell_boxes(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes, int (n, 4), and the numbers of cells, int (n,), of labelled parts."""
+    """Return the boxes of components, int of shape (n, 4), and their sizes in cells."""
     rows, columns = np.nonzero(labels)
     own = labels[rows, columns] - 1
     low = np.full((count, 2), np.iinfo(int).max)

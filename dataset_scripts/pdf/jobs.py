@@ -1,4 +1,4 @@
-"""The PDF files of a run: which are still to be read, and reading them in worker processes."""
+"""The documents of a run: find those that are not read yet, and read them in worker processes."""
 
 import json
 from concurrent.futures import as_completed
@@ -24,7 +24,13 @@ from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
 @dataclass(frozen=True)
 class Job:
-    """A document to read: its file, the SHA-256 of its bytes, and where its rows go."""
+    """A document to read.
+
+    Attributes:
+        path: PDF file.
+        sha256: SHA-256 of the file.
+        shard: Output file for its rows.
+    """
 
     path: Path
     sha256: str
@@ -32,9 +38,15 @@ class Job:
 
 
 def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None:
-    """Make the output folder, or check that the one there was made with the same settings.
+    """Create the output folder, or check that an existing one has the same settings.
 
-    Raises CephaloError where it was not, or where the folder cannot be written.
+    Args:
+        out: Output folder.
+        settings: Options of the extraction.
+        thumbnail: Size of thumbnails in pixels, `None` for full images.
+
+    Raises:
+        CephaloError: If the folder was made with other settings or cannot be written.
     """
     record = out / "extract.json"
     wanted = {"version": EXTRACTOR_VERSION, **asdict(settings), "kinds": list(settings.kinds)}
@@ -46,7 +58,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
                 as_option(key, made.get(key)) for key in wanted if made.get(key) != wanted[key]
             ]
             if other:
-                # A user can give an option again, and not another version.
+                # The user can repeat an option, but not another version.
                 same = made.get("version") == EXTRACTOR_VERSION
                 advice = "give the same or another --out" if same else "give another --out"
                 raise CephaloError(f"{out} was made {', '.join(other)}; {advice}")
@@ -55,7 +67,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
         if not record.exists():
             write_whole(record, json.dumps(wanted) + "\n")
         for left in (*out.glob("figures/.*.tmp"), *out.glob("text/.*.tmp")):
-            left.unlink()  # of a run that was killed
+            left.unlink()  # left by a killed run
     except OSError as error:
         raise CephaloError(
             f"cannot write to {out}: {error.strerror}; choose another --out"
@@ -65,7 +77,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
 
 
 def as_option(key: str, value: Any) -> str:
-    """A setting of an earlier run as its user gave it: "with --dpi 200", "without --text"."""
+    """Format a setting as the option of the command: "with --dpi 200", "without --text"."""
     if key == "version":
         return f"by version {value} of the extraction, not {EXTRACTOR_VERSION}"
     if value in (True, False, None):
@@ -74,7 +86,7 @@ def as_option(key: str, value: Any) -> str:
 
 
 def hash_files(files: list[Path]) -> tuple[dict[Path, str], dict[str, str]]:
-    """The SHA-256 of each file, and the reasons by the names of those that cannot be read."""
+    """Return the SHA-256 of each readable file, and the reasons for the others by name."""
     hashes, unread = {}, {}
     for path in files:
         try:
@@ -85,11 +97,13 @@ def hash_files(files: list[Path]) -> tuple[dict[Path, str], dict[str, str]]:
 
 
 def plan(hashes: dict[Path, str], folder: Path) -> tuple[list[Job], int, dict[str, str]]:
-    """What is to be read: jobs, the number of documents that have a shard, and what was left out
-    of those.
+    """Choose the documents to read.
 
-    The same bytes under two names are one document. One that was read but for some scans is read
-    again as soon as there is OCR.
+    Identical files with different names are one document. A document with skipped scans is read
+    again when OCR is available.
+
+    Returns:
+        Jobs, the number of documents that have a shard, and messages about what these left out.
     """
     finished = {key_of(path): path for path in folder.glob("*.parquet")}
     jobs, seen, done, unread = [], set(), 0, {}
@@ -115,9 +129,18 @@ def run_jobs(
     workers: int,
     timeout: float,
 ) -> Counts:
-    """Read the documents in worker processes; `failures.jsonl` is kept up to date meanwhile.
+    """Read the documents in worker processes. `failures.jsonl` is updated during the run.
 
-    Raises CephaloError where a shard cannot be written.
+    Args:
+        jobs: Documents to read.
+        unread: Reasons for files that failed before.
+        out: Output folder.
+        settings: Options of the extraction.
+        workers: Number of processes.
+        timeout: Seconds per document.
+
+    Raises:
+        CephaloError: If a shard cannot be written.
     """
     counts = Counts(failures=dict(unread))
     write_failures(out, counts.failures)
@@ -136,13 +159,13 @@ def run_jobs(
 
 
 def schedule(pool: Any, job: Job, settings: Settings, timeout: float) -> Any:
-    """Hand a document to a worker of the pool; returns its future."""
+    """Submit a document to a pool of workers and return its future."""
     work = [job.path, job.sha256, job.shard, settings]
     return pool.schedule(extract_to_shard, args=work, timeout=timeout)
 
 
 def write_failures(out: Path, failures: dict[str, str]) -> None:
-    """Write `failures.jsonl` whole: a line for each file, with the reason."""
+    """Write `failures.jsonl`: one line per file, with the reason."""
     lines = (
         json.dumps({"file": name, "reason": reason}, ensure_ascii=False) + "\n"
         for name, reason in sorted(failures.items())

@@ -1,8 +1,8 @@
-"""Joining lines into running text: which hyphens at the ends of lines stay.
+"""Join lines to running text, and decide which hyphens at line ends are kept.
 
-"com-" and "position" are one word, "three-" and "phonon" keep their hyphen. A document is its own
-best dictionary: what it writes elsewhere within a line decides. Where it has neither form, parts
-that are words of their own, and some first and last parts that make compounds, speak for it.
+"com-" and "position" are one word, while "three-" and "phonon" keep the hyphen. The spelling within
+the lines of the same document decides. If it has neither form, the hyphen is kept between words,
+and for some first and last parts of compounds.
 """
 
 import re
@@ -13,44 +13,44 @@ from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.text import Line
 
-DIVIDED = "\xad"  # ends a line whose last word goes on, by `settle_hyphens`
-COMPOUND = "\u2011"  # ends one whose last hyphen stays
+DIVIDED = "\xad"  # set by `settle_hyphens` at the end of a line with a divided word
+COMPOUND = "\u2011"  # set at the end of a line whose hyphen is kept
 _HYPHENS = "-\u2010"
 _UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
-_SHARE = re.compile(r"\b(?:wt|at|vol|mol)\.$")  # "wt.%", which has no space in most print
-_LONGEST = 200  # characters of a word with hyphens, a name of a compound; of more the end is read
+_SHARE = re.compile(r"\b(?:wt|at|vol|mol)\.$")  # "wt.%", mostly printed without a space
+_LONGEST = 200  # characters read at a line end; names of compounds are long
 _LAST = re.compile(r"[\w\u2010\u2011-]*$")
 _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
 _PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
-_LEAST_PARTICIPLE = 6  # letters; shorter ones, "ted" or "eared", may be the rest of a word
-_LEAST_WORD = 3  # letters of a part that counts as a word of its own
+_LEAST_PARTICIPLE = 6  # letters; shorter ones ("ted", "eared") may be part of a word
+_LEAST_WORD = 3  # smallest number of letters of a part that counts as a word
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# After "low-" in "low- and high-frequency" a blank stays.
+# In "low- and high-frequency", the space after "low-" is kept.
 _SUSPENDED = _words("and or to und oder bis bzw et ou y o e versus vs")
 
-# First parts that keep their hyphen before a word of the document.
+# First parts of compounds that keep the hyphen before a word of the document.
 _FIRST_PARTS = _words(
     "self quasi half cross well high low long short all near mid one two three four five six seven "
     "eight nine ten single double triple first second third large small full deep hard soft open "
     "closed left right real time non"
 )
-# Last parts that keep it after a word of the document.
+# Last parts that keep the hyphen after a word of the document.
 _LAST_PARTS = _words(
     "like type free rich poor ray rays axis axes scale level order phase resolution angle field "
     "point shaped sized grained plane edge shot step by up off"
 )
-# Last parts that keep it after anything but a part of a word.
+# Last parts that keep the hyphen after anything except a word fragment.
 _STRONG_PARTS = _words(
     "based induced mediated dependent related specific treated doped coated containing resolved "
     "averaged assisted driven derived supported associated sensitive resistant received level "
     "shaped sized grained"
 )
-# Parts of words that are also words, or stand before another one without a hyphen.
+# Prefixes that are also words, or that are joined without a hyphen.
 _PREFIXES = _words(
     "over under out up down with inter super trans photo electro micro nano macro bio thermo hydro "
     "counter fore after back there where here any some every what how pre pro con per par dis mis "
@@ -71,10 +71,13 @@ _AS = _words(  # after "as-"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a document writes within its lines, in lower case, and how often.
+    """Words within the lines of a document, in lower case.
 
-    `words` has words and compounds, `heads` and `tails` the first and last parts of compounds.
-    `known` are words of its language, whether it writes them or not.
+    Attributes:
+        words: Counts of words and compounds.
+        heads: Counts of first parts of compounds.
+        tails: Counts of last parts of compounds.
+        known: Words of the language, whether they occur in the document or not.
     """
 
     words: Counter[str]
@@ -83,7 +86,7 @@ class Vocabulary:
     known: frozenset[str] = frozenset()
 
     def knows(self, word: str) -> bool:
-        """Whether a word in lower case is one of the document or its language."""
+        """Return whether a word in lower case occurs in the document or its language."""
         return word in self.words or word in self.known
 
 
@@ -91,10 +94,12 @@ NO_WORDS = Vocabulary(Counter(), Counter(), Counter())
 
 
 def settle_hyphens(pages: Iterable[list[Line]]) -> None:
-    """Decide of the lines of a document that end in a hyphen how they go on, and mark them so.
+    """Decide for each line with a final hyphen how it continues, and mark the line, in place.
 
-    `pages` has the lines of each page. A line is followed by the one that comes next in the
-    content of its page.
+    The following line is the next one in the content stream of its page.
+
+    Args:
+        pages: Lines of each page of the document.
     """
     texts: list[str] = []
     ended: list[tuple[Line, str]] = []
@@ -104,7 +109,7 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
         followers = {}
         for line in cut:
             follower = _next_line(line, starts)
-            if follower is not None and follower.text.strip().isdecimal():  # the number of a line
+            if follower is not None and follower.text.strip().isdecimal():  # line number
                 follower = _next_line(follower, starts)
             if follower is not None:
                 followers[id(follower)] = follower
@@ -120,10 +125,10 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
 
 
 def settle_in_order(lines: list[Line], vocabulary: Vocabulary) -> list[Line]:
-    """Lines of running text in reading order, each hyphen at an end decided by the line after it.
+    """Return lines with each final hyphen decided by the next line in reading order.
 
-    `settle_hyphens` goes by the content of a page, in which a foot note or the head of the next
-    page may follow the last line of a column.
+    `settle_hyphens` uses the content stream, where a footnote or the head of the next page may
+    follow the last line of a column.
     """
     settled = list(lines)
     for place, (line, after) in enumerate(pairwise(lines)):
@@ -135,13 +140,13 @@ def settle_in_order(lines: list[Line], vocabulary: Vocabulary) -> list[Line]:
 
 
 def _next_line(line: Line, starts: dict[int, Line]) -> Line | None:
-    """The next line in the content of a page; `starts` are lines by the place where they start."""
+    """Return the next line in the content stream. `starts` maps start positions to lines."""
     near = range(line.span[1] + 1, line.span[1] + 5)  # as in `Line.continues`
     return next((starts[k] for k in near if k in starts), None)
 
 
 def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
-    """The words within lines. A word that a hyphen cuts off at the end of a line is left out."""
+    """Collect the words within lines, without words divided at a line end."""
     cut = (*_HYPHENS, DIVIDED, COMPOUND)
     whole = [line.rpartition(" ")[0] if line[-1:] in cut else line for line in lines]
     text = " ".join(whole).casefold().replace("\u2010", "-")
@@ -158,9 +163,12 @@ def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
 
 
 def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
-    """What stands between two parts that a hyphen at a line's end parted: "", "-" or "- ".
+    """Return the link between two parts divided by a hyphen at a line end: "", "-" or "- ".
 
-    `before` is the line without the hyphen, `after` the next.
+    Args:
+        before: The line without the hyphen.
+        after: The next line.
+        vocabulary: Words of the document.
     """
     last, first = _LAST.search(before[-_LONGEST:]), _FIRST.match(after)
     last = last[0] if last else ""
@@ -190,7 +198,7 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     if "-" in tail and tail.partition("-")[0] in _WITHIN_COMPOUNDS:  # "stay-at-home"
         return "-"
     if begin != head and begin not in vocabulary.known and begin + tail in vocabulary.known:
-        return ""  # "graphene-reinforced", parted within its last word
+        return ""  # "graphene-reinforced", divided within its last word
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
         return "-"
     part = re.split(r"[\u2010\u2011-]", last)[-1]
@@ -202,7 +210,7 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
 
 
 def _is_compound(head: str, tail: str, vocabulary: Vocabulary) -> bool:
-    """Whether two parts in lower case, of which the document says nothing, make a compound."""
+    """Return whether two parts in lower case form a compound that the document does not contain."""
     words = vocabulary.words
     begin, end = head.rpartition("-")[2], tail.partition("-")[0]
     if (begin, end) != (head, tail):
@@ -226,7 +234,7 @@ def _is_compound(head: str, tail: str, vocabulary: Vocabulary) -> bool:
 
 
 def join_text(parts: list[str]) -> str:
-    """Join lines of text into one, undoing hyphenation at the line ends."""
+    """Join lines to one text and undo hyphenation at line ends."""
     pieces: list[str] = []
     for part in parts:
         part = part.strip()
@@ -245,7 +253,7 @@ def join_text(parts: list[str]) -> str:
             pieces[-1] = last[:-1] + link_of(last[:-1], part)
             pieces.append(part)
         elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
-            pieces.append(part)  # Chinese and Japanese lines join without a space
+            pieces.append(part)  # Chinese and Japanese lines are joined without a space
         elif part[0] == "%" and _SHARE.search(last[-_LONGEST:]):
             pieces.append(part)
         else:

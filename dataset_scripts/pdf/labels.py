@@ -1,14 +1,14 @@
-"""Labels: how a caption begins, in the words and marks of many journals and languages."""
+"""Labels at the start of captions, in the words and marks of many journals and languages."""
 
 import re
 
-# Sorts of figures, which some documents count apart from the others.
+# Kinds of images that some documents number separately.
 SORTS = (
     "graph|photo|photograph|image|picture|drawing|illustration|diagram|map|micrograph|exhibit"
     "|graphique|photographie|carte|grafik|diagramm|karte|grafico|immagine|mapa"
     "|imagen|imagem|foto|fotografía|fotografia|gráfico|gráfica|ilustración|ilustração"
 )
-# Small capitals are often set as a large first letter and smaller others, with a gap between.
+# Small capitals are often set as a large first letter, a gap and smaller letters.
 _KINDS = {
     "table": r"t\s?ables?|tab\.?|tabelle|tabla|tableau|tabela|tabella|表格?",
     "scheme": r"s\s?chemes?|esquema|schéma|schema",
@@ -19,7 +19,7 @@ _KINDS = {
         r"f\s?igures?|f\s?igs?\.?|abbildung|abb\.?|bild|figuras?|figur|figuur|slika|şekil|kuva|gambar"
         r"|hình|rys(?:unek)?\.?|ryc(?:ina)?\.?|obr(?:ázek|ázok)?\.?|рис(?:унок)?\.?|фиг\.?"
         r"|мал(?:юнок)?\.?|σχήμα|εικόνα|afbeelding|afb\.?|joonis|attēls|图|圖|図|그림"
-        # Inside a picture these words are labels of its parts, and no mark follows them.
+        # Inside a picture, these words label its parts without a closing mark.
         rf"|(?:{SORTS})(?=\s*\d{{1,3}}\s*(?:[.:|]|$))"
     ),
 }
@@ -38,7 +38,7 @@ LABEL = re.compile(
     rf"(?:\((?P<inner>{_NUMBER})\)|(?P<number>(?:{_NUMBER}){_SUPPLEMENT})(?![\w])))",
     re.I,
 )
-# The number first: "S1 Fig" of supporting figures, and languages that put it so ("1. ábra").
+# Number before the word: "S1 Fig" for supporting figures, and some languages ("1. ábra").
 LABEL_AFTER = (
     re.compile(
         r"^(?P<label>(?P<number>S\d{1,3})\s(?P<word>(?P<table>Table)|(?P<figure>Fig(?:ure)?)))\b"
@@ -48,7 +48,7 @@ LABEL_AFTER = (
         r"|(?P<table>táblázat|lentelė|tabula|tabel)))(?!\w)"
     ),
 )
-# A document's only figure often has no number: "Figure. The flow of the process."
+# The only figure of a document often has no number: "Figure. The flow of the process."
 LABEL_UNNUMBERED = re.compile(
     r"^(?P<label>(?P<word>(?P<figure>Figure|FIGURE|Figura|FIGURA|Abbildung)|(?P<scheme>Scheme|SCHEME))"
     r"(?P<number>))(?=\s?[.:|]\s?[\"'\u201c\u2018(]?[^\W\d_a-z])"
@@ -63,8 +63,11 @@ SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s
 
 
 def match_label(text: str) -> re.Match | None:
-    """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2", "Figure."), or
-    None."""
+    """Match the label at the start of a text.
+
+    Examples are "Fig. 3", "Extended Data Figure 1", "图 2" and "Figure.". Returns `None` without a
+    label.
+    """
     found = LABEL_CJK.match(text) or LABEL.match(text)
     if found is None and (text[:1] == "S" or text[:1].isdigit()):
         found = next(filter(None, (label.match(text) for label in LABEL_AFTER)), None)
@@ -72,13 +75,13 @@ def match_label(text: str) -> re.Match | None:
 
 
 def number_of(match: re.Match) -> str:
-    """The number of a label in lower case, without white space ("2", "s1", "iv"); may be empty."""
+    """Return the number of a label in lower case without spaces: "2", "s1", "iv" or ""."""
     groups = match.groupdict()
     return re.sub(r"\s+", "", groups.get("inner") or groups["number"]).lower()
 
 
 def kind_of(match: re.Match) -> str:
-    """ "figure", "table", "scheme", "chart", "plate" or "algorithm"."""
+    """Return the kind: "figure", "table", "scheme", "chart", "plate" or "algorithm"."""
     word = match.group("word")
     if word in "图圖図":
         return "figure"
@@ -89,12 +92,12 @@ def kind_of(match: re.Match) -> str:
 
 
 def label_of(match: re.Match) -> str:
-    """The label as printed, without the gap that small capitals leave ("F IGURE 1")."""
+    """Return the label as printed, without the gap after a large first letter ("F IGURE 1")."""
     return re.sub(r"^([A-Z])\s(?=[A-Z]{2})", r"\1", match.group("label").strip())
 
 
 def series_of(word: str) -> str:
-    """What tells labels apart that have the same number: "sup" for "Supplementary Fig. 1".
+    """Return a prefix for numbers of a separate series: "sup" for "Supplementary Fig. 1".
 
     Empty for the main series of a document.
     """

@@ -1,4 +1,4 @@
-"""The layout of a document: body type, columns, paragraphs, and what repeats on every page."""
+"""Page layout: body type, columns, blocks of text and furniture."""
 
 import re
 from collections import Counter, defaultdict
@@ -19,51 +19,47 @@ _PANEL_CAPTION = re.compile(r"\(?[a-z]\)")
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes columns, the text area and blocks of text.
+    """Limits for columns, the text area and blocks of text.
 
-    Lengths are in font sizes of the body where nothing else is said.
+    Lengths are in body font sizes unless stated otherwise.
     """
 
     # Columns
-    column_size: float = 0.08  # of the body's size, by which lines of a column may differ from it
-    column_chars: int = 25  # a line with more is no label, no cell and no formula
-    column_width: float = 12.0  # a line of a column is wider; three on a page are 20 wide
-    column_lines: int = 3  # fewer that begin at one x are no column
-    column_step: float = (
-        2.0  # width of the bins of left edges, as wide as the indent of a paragraph
-    )
-    column_overlap: float = 0.2  # of the narrower one, by which two columns may overlap
-    own_lines: int = 10  # more than a caption set beside a figure has
-    no_column: float = 0.1  # of the page's width: its margins where no column is found
+    column_size: float = 0.08  # relative tolerance of the size of lines in a column
+    column_chars: int = 25  # longer lines are not labels, cells or formulas
+    column_width: float = 12.0  # smallest width of a line in a column; three columns are 20 wide
+    column_lines: int = 3  # smallest number of lines that begin at the same x
+    column_step: float = 2.0  # bin size of left edges; covers the indent of a paragraph
+    column_overlap: float = 0.2  # share of the narrower column by which columns may overlap
+    own_lines: int = 10  # smallest number of lines; a caption beside a figure has fewer
+    no_column: float = 0.1  # share of the page's width: margins if no column is found
     # Text area
-    long_line: int = 40  # characters; more are running text and no head, foot or note beside it
-    area_lines: int = 20  # long lines in the document; fewer do not tell where its text ends
-    edge: float = 0.075  # of a page's height; no text is set nearer to its edge, but crests are
-    # Blocks: lines that follow each other. Lengths in heights of the lower line.
-    line_gap: float = 0.75  # between the boxes of two lines, at a leading of 1.7 and more
-    line_overlap: float = (
-        0.6  # of the boxes of two lines, where fonts claim much more than they ink
-    )
-    line_drop: float = 0.3  # by which the lower line begins lower: others stand in one row
-    line_shared: float = 0.5  # of the narrower line's width that lies under the other
-    same_size: float = 0.08  # of the size, by which the lines of a block differ
+    long_line: int = 40  # characters; longer lines are running text, not heads, feet or notes
+    area_lines: int = 20  # long lines in the document, to find the text area
+    edge: float = 0.075  # share of the page's height; nearer to the edge are logos, but no text
+    # Blocks: consecutive lines. Lengths in heights of the lower line.
+    line_gap: float = 0.75  # largest gap between two lines, for a leading of 1.7 and more
+    line_overlap: float = 0.6  # overlap of two lines, in fonts with boxes larger than their ink
+    line_drop: float = 0.3  # smallest drop from line to line; others are in one row
+    line_shared: float = 0.5  # share of the narrower line's width below the other line
+    same_size: float = 0.08  # relative tolerance of the sizes in a block
     # Paragraphs
-    filled_lines: int = 3  # a block with fewer is judged by its type
-    filled_width: float = 0.5  # of a column, that is filled
-    filled_chars: int = 90  # a line and a half of a column; names and formulas have fewer
-    filled_median: float = 0.7  # of the block's width, that half of its lines fill
-    body_size: float = 0.06  # of the body's size, by which text in body type differs from it
-    body_width: float = 0.55  # of a column, that a block in body type takes
-    body_chars: int = 20  # more than a label of a plot
-    outdent: float = 1.0  # by which a paragraph may begin left of its column
+    filled_lines: int = 3  # blocks with fewer lines are judged by their type
+    filled_width: float = 0.5  # share of a column's width of a filled line
+    filled_chars: int = 90  # characters, a line and a half; names and formulas have fewer
+    filled_median: float = 0.7  # share of the block's width, for the median line
+    body_size: float = 0.06  # relative tolerance of the size of body text
+    body_width: float = 0.55  # share of a column's width, for a block in body type
+    body_chars: int = 20  # characters; labels of plots have fewer
+    outdent: float = 1.0  # how far a paragraph may begin left of its column
     indent: float = 2.5  # and right of it
-    flush: float = 0.3  # by which a heading's left edge may differ from that of its column
-    flush_chars: int = 5  # more than a panel's letter or a number at an axis
-    heading: float = 1.05  # of the body's size; what is larger is a heading
-    bold_heading: float = 0.9  # bold type that is smaller names parts of a figure
+    flush: float = 0.3  # tolerance between the left edges of a heading and its column
+    flush_chars: int = 5  # characters; panel letters and axis numbers have fewer
+    heading: float = 1.05  # ratio to the body size, above which text is a heading
+    bold_heading: float = 0.9  # ratio to the body size; smaller bold type labels parts of a figure
     # Others
-    column_slack: float = 0.02  # of the page's width, by which a box may leave its column
-    behind: float = 0.8  # of a text's area, which a graphic that lies behind it covers
+    column_slack: float = 0.02  # share of the page's width by which a box may leave its column
+    behind: float = 0.8  # share of a text's area covered by a graphic behind it
 
 
 P = Parameters()
@@ -71,11 +67,20 @@ P = Parameters()
 
 @dataclass
 class PageContent:
-    """What was read from a page. All boxes are in the frame of its main orientation.
+    """The content of a page. All boxes are in points in the frame of its main orientation.
 
-    `quarters`: quarter turns clockwise from the displayed page to this frame; `width` and
-    `height` are points in this frame. `turned` holds the lines of other orientations, `furniture`
-    those of all orientations that belong to the page and not to its text, once they are known.
+    Attributes:
+        number: Index of the page, from 0.
+        width: Width in this frame, in points.
+        height: Height in this frame, in points.
+        quarters: Clockwise quarter turns from the displayed page to this frame.
+        lines: Upright lines.
+        turned: Lines of other orientations.
+        boxes: Boxes of graphics, of shape (n, 4).
+        kinds: Kinds of graphics, of shape (n,), see `Graphics.kinds`.
+        columns: X ranges of the columns.
+        area: Y range of the running text.
+        furniture: Lines of all orientations that are page furniture, once known.
     """
 
     number: int
@@ -98,7 +103,7 @@ class PageContent:
 
 @dataclass
 class Block:
-    """Lines of one size that follow each other at one distance. `paragraph`: running text."""
+    """Consecutive lines of one size and leading. `paragraph` is true for running text."""
 
     lines: list[Line]
     box: Box
@@ -106,9 +111,10 @@ class Block:
 
 
 def set_layout(pages: list[PageContent]) -> tuple[TypeProfile, list[list[Block]]]:
-    """Find what a document's pages share: the type of the body, columns, furniture, text area.
+    """Find the body type, columns, furniture and text area of a document, and set them in place.
 
-    Returns the type, and the blocks of text of each page.
+    Returns:
+        The body type, and the blocks of text of each page.
     """
     profile = body_style(pages)
     document_columns(pages, profile)
@@ -118,7 +124,7 @@ def set_layout(pages: list[PageContent]) -> tuple[TypeProfile, list[list[Block]]
 
 
 def find_columns(page: PageContent, body: TypeProfile) -> list[tuple[float, float]]:
-    """The x ranges of the columns of running text on a page, from left to right."""
+    """Return the x ranges of the columns of running text on a page, from left to right."""
     wide = [
         line
         for line in page.lines
@@ -142,7 +148,7 @@ def find_columns(page: PageContent, body: TypeProfile) -> list[tuple[float, floa
 
 
 def document_columns(pages: list[PageContent], body: TypeProfile) -> None:
-    """Set `columns` of every page; a page of little running text takes the most common ones."""
+    """Set `columns` of every page. Pages with little running text get the most common columns."""
     found = [find_columns(page, body) for page in pages]
     shapes = Counter(tuple((round(a), round(b)) for a, b in spans) for spans in found if spans)
     usual: list[tuple[float, float]] = list(shapes.most_common(1)[0][0]) if shapes else []
@@ -155,7 +161,7 @@ def document_columns(pages: list[PageContent], body: TypeProfile) -> None:
 
 
 def _much_text(page: PageContent, spans: list[tuple[float, float]], body: TypeProfile) -> bool:
-    """Whether a page holds more lines in its columns than a caption set beside a figure has."""
+    """Return whether a page has more lines in its columns than a caption beside a figure has."""
     lines = [
         line
         for line in page.lines
@@ -168,9 +174,9 @@ def _much_text(page: PageContent, spans: list[tuple[float, float]], body: TypePr
 
 
 def find_text_area(pages: list[PageContent]) -> None:
-    """Set `area` of every page: the y range of running text over all pages, and what is not edge.
+    """Set `area` of every page: the y range of running text over all pages, without the edges.
 
-    Crests, logos and stamps stand outside of it, figures do not.
+    Crests, logos and stamps are outside of it, figures are not.
     """
     long = [
         line.box
@@ -189,9 +195,9 @@ def find_text_area(pages: list[PageContent]) -> None:
 
 
 def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
-    """Group the lines of a page and tell which groups are running text.
+    """Group the lines of a page into blocks, and mark those that are running text.
 
-    Lines that are known to be of captions are left out.
+    Lines tagged as captions are omitted.
     """
     lines = [line for line in page.lines if not line.tags]
     lines.sort(key=lambda line: (line.box[1], line.box[0]))
@@ -204,7 +210,7 @@ def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
     for number, line in enumerate(lines):
         free = [k for k in above.get(number, ()) if k not in taken]
         if free:
-            # Mostly there is one.
+            # There is mostly one.
             nearest = free[0] if len(free) == 1 else max(free, key=lambda k: lines[k].box[3])
             group = home[nearest]
             taken.add(nearest)
@@ -223,7 +229,7 @@ def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
 
 
 def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
-    """For each line the lines that it may follow: of its size, close above, in its width.
+    """Return, for each line, the lines it may follow: same size, close above, in its width.
 
     `boxes` (n, 4) are sorted from top to bottom, `sizes` (n,) are font sizes in points.
     """
@@ -233,7 +239,7 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
     nearest, farthest = boxes[:, 1] + P.line_overlap * high, boxes[:, 1] - P.line_gap * high
     for start in range(0, len(boxes), 256):
         own = slice(start, start + 256)
-        # Most pairs are told apart by their heights on the page.
+        # Compare heights on the page first, which exclude most pairs.
         close = boxes[:, 3] > farthest[own, None]
         close &= boxes[:, 3] < nearest[own, None]
         close &= boxes[:, 1] < highest[own, None]
@@ -250,7 +256,7 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
 
 
 def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
-    """Whether a block is running text: long filled lines, or body type at a column's edge."""
+    """Return whether a block is running text: long filled lines, or body type at a column edge."""
     first = block.lines[0]
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
@@ -272,14 +278,14 @@ def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
     flush = any(abs(block.box[0] - a) < P.flush * body.size for a, _ in page.columns)
     if not flush or chars <= P.flush_chars:
         return False
-    # Bold type smaller than the body's names parts of a figure that fills its column.
+    # Bold type smaller than the body labels parts of a figure that fills its column.
     bold = first.bold and first.size > P.bold_heading * body.size
     heading = bold or first.size > P.heading * body.size
     return in_body_type or heading
 
 
 def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:
-    """The column that holds a box, where the page has several; else None."""
+    """Return the column that contains a box if the page has several columns, else `None`."""
     if len(page.columns) < 2:
         return None
     slack = P.column_slack * page.width
@@ -290,9 +296,9 @@ def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:
 
 
 def background(page: PageContent, blocks: list[Block], captions: list[Box]) -> np.ndarray:
-    """Which graphics lie behind running text or frame a caption: boolean (n,).
+    """Return which graphics are behind running text or frame a caption, as bool of shape (n,).
 
-    Such a graphic is a coloured box, a frame or a scanned page, and no part of a figure.
+    Such a graphic is a coloured box, a frame or a scanned page, and not part of a figure.
     """
     behind = np.zeros(len(page.boxes), bool)
     texts = [block.box for block in blocks if block.paragraph and len(block.lines) > 1]
@@ -310,9 +316,16 @@ def background(page: PageContent, blocks: list[Block], captions: list[Box]) -> n
 def to_contents(
     number: int, width: float, height: float, lines: list[Line], graphics: Graphics
 ) -> list[PageContent]:
-    """A page, as displayed, in the frame in which most of its text is upright.
+    """Convert a displayed page to the frame in which most of its text is upright.
 
-    A second frame follows where lines of another orientation begin like a caption.
+    A second frame follows if lines of another orientation begin like a caption.
+
+    Args:
+        number: Index of the page, from 0.
+        width: Width of the displayed page, in points.
+        height: Height of the displayed page, in points.
+        lines: Lines of text, in points on the displayed page.
+        graphics: Graphics of the page.
     """
     count: Counter[int] = Counter()
     for line in lines:
@@ -328,12 +341,13 @@ def to_contents(
 def _content(
     number: int, width: float, height: float, quarters: int, lines: list[Line], graphics: Graphics
 ) -> PageContent:
+    """Return the content of a page after `quarters` clockwise quarter turns."""
     upright, turned = [], []
     for line in lines:
         if line.quarters == quarters:
             upright.append(line)
             continue
-        # Back to the displayed page, then on to this frame.
+        # First to the displayed page, then to this frame.
         sides = (height, width) if line.quarters % 2 else (width, height)
         displayed = turn(np.array([line.box]), -line.quarters, *sides)
         box = tuple(turn(displayed, quarters, width, height)[0].tolist())

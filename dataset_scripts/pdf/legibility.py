@@ -1,7 +1,7 @@
-"""Whether the characters of a text mean anything.
+"""Detect text without readable characters.
 
-Fonts may leave unsaid which characters their glyphs are: pdfium then gives control codes, codes of
-private use, or other letters than are printed. Such text is of no use, whatever it looks like.
+Fonts may lack a mapping from glyphs to characters. pdfium then returns control codes, private use
+codes, or other letters than those printed. Such text is unusable even if the page looks right.
 """
 
 import unicodedata
@@ -13,27 +13,32 @@ import numpy as np
 
 _FREQUENT = frozenset("aeinorst")
 _LATIN = frozenset("abcdefghijklmnopqrstuvwxyz")
-_IGNORED = frozenset(" .\x02\xad\ufffe\t\r\n")  # blanks, leaders, hyphens at the ends of lines
+_IGNORED = frozenset(" .\x02\xad\ufffe\t\r\n")  # spaces, leaders, hyphens at line ends
 _NO_CHARACTER = ("Cc", "Cn", "Co")  # categories: control, unassigned, private use
 _OTHER, _LETTER, _LOST, _SKIPPED, _RARE, _FREQUENT_LETTER, _ACCENTED_RARE, _ACCENTED = range(8)
 
 
 @dataclass(frozen=True)
 class LegibilityParameters:
-    """When a text is taken for one whose characters were lost."""
+    """Limits for text whose characters are lost."""
 
-    least: int = 150  # characters; of fewer nothing can be said
-    lost: float = 0.4  # of the characters have no meaning; formulas on a good page are a tenth
-    signs: float = 0.6  # of the characters are neither letters nor digits
-    latin: float = 0.5  # of the letters are Latin, where they are judged by how frequent they are
-    accented: float = 0.6  # of Latin letters have accents; a third of them do in Vietnamese
-    # Of Latin letters are one of "aeinorst": 0.5 (Polish) to 0.66 (Finnish, English), of other
-    # letters in their place 0.31 in the mean; proteins have 0.39 to 0.45.
+    least: int = 150  # characters; shorter texts are not judged
+    lost: float = 0.4  # share of characters without meaning; formulas on a good page are 0.1
+    signs: float = 0.6  # share of characters that are neither letters nor digits
+    latin: float = 0.5  # share of Latin letters, above which letter frequencies are used
+    accented: float = 0.6  # share of accented Latin letters; Vietnamese has a third
+    # Share of "aeinorst" among Latin letters: 0.5 (Polish) to 0.66 (Finnish, English); 0.31 on
+    # average with permuted letters; 0.39 to 0.45 in protein sequences.
     frequent: float = 0.38
 
 
 def is_soup(texts: Iterable[str], parameters: LegibilityParameters | None = None) -> bool:
-    """Whether the lines of a page, taken together, are characters without meaning."""
+    """Return whether the text of a page consists of characters without meaning.
+
+    Args:
+        texts: Lines of the page.
+        parameters: Limits; the defaults if `None`.
+    """
     parameters = parameters or LegibilityParameters()
     codes = np.frombuffer("".join(texts).encode("utf-16-le", "surrogatepass"), np.uint16)
     count = np.bincount(_classes()[codes], minlength=8).tolist()
@@ -53,12 +58,12 @@ def is_soup(texts: Iterable[str], parameters: LegibilityParameters | None = None
 
 @cache
 def _classes() -> np.ndarray:
-    """What each code of UTF-16 is: uint8 (65536,). Digits count as letters."""
+    """Return the class of each UTF-16 code: uint8 of shape (65536,). Digits count as letters."""
     table = np.full(1 << 16, _LETTER, np.uint8)
     for code in range(1 << 16):
         character = chr(code)
         category = unicodedata.category(character)
-        if character in _IGNORED or 0xDC00 <= code < 0xE000:  # the second half of a pair
+        if character in _IGNORED or 0xDC00 <= code < 0xE000:  # second half of a surrogate pair
             table[code] = _SKIPPED
         elif 0xDB80 <= code < 0xDC00 or category in _NO_CHARACTER or code == 0xFFFD:
             table[code] = _LOST

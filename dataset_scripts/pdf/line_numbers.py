@@ -1,4 +1,4 @@
-"""Numbers of lines, as manuscripts have them, that stand so near the text that lines hold them."""
+"""Remove line numbers of manuscripts that are so near to the text that they were read with it."""
 
 import re
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 _FIRST = re.compile(r"(\d{1,4})\s+(?=\S)")
 _LAST = re.compile(r"\s+(\d{1,4})$")
-_LEAST_STEPS = 5  # lines of a page, each with the number after that of the line before it
+_LEAST_STEPS = 5  # consecutive numbers on a page, at least
 
 
 def without_line_numbers(blocks: list[list[Block]]) -> list[list[Block]]:
-    """Blocks of all pages whose lines have no number of the line at either end."""
+    """Return the blocks of all pages without line numbers at either end of the lines."""
     return [_without(_without(groups, _FIRST.match), _LAST.search) for groups in blocks]
 
 
 def _without(groups: list[Block], find: Callable[[str], re.Match[str] | None]) -> list[Block]:
-    """The blocks of a page without the numbers that `find` finds, where they count the lines."""
+    """Return the blocks of a page without the numbers that `find` matches, if these count lines."""
     lines = [line for block in groups for line in block.lines]
     matches = [(line, find(line.text)) for line in lines]
     found = {id(line): (int(match[1]), match) for line, match in matches if match}

@@ -1,4 +1,4 @@
-"""Figures that are text alone: programs, grammars, formulas, or a framed text at a caption."""
+"""Figures that consist of text: programs, grammars, formulas, or framed text next to a caption."""
 
 import re
 from dataclasses import dataclass
@@ -16,37 +16,37 @@ from cephalo.dataset_scripts.pdf.rows import Rows
 from cephalo.dataset_scripts.pdf.sight import ABOVE, BELOW
 from cephalo.dataset_scripts.pdf.text import Line
 
-# Faces in which all characters are equally wide, as programs are printed.
+# Monospaced fonts, in which programs are printed.
 _TYPEWRITER = re.compile(r"mono|nimbusmon|courier|typewriter|consol|menlo|cmtt|lmtt", re.I)
-_ENDS = re.compile(r"[.!?:\u3002\uff01\uff1f\u201d\"'\]})]\W{0,3}$")  # a sentence, or a quotation
-_REFERENCE = re.compile(r"\[\d{1,3}\]|\d{1,3}\.?\s.*\b(?:19|20)\d\d\b")  # an entry of a list
+_ENDS = re.compile(r"[.!?:\u3002\uff01\uff1f\u201d\"'\]})]\W{0,3}$")  # end of a sentence
+_REFERENCE = re.compile(r"\[\d{1,3}\]|\d{1,3}\.?\s.*\b(?:19|20)\d\d\b")  # entry of a list
 WALL, RULE, OTHER, PLAIN, RUNNING = "wall", "rule", "other", "plain", "running"
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes text at a caption its figure. Lengths are in leadings of the body by default."""
+    """Limits for text that is a figure. Lengths are in body leadings unless stated otherwise."""
 
-    least_rows: int = 3  # fewer are a formula, or what is left of a paragraph
-    first_gap: float = 3.0  # from the caption to the nearest row
-    gap: float = 2.2  # from one row to the next: one empty line
-    other_share: float = 0.5  # of the rows, that are not in body type
-    parted: float = 0.7  # from a row in body type to the running text: the skip at a display
-    rule: float = 2.5  # points; a graphic that is less high is a rule
-    rule_width: float = 0.5  # of the window's width; a shorter rule is of a fraction or a root
-    inside: float = 0.5  # of a row's width that lies in the window
-    heading: float = 1.05  # of the body's size; what is larger is a heading
-    smaller: float = 0.95  # of the body's size; what is smaller is no running text
+    least_rows: int = 3  # fewer rows are a formula or the rest of a paragraph
+    first_gap: float = 3.0  # largest distance from the caption to the first row
+    gap: float = 2.2  # largest distance between rows: one empty line
+    other_share: float = 0.5  # share of rows that are not in body type
+    parted: float = 0.7  # distance from a row in body type to running text: a display skip
+    rule: float = 2.5  # points; a graphic of smaller height is a rule
+    rule_width: float = 0.5  # share of the window's width; a shorter rule is part of a formula
+    inside: float = 0.5  # share of a row's width inside the window
+    heading: float = 1.05  # ratio to the body size, above which text is a heading
+    smaller: float = 0.95  # ratio to the body size, below which text is not running text
     # Frames
-    frame_height: float = 0.9  # of the page's height; a higher one frames the page
-    more: float = 1.5  # times the area of a part, that its frame has
-    touch: float = 2.0  # points, by which edges that touch overlap
+    frame_height: float = 0.9  # share of the page's height; a higher frame surrounds the page
+    more: float = 1.5  # smallest ratio of the areas of a frame and the part inside it
+    touch: float = 2.0  # points; overlap of touching edges
     # Text in body type
-    float_gap: float = 1.2  # to the running text; LaTeX leaves 1.7, Typst 1.5 em
-    float_wider: float = 1.8  # times the widest gap inside; that between paragraphs is one
-    filled: float = 0.8  # of a column's width; rows of lists and programs are shorter
-    float_height: float = 0.8  # of the text area's height; more is a page of text
-    free_side: float = 6.0  # font sizes of the body; graphics that nobody claims are the figure
+    float_gap: float = 1.2  # distance to running text; LaTeX leaves 1.7 em, Typst 1.5 em
+    float_wider: float = 1.8  # ratio to the widest gap inside, such as between paragraphs
+    filled: float = 0.8  # share of a column's width; rows of lists and programs are shorter
+    float_height: float = 0.8  # share of the text area's height; more is a page of text
+    free_side: float = 6.0  # body font sizes; unassigned graphics of this size are the figure
 
 
 P = Parameters()
@@ -54,7 +54,7 @@ P = Parameters()
 
 @dataclass(frozen=True)
 class Row:
-    """What stands level at a caption. `near` and `far` are points from the caption's edge."""
+    """Text or a rule at one height near a caption; `near` and `far` are distances in points."""
 
     kind: str
     near: float
@@ -65,10 +65,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Search:
-    """The search for the text that is the figure of one caption.
+    """The search for the text that is the figure of a caption.
 
-    `walls` are the other captions and figures of the page, `part` the figure that the caption has
-    so far.
+    `walls` are the other captions and figures of the page, `part` the current figure of the
+    caption.
     """
 
     scene: Scene
@@ -77,9 +77,9 @@ class Search:
     part: Pair | None = None
 
     def frame(self, side: str) -> Box | None:
-        """The largest graphic next to the caption that holds text, and no wall.
+        """Return the largest graphic next to the caption that contains text and no wall.
 
-        And that holds `part`, all but the edges, where there is one.
+        If there is a `part`, the graphic also contains it, up to the edges.
         """
         page, cap, leading = self.scene.page, self.caption.box, self.scene.profile.leading
         x0, y0, x1, y1 = page.boxes.T
@@ -109,7 +109,7 @@ class Search:
         return max(frames, key=area, default=None)
 
     def window(self) -> tuple[float, float]:
-        """The x range of the rows: the column, up to walls or running text beside the caption."""
+        """Return the x range of the rows: the column, up to walls or text beside the caption."""
         cap, page = self.caption.box, self.scene.page
         left, right = in_one_column(cap, page) or (0.0, page.width)
         reach = P.first_gap * self.scene.profile.leading
@@ -125,7 +125,7 @@ class Search:
         return left, right
 
     def rows(self, side: str) -> list[Row]:
-        """What stands on one side of the caption, from the nearest on, up to the first wall."""
+        """Return the rows on one side of the caption, from the nearest up to the first wall."""
         body, window = self.scene.profile, self.window()
         cap, page = self.caption.box, self.scene.page
         kinds = _kinds(self.scene)
@@ -160,13 +160,13 @@ class Search:
 def find_listings(
     scene: Scene, pairs: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
 ) -> list[Pair]:
-    """Pairs for the captions of figures that have none among `pairs`, the page's own.
+    """Find text figures for captions that have no pair among `pairs`.
 
-    A frame around text next to the caption is the figure; else the rows are that follow each other
-    from the caption, up to running text, another caption or another figure. The side on which more
-    of the document's figures lie goes first (`prior`: log-shares of the sides). Captions of the
-    figures in `told` (see `whole_figures`) get none. Of `pairs`, those that have only a part of a
-    frame, as its coloured head, get all of it.
+    A frame around text next to the caption is the figure. Otherwise it consists of the rows from
+    the caption up to running text, another caption or figure. The side with more figures in the
+    document is tried first (`prior`: log shares of the sides). Captions in `told` (see
+    `whole_figures`) are skipped. Pairs with only a part of a frame, such as its coloured head, get
+    the whole frame.
     """
     owners = {id(pair.caption): pair for pair in pairs}
     found: list[Pair] = []
@@ -194,11 +194,10 @@ def find_listings(
 def find_floats(
     scene: Scene, pairs: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
 ) -> list[Pair]:
-    """Pairs for captions without any, whose figure is a text in body type that white space parts.
+    """Find figures that are text in body type separated by white space.
 
-    Only where no graphics of the page are left over that may be the figure. Text that fills its
-    column only on the side on which the document's figures lie. `prior` and `told` are those of
-    `find_listings`.
+    Only on pages without unassigned graphics. Text that fills its column must be on the side on
+    which the document's figures are. For the arguments, see `find_listings`.
     """
     paired = {id(pair.caption) for pair in pairs}
     sides = sorted((ABOVE, BELOW), key=lambda side: -prior.get(side, 0.0))
@@ -217,25 +216,26 @@ def find_floats(
 
 
 def whole_figures(captions: list[Caption]) -> set[tuple[str, str]]:
-    """The (kind, number) of captions, of those that have graphics and are not of a figure's parts.
+    """Return the (kind, number) of captions with graphics, without continued figures.
 
-    Another caption of such a number is a table's or a sentence that was misread.
+    Another caption with such a number belongs to a table or is a misread sentence.
     """
     return {(c.kind, c.number) for c in captions if not CONTINUED.match(c.text)}
 
 
 def _is_told(caption: Caption, told: set[tuple[str, str]]) -> bool:
+    """Return whether the figure of a caption is in `told` and is not a continued one."""
     return (caption.kind, caption.number) in told and not CONTINUED.match(caption.text)
 
 
 def _walls(scene: Scene, caption: Caption, pairs: list[Pair]) -> list[Box]:
-    """The boxes of the captions and figures on a page that are not those of `caption`."""
+    """Return the boxes of the other captions and figures of a page."""
     others = [other.box for other in scene.captions if other is not caption]
     return others + [pair.box for pair in pairs if pair.caption is not caption]
 
 
 def _kinds(scene: Scene) -> dict[int, str]:
-    """What the lines of a page may be by their type, by the id of the line."""
+    """Return the kind of each line of a page by its type, by the id of the line."""
     kinds = {}
     for block in scene.blocks:
         filled = block.paragraph and _is_filled([[line] for line in block.lines], scene)
@@ -245,7 +245,7 @@ def _kinds(scene: Scene) -> dict[int, str]:
 
 
 def _kind(line: Line, paragraph: bool, filled: bool, body: TypeProfile) -> str:
-    """What a line may be by its type: of a listing, a heading, running text, or plain."""
+    """Return the kind of a line by its type: part of a listing, heading, running text, or plain."""
     small = line.size < P.smaller * body.size
     if _TYPEWRITER.search(line.font):
         return OTHER
@@ -253,7 +253,7 @@ def _kind(line: Line, paragraph: bool, filled: bool, body: TypeProfile) -> str:
         return WALL
     if paragraph and (filled or not small):
         return RUNNING
-    # Small type also where it is bold: key words of a program, heads of a table.
+    # Small bold type counts too: keywords of a program, head of a table.
     return OTHER if small or not (line.bold or line.font in body.fonts) else PLAIN
 
 
@@ -262,7 +262,7 @@ def _row_kind(kinds: list[str]) -> str:
 
 
 def _listing(rows: list[Row], body: TypeProfile) -> list[Row]:
-    """The rows of a figure in another type than the body's; none where they are no figure."""
+    """Return the rows of a figure in another type than the body, empty if they are no figure."""
     taken: list[Row] = []
     edge, end = 0.0, np.inf
     for row in rows:
@@ -290,12 +290,12 @@ def _listing(rows: list[Row], body: TypeProfile) -> list[Row]:
 
 
 def _is_bare(taken: list[Row]) -> bool:
-    """Whether rows make a figure without rules, so that one that comes after them is the page's."""
+    """Return whether rows form a figure without rules, so that a later rule is not part of it."""
     return len(taken) >= P.least_rows and all(row.kind != RULE for row in taken)
 
 
 def _same_type(row: Row, texts: list[Row], body: TypeProfile) -> bool:
-    """Whether a row in smaller type than the body's is in that of a listing so far."""
+    """Return whether a row in smaller type than the body has the type of the listing so far."""
     known = {(line.font, line.size) for other in texts for line in other.lines}
     small = all(line.size < P.smaller * body.size for line in row.lines)
     own = {(line.font, line.size) for line in row.lines}
@@ -303,10 +303,10 @@ def _same_type(row: Row, texts: list[Row], body: TypeProfile) -> bool:
 
 
 def _without_end(taken: list[Row], end: float, body: TypeProfile) -> list[Row]:
-    """The rows without those at their end that are of the page or of the running text.
+    """Remove rows at the end that belong to the page or the running text.
 
-    A number that white space parts from the others is that of the page; what is in body type, and
-    not parted from what follows (`end` points on), is running text.
+    These are a page number, set off by white space, and rows in body type close to the text that
+    follows (`end` points away).
     """
     count = len(taken)
     while count:
@@ -322,10 +322,10 @@ def _without_end(taken: list[Row], end: float, body: TypeProfile) -> list[Row]:
 
 
 def _float(search: Search, side: str, usual: bool) -> list[Row]:
-    """The rows of a text in body type that white space parts from the running text.
+    """Return the rows of a text in body type that is separated by white space.
 
-    On one side of a caption, `usual` where the document's figures lie. None where the text may go
-    on beyond the caption or the page.
+    `usual`: whether the figures of the document are on this side. Empty if the text may continue
+    beyond the caption or the page.
     """
     scene, leading = search.scene, search.scene.profile.leading
     rows = [row for row in search.rows(side) if row.kind != RULE]
@@ -350,9 +350,9 @@ def _float(search: Search, side: str, usual: bool) -> list[Row]:
 
 
 def _up_to_gap(rows: list[Row], least: float) -> tuple[list[Row], float]:
-    """The rows up to a gap that is wider than `least` points and those before, and its width.
+    """Return the rows up to a gap wider than `least` points and all gaps before, and its width.
 
-    No rows where a wall comes first.
+    Empty if a wall comes first.
     """
     taken: list[Row] = []
     widest = 0.0
@@ -368,12 +368,12 @@ def _up_to_gap(rows: list[Row], least: float) -> tuple[list[Row], float]:
 
 
 def _are_references(rows: list[Row]) -> bool:
-    """Whether half of the rows begin as the entries of a list of references do."""
+    """Return whether half of the rows begin like entries in a list of references."""
     return 2 * sum(bool(_REFERENCE.match(row.lines[0].text)) for row in rows) >= len(rows)
 
 
 def _is_filled(rows: list[list[Line]], scene: Scene) -> bool:
-    """Whether most rows hold a line as wide as a column, as running text has."""
+    """Return whether most rows have a line as wide as a column, as in running text."""
     column = min((b - a for a, b in scene.page.columns), default=scene.page.width)
     widths = [max(line.box[2] - line.box[0] for line in row) for row in rows]
     return sum(width > P.filled * column for width in widths) > 0.5 * len(rows)
@@ -385,13 +385,13 @@ def _height(scene: Scene) -> float:
 
 
 def _is_whole(top: Row, bottom: Row) -> bool:
-    """Whether a text begins in its first row and ends in its last one."""
+    """Return whether a text begins in its first row and ends in its last row."""
     first, last = top.lines[0].text, bottom.lines[-1].text
     return not first[:1].islower() and bool(_ENDS.search(last))
 
 
 def _any_free(scene: Scene, pairs: list[Pair]) -> bool:
-    """Whether a page has graphics of some size that no caption claims."""
+    """Return whether a page has large graphics without a caption."""
     least = P.free_side * scene.profile.size
     return any(
         min(atom.box[2] - atom.box[0], atom.box[3] - atom.box[1]) >= least

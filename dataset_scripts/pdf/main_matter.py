@@ -1,7 +1,7 @@
-"""The running text of a document line by line, without headings and back matter.
+"""Extract the running text of a document line by line, without headings and back matter.
 
-Where something is missing between two lines of a sentence, a formula or the end of a column that
-was not read, GAP ends the first of them, so that no sentence goes on with what is not its own.
+GAP marks the end of a line if something is missing before the next line of the sentence, such as a
+formula or the unread end of a column. A sentence is never continued across GAP.
 """
 
 import re
@@ -19,7 +19,7 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.scripts import GAP
 from cephalo.dataset_scripts.pdf.text import Line, is_bold
 
-# Headings, without spaces, numbers and marks: "VII. R EFERENCES" is "references".
+# Headings without spaces, numbers and marks: "VII. R EFERENCES" is "references".
 _BACK = re.compile(
     r"(?:notesand|literature)?references?(?:andnotes|cited|list)?|bibliography|(?:literature|works)cited|"
     r"r[ée]f[ée]rences(?:bibliographiques)?|bibliographie|literatur(?:verzeichnis)?|quellen|"
@@ -56,7 +56,7 @@ _PLAIN_TITLE = re.compile(r"[-\u2013\u2022]?\s?[A-Z][^.;:!?\u3002]*[^.,;:!?\u300
 _NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
 _NUMBERED_ROW = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}\.?\s+[A-Z]")  # "3.3. Risk Group Analysis."
 FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
-# Words that only the beginning of a sentence writes with a capital.
+# Words that are capitalised only at the start of a sentence.
 BEGINNING = re.compile(
     r"(?:The|This|These|Those|That|It|Its|We|Our|They|Their|There|Then|Thus|Hence|However|Moreover"
     r"|Furthermore|Therefore|Although|While|When|Where|Whereas|Which|Because|Since|If|As|At|By|For"
@@ -70,38 +70,38 @@ _AUTHORS = re.compile(
     r"(?:(?:[A-Z]\.[ -]?){1,3}[^\W\d_][\w\u2019'-]{1,30}"
     r"[\d\u00b9\u00b2\u00b3\u2070-\u2079,*\u2020\u2021\u00a7\ufdd0 ]{0,9}(?:and |& )?){1,12}"
 )
-# The title of a float that has no caption: "Ex. 11 Half-diminished", "Box 2. Terms".
+# Title of a float without a caption: "Ex. 11 Half-diminished", "Box 2. Terms".
 _FLOAT = re.compile(
     r"(?:Ex|Example|Box|Algorithm|Listing|Plate|Map|Photo|Movie|Video|Exhibit|Panel)\.?\s\d{1,3}[a-z]?"
     r"[.:]?\s+[A-Z]"
 )
-_REST = re.compile(r"[a-z]{2,} ")  # of a sentence, at the beginning of a block
+_REST = re.compile(r"[a-z]{2,} ")  # continuation of a sentence at the start of a block
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes lines headings, and what is missing between two lines."""
+    """Limits for headings, and for gaps between two lines."""
 
-    heading: float = 1.05  # of the body's size; larger type ends the back matter
-    heading_chars: int = 90  # a line of more is no heading
-    heading_words: int = 14  # of the longest heading
-    heading_rows: int = 4  # of the longest heading
-    heading_letters: int = 4  # of the shortest heading, less one
-    heading_capitals: int = 8  # letters; fewer are an abbreviation or a formula
-    plain_heading: float = 0.6  # of the paragraph's width; a heading in its type is narrower
-    heading_end: float = 1.5  # font sizes; a heading ends at least so far from the column's edge
-    level: float = 0.5  # of a line's height, by which the cells in one row of a table overlap
-    cell: float = 0.2  # of the page's width; a line that is wider is of another column
-    hole: float = 3.0  # font sizes between two pieces of a row; a wide space is one
-    short: float = 0.4  # of a paragraph's width, by which a row within a sentence ends early
-    hole_rows: int = 4  # lines of a paragraph whose edges are known
-    same_size: float = 0.2  # points by which the rows of a paragraph differ in size
-    across: float = 0.3  # of a paragraph's width, of the end that a row across it may lack
-    beyond: float = 5.0  # font sizes, by which a row across columns reaches out of a paragraph
-    next_row: float = 1.3  # distances of baselines to the next row of a paragraph, at most
-    names: float = 0.35  # of the words begin in lower case; lists of names have fewer
-    name_words: int = 4  # fewer are not judged
+    heading: float = 1.05  # ratio to the body size; larger type ends the back matter
+    heading_chars: int = 90  # largest number of characters of a heading
+    heading_words: int = 14  # largest number of words of a heading
+    heading_rows: int = 4  # largest number of rows of a heading
+    heading_letters: int = 4  # a heading has more letters
+    heading_capitals: int = 8  # letters; fewer capitals are an abbreviation or a formula
+    plain_heading: float = 0.6  # share of the paragraph's width; a heading in body type is narrower
+    heading_end: float = 1.5  # font sizes; smallest distance of a heading from the column edge
+    level: float = 0.5  # share of a line's height by which cells of a table row overlap
+    cell: float = 0.2  # share of the page's width; a wider line is in another column
+    hole: float = 3.0  # font sizes between two pieces of a row; a wide space is 1
+    short: float = 0.4  # share of a paragraph's width by which a row with a hole is shorter
+    hole_rows: int = 4  # smallest number of lines of a paragraph with known edges
+    same_size: float = 0.2  # points; tolerance of the sizes in a paragraph
+    across: float = 0.3  # share of a paragraph's width that a row across it may leave uncovered
+    beyond: float = 5.0  # font sizes by which a row across columns exceeds a paragraph
+    next_row: float = 1.3  # largest baseline distance within a paragraph, in leadings
+    names: float = 0.35  # share of words in lower case; lists of names have fewer
+    name_words: int = 4  # smallest number of words to judge
 
 
 P = Parameters()
@@ -113,15 +113,15 @@ def main_matter(
     body: TypeProfile,
     known: frozenset[str] = frozenset(),
 ) -> list[list[Block]]:
-    """The running text of every page in order, without headings and back matter.
+    """Return the running text of each page in order, without headings and back matter.
 
-    `known` are the words of its language in which none but the first of a sentence has a capital.
-    GAP ends a line within a sentence after which something else than text stands: a formula. END
-    ends one after which a heading stands, or a sentence begins in another block.
+    `known` has the words that are capitalised only at the start of a sentence. GAP ends a line
+    within a sentence that is followed by something other than text, such as a formula. END ends a
+    line that is followed by a heading, or by a sentence that begins in another block.
     """
     kept: list[list[Block]] = []
     back = False
-    last: Block | None = None  # of the running text, on this page or an earlier one
+    last: Block | None = None  # last block of running text, on this page or an earlier one
     for page, groups in zip(pages, blocks, strict=True):
         own: list[Block] = []
         between = headed = False
@@ -132,7 +132,7 @@ def main_matter(
                 headed = headed or _heads(block, page, body)
                 continue
             if last and _FLOAT.match(lines[0].text) and not FINISHED.search(last.lines[-1].text):
-                continue  # it stands within a sentence
+                continue  # it is within a sentence
             new = replace(block, lines=with_holes(lines, body, page.lines))
             headed = headed or block.lines[0] is not lines[0]
             same = own and column_of(own[-1], page) == column_of(block, page)
@@ -155,14 +155,14 @@ def main_matter(
 
 
 def _end_sentence(block: Block, mark: str) -> None:
-    """Put a mark, GAP or END, at the end of a block that ends within a sentence."""
+    """Append GAP or END to a block that ends within a sentence."""
     last = block.lines[-1]
     if not FINISHED.search(last.text):
         block.lines[-1] = replace(last, text=last.text + mark)
 
 
 def _begins(text: str, known: frozenset[str]) -> bool:
-    """Whether a sentence or a heading begins with a text, as its first word's capital shows."""
+    """Return whether a text begins a sentence or heading, judged by its first word's capital."""
     word = _CAPITAL.match(text)
     return bool(BEGINNING.match(text)) or bool(
         word and word[0].lower() in known and not _CITED.match(text)
@@ -170,19 +170,19 @@ def _begins(text: str, known: frozenset[str]) -> bool:
 
 
 def _heads_row(line: Line) -> bool:
-    """Whether the first row of a block begins with its heading, by its number or its face."""
+    """Return whether a block begins with a heading in its first row, by its number or its face."""
     faced = line.lead != line.font and line.text[:1].isupper()
     return faced or bool(_NUMBERED_ROW.match(line.text))
 
 
 def _is_aside(block: Block, last: Block) -> bool:
-    """Whether a block stands apart from the one before it: a box of other type beside the text."""
+    """Return whether a block is a box of other type beside the text."""
     fonts = {line.font for line in block.lines}
     return len(block.lines) > 1 and fonts.isdisjoint({line.font for line in last.lines})
 
 
 def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
-    """Whether a block that is no running text is a heading, at a column's edge or in its middle."""
+    """Return whether a block that is not running text is a heading, flush left or centred."""
     if len(block.lines) > P.heading_rows or "caption" in block.lines[0].tags:
         return False
     first = block.lines[0]
@@ -194,10 +194,10 @@ def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
 
 
 def _end_lost(page: PageContent, blocks: list[Block], body: TypeProfile) -> None:
-    """Put GAP where a block's last sentence goes on in no block.
+    """Append GAP if the last sentence of a block continues in no block.
 
-    It does so in the content of the page, in the rest of its last row, or in the next row where
-    that was read as one with what stands beside it in another column.
+    It continues in the content stream, in the rest of its last row, or in a row that was merged
+    with text in another column.
     """
     starts = {line.span[0]: line for line in page.lines}
     kept = {line.span[0] for block in blocks for line in block.lines}
@@ -218,7 +218,7 @@ def _end_lost(page: PageContent, blocks: list[Block], body: TypeProfile) -> None
 
 
 def _is_across(line: Line, block: Block, body: TypeProfile) -> bool:
-    """Whether a line is the next row of a block, and begins or ends far outside of it."""
+    """Return whether a line is the next row of a block but extends far beyond its edges."""
     x0, _, x1, y1 = block.box
     step = line.box[3] - y1
     covers = line.box[0] < x0 + body.size and line.box[2] > x1 - P.across * (x1 - x0)
@@ -227,19 +227,18 @@ def _is_across(line: Line, block: Block, body: TypeProfile) -> bool:
 
 
 def _is_beside(line: Line, last: Line, page: PageContent) -> bool:
-    """Whether a line stands in the row of the last line of a block, behind it in its column."""
+    """Return whether a line is in the last row of a block, to its right, in its column."""
     level = overlap_y(line.box, last.box) > P.level * (last.box[3] - last.box[1])
     edge = max((b for a, b in page.columns if a < last.box[2]), default=page.width)
-    words = _REST.match(line.text.lstrip(" ,;)"))  # not the number of a formula or a line
+    words = _REST.match(line.text.lstrip(" ,;)"))  # not a formula number or line number
     return bool(level and words and last.box[2] <= line.box[0] < edge)
 
 
 def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()) -> list[Line]:
-    """The lines of a paragraph, with GAP at the end of each after which its row has a hole.
+    """Return the lines of a paragraph, with GAP at the end of each line followed by a hole.
 
-    A piece of a row that was read as something else, such as a formula, leaves one: within the row,
-    before the right edge of all others, or in the content of the page, where it is among `others`,
-    the lines of that.
+    A piece of a row that was read as something else, such as a formula, leaves a hole: within the
+    row, before the common right edge, or in the content stream, if the piece is in `others`.
     """
     left, right = min(one.box[0] for one in lines), max(one.box[2] for one in lines)
     many = len(lines) >= P.hole_rows
@@ -264,7 +263,7 @@ def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()
 
 
 def _is_in(box: Box, area: Box) -> bool:
-    """Whether the middle of a box is in an area."""
+    """Return whether the centre of a box is in an area."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return area[0] < x < area[2] and area[1] < y < area[3]
 
@@ -272,7 +271,7 @@ def _is_in(box: Box, area: Box) -> bool:
 def _body_lines(
     block: Block, page: PageContent, body: TypeProfile, back: bool
 ) -> tuple[list[Line], bool]:
-    """The lines of a block that are running text, and whether back matter follows it.
+    """Return the lines of a block that are running text, and whether back matter follows.
 
     `back`: whether the block begins in back matter.
     """
@@ -295,9 +294,9 @@ def _body_lines(
 
 
 def _stands_alone(line: Line, page: PageContent) -> bool:
-    """Whether no short line stands beside a line in its column, as beside the head of a table.
+    """Return whether no short line is beside a line in its column, as in the head of a table.
 
-    A long one is of a column that was not found: references are set in smaller type.
+    A long line belongs to a column that was not detected: references are in smaller type.
     """
     middle = (line.box[0] + line.box[2]) / 2
     left = max((a for a, _ in page.columns if a < middle), default=0.0)
@@ -312,17 +311,17 @@ def _stands_alone(line: Line, page: PageContent) -> bool:
 
 
 def _letters(line: str) -> str:
-    """The letters of a line as short as a heading, in lower case; "" for others."""
+    """Return the letters of a line as short as a heading, in lower case, else ""."""
     if len(line) > P.heading_chars:
         return ""
     return re.sub(r"[\W\d_]+", "", _NUMBERING.sub("", line)).casefold()
 
 
 def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
-    """The `id` of each line of a block that is a heading.
+    """Return the `id` of each line of a block that is a heading.
 
     These are lines set off by their type or a number, the rows of a heading at the top of the
-    block, and a short row in the block's own type between two sentences.
+    block, and a short row in body type between two sentences.
     """
     found = {id(line) for line in block.lines if _is_heading(line, block, page, body)}
     main = _main_font(block)
@@ -351,7 +350,7 @@ def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
 
 
 def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) -> bool:
-    """Whether a line of a paragraph is its heading: short, set off by its type or a number."""
+    """Return whether a line of a paragraph is a heading: short, set off by type or number."""
     _, edge = page.columns[column_of(block, page)]
     short = line.box[2] < max(block.box[2], edge) - P.heading_end * body.size
     if not short or len(line.text.split()) > P.heading_words or not _TITLE.match(line.text):
@@ -364,17 +363,17 @@ def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) 
 
 
 def _is_bold(line: Line) -> bool:
-    """Whether a line is bold at its beginning and in its middle."""
+    """Return whether a line is bold at its start and in its middle."""
     return line.bold and is_bold(line.font)
 
 
 def _main_font(block: Block) -> str:
-    """The font of most lines of a block."""
+    """Return the most frequent font of the lines of a block."""
     return Counter(line.font for line in block.lines).most_common(1)[0][0]
 
 
 def is_names(text: str) -> bool:
-    """Whether most words of a text begin as names do: authors, addresses, the cells of a table."""
+    """Return whether most words look like names: authors, addresses, cells of a table."""
     words = text.split()
     lower = sum(word[0].islower() for word in words)
     few = lower < P.names * len(words)

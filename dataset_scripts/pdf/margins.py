@@ -1,7 +1,7 @@
-"""White margins of pictures: a picture ends where its ink does.
+"""Trim white margins of images.
 
-Some pictures are placed with margins as white as the paper, over which their caption and the text
-below are set. By its own box such a picture would lie behind that text, and be no figure.
+Some images have white margins that overlap their caption and the text below. Without trimming, such
+an image would seem to be behind the text, and not a figure.
 """
 
 from dataclasses import replace
@@ -17,15 +17,20 @@ from cephalo.dataset_scripts.pdf.graphics import IMAGE, Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
-_SENTENCE = 40  # characters; a line that long, or that begins with a label, is of no picture
-_DPI = 72  # a pixel for each point of the page
-_MOST = 20  # pictures of a page that are drawn; a page with more under its text is a mosaic
+_SENTENCE = 40  # characters; a longer line, or a label, is not part of an image
+_DPI = 72  # one pixel per point
+_MOST = 20  # images rendered per page; a page with more under text is a mosaic
 
 
 def trim_pictures(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
-    """Cut the pictures behind lines of text to what of them is drawn outside of text.
+    """Trim images behind text to their visible part outside the text.
 
-    Pictures that are white all over are left out. Others are not looked at, for drawing takes time.
+    Completely white images are removed. Other images are not rendered, to save time.
+
+    Args:
+        page: Page of pdfium.
+        lines: Lines of text.
+        graphics: Graphics of the page.
     """
     pictures = np.flatnonzero(graphics.kinds == IMAGE)
     if not len(pictures):
@@ -44,7 +49,7 @@ def trim_pictures(page: fast.Page, lines: list[Line], graphics: Graphics) -> Gra
 
 
 def _held(box: np.ndarray, lines: np.ndarray) -> np.ndarray:
-    """Which lines (n, 4) lie in a box: boolean (n,)."""
+    """Return which lines (n, 4) are inside a box, as bool of shape (n,)."""
     inside = (lines[:, :2] >= box[:2] - 1) & (lines[:, 2:] <= box[2:] + 1)
     return np.all(inside, axis=1)
 
@@ -52,9 +57,9 @@ def _held(box: np.ndarray, lines: np.ndarray) -> np.ndarray:
 def _ink(
     page: fast.Page, box: np.ndarray, texts: np.ndarray, lines: list[Line]
 ) -> np.ndarray | None:
-    """What more than `lines` is drawn in a box, between two of the `texts` (n, 4) that lie in it.
+    """Return the box of ink between two of the `texts` (n, 4) in a box, except `lines`.
 
-    Where most is drawn; None where nothing is.
+    The gap with the most ink is used. Returns `None` without ink.
     """
     pixels, dpi = rendering.render(page, tuple(box.tolist()), _DPI)
     scale, corner = dpi / 72.0, np.tile(box[:2], 2)

@@ -1,4 +1,4 @@
-"""Mentions: the paragraphs of the body that cite a figure."""
+"""Mentions: paragraphs of the body that cite a figure."""
 
 import re
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from cephalo.dataset_scripts.pdf.labels import SORTS, series_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
-END = "\u2029"  # ends the last line of a paragraph, whatever follows
+END = "\u2029"  # ends the last line of a paragraph regardless of the next line
 _WORD = (
     r"(?P<word>(?:extended\s+data\s+|supplementary\s+)?"
     r"(?:figures?|figs?\.?|schemes?|charts?|tables?|abbildung(?:en)?|abb\.?|figuras?|图|表"
@@ -25,35 +25,36 @@ _CITATION = re.compile(
     re.I,
 )
 _NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
-# How every citation begins, in lower case: without `re.I` the text is searched ten times as fast.
+# Start of every citation, in lower case: searching without `re.I` is ten times as fast.
 _BEGINNING = re.compile(
     rf"extended\s+data\s|supplementary\s|fig|abb|tab|scheme|chart|图|表|\b(?:{SORTS})s?\s\d"
 )
-_SERIES = {"ext": "ed", "sup": ""}  # of extended data; supplements have an S in their numbers
+_SERIES = {"ext": "ed", "sup": ""}  # extended data; numbers of supplements have an S already
 _FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a paragraph of the running text. Lengths are in font sizes of the body."""
+    """Limits for paragraphs of running text. Lengths are in body font sizes."""
 
-    longest_range: int = 50  # numbers; "Figs. 2-400" is no range of figures
-    indent: float = 0.5  # a line that begins farther right begins a paragraph
-    most_indent: float = 4.0  # a line farther right than this is centred, as formulas are
-    short_end: float = 1.5  # a line that ends farther from the edge ends its paragraph
-    least_chars: int = 60  # a paragraph of fewer is a heading or an item of a list
-    same_size: float = 0.12  # of the body's size; abstracts and block quotations differ by less
-    across: float = 0.25  # of each of two columns, which a paragraph across them covers
+    longest_range: int = 50  # numbers; "Figs. 2-400" is not a range of figures
+    indent: float = 0.5  # smallest indent of a new paragraph
+    most_indent: float = 4.0  # largest indent; lines farther right are centred, as formulas are
+    short_end: float = 1.5  # distance from the right edge, above which a line ends its paragraph
+    least_chars: int = 60  # a shorter paragraph is a heading or a list item
+    same_size: float = 0.12  # relative tolerance of the size; covers abstracts and quotations
+    across: float = 0.25  # share of both columns covered by a paragraph across them
 
 
 P = Parameters()
 
 
 def cited(text: str) -> set[tuple[str, str]]:
-    """The (kind, number) of all that a text cites: "Figs. 2-4" → figures 2, 3 and 4.
+    """Return the (kind, number) of all figures and tables that a text cites.
 
-    A number is in lower case ("s1"); with "ed" before that of extended data, and with the word's
-    beginning before that of a sort that is counted by itself ("gra1" for "Graph 1").
+    "Figs. 2-4" gives figures 2, 3 and 4. Numbers are in lower case ("s1"), with the prefix "ed" for
+    extended data, and the start of the word for kinds that are numbered separately ("gra1" for
+    "Graph 1").
     """
     found = set()
     for match in _citations(text):
@@ -73,9 +74,9 @@ def cited(text: str) -> set[tuple[str, str]]:
 
 
 def _citations(text: str) -> Iterator[re.Match]:
-    """All matches of `_CITATION`, from the left."""
+    """Yield all matches of `_CITATION`, from left to right."""
     end = 0
-    for beginning in _BEGINNING.finditer(text.replace("İ", "I").lower()):  # of the same length
+    for beginning in _BEGINNING.finditer(text.replace("İ", "I").lower()):  # keeps the length
         match = _CITATION.match(text, beginning.start()) if beginning.start() >= end else None
         if match:
             yield match
@@ -83,7 +84,7 @@ def _citations(text: str) -> Iterator[re.Match]:
 
 
 def _between(first: str, last: str) -> list[str]:
-    """Numbers strictly between two: ("2", "4") → ["3"], ("s1", "s3") → ["s2"]."""
+    """Return the numbers strictly between two: ("2", "4") → ["3"], ("s1", "s3") → ["s2"]."""
     a, b = re.fullmatch(r"(\D*)(\d+)", first), re.fullmatch(r"(\D*)(\d+)", last)
     if not a or not b or (b.group(1) and a.group(1) != b.group(1)):
         return []
@@ -94,7 +95,7 @@ def _between(first: str, last: str) -> list[str]:
 
 
 def citation_key(kind: str, number: str) -> tuple[str, str]:
-    """The key under which `find_mentions` holds the paragraphs of a caption."""
+    """Return the key of a caption in the result of `find_mentions`."""
     kind = kind if kind in ("table", "scheme", "chart") else "figure"
     return kind, re.sub(r"^ext", "ed", re.sub(r"^sup(?=s)", "", number.lower()))
 
@@ -102,7 +103,13 @@ def citation_key(kind: str, number: str) -> tuple[str, str]:
 def find_mentions(
     pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> dict[tuple[str, str], list[str]]:
-    """For each cited (kind, number) the paragraphs that cite it, in reading order."""
+    """Return the paragraphs that cite each (kind, number), in reading order.
+
+    Args:
+        pages: Content of each page.
+        blocks: Blocks of text of each page.
+        body: Type of the body text.
+    """
     mentions: dict[tuple[str, str], list[str]] = defaultdict(list)
     for _, paragraph in paragraphs(pages, blocks, body):
         for key in cited(paragraph):
@@ -113,9 +120,9 @@ def find_mentions(
 def paragraphs(
     pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> list[tuple[int, str]]:
-    """The paragraphs of the running text, whole across columns and pages.
+    """Return the paragraphs of the running text, joined across columns and pages.
 
-    Each with the number of the page on which it begins.
+    Each has the index of the page on which it begins.
     """
     found: list[list[str]] = []
     begins: list[int] = []
@@ -142,7 +149,7 @@ def paragraphs(
 
 
 def is_running(block: Block, body: TypeProfile) -> bool:
-    """Whether a block is a paragraph in body type, and no caption."""
+    """Return whether a block is a paragraph in body type and not a caption."""
     return (
         block.paragraph
         and abs(block.lines[0].size - body.size) < P.same_size * body.size
@@ -151,9 +158,10 @@ def is_running(block: Block, body: TypeProfile) -> bool:
 
 
 def reading_order(page: PageContent, blocks: list[Block]) -> list[Block]:
-    """Blocks of a page, column after column, each from top to bottom.
+    """Return the blocks of a page column by column, each from top to bottom.
 
-    A paragraph across columns, such as an abstract, comes after all above it and before the rest.
+    A paragraph across columns, such as an abstract, comes after the blocks above it and before the
+    others.
     """
     tops = sorted(block.box[1] for block in blocks if _is_wide(block, page))
 
@@ -165,7 +173,7 @@ def reading_order(page: PageContent, blocks: list[Block]) -> list[Block]:
 
 
 def _is_wide(block: Block, page: PageContent) -> bool:
-    """Whether a paragraph covers a quarter of each of two neighbouring columns."""
+    """Return whether a paragraph covers a quarter of each of two neighbouring columns."""
     if not block.paragraph:
         return False
     x0, _, x1, _ = block.box
@@ -177,7 +185,7 @@ def _is_wide(block: Block, page: PageContent) -> bool:
 
 
 def _goes_on(lines: list[str]) -> bool:
-    """Whether a paragraph cannot end here: a hyphen or no full stop at its last line's end."""
+    """Return whether a paragraph is unfinished: its last line has a hyphen or no full stop."""
     return (
         bool(lines)
         and lines[-1][-1:] != END
@@ -186,6 +194,6 @@ def _goes_on(lines: list[str]) -> bool:
 
 
 def column_of(block: Block, page: PageContent) -> int:
-    """The number of the column in which a block stands, counted from the left."""
+    """Return the index of the column of a block, counted from the left."""
     middle = (block.box[0] + block.box[2]) / 2
     return sum(middle > a for a, _ in page.columns[1:])

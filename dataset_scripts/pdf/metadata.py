@@ -1,4 +1,4 @@
-"""Title, DOI, licence and authors of a document, from its metadata and its first pages."""
+"""Title, DOI, licence and authors of a document, from its metadata and first pages."""
 
 import html
 import mmap
@@ -13,23 +13,23 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.model_cards.licenses import find_license
 
-MAX_PACKETS, MAX_PACKET_BYTES = 30, 1 << 16  # of XMP; images have packets, too
+MAX_PACKETS, MAX_PACKET_BYTES = 30, 1 << 16  # limits for XMP; images have packets too
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^\[\]`]+[^\s\"<>{}|\\^\[\]`.,;:)]", re.I)
 _OWN_DOI = re.compile(r"doi(?:\.org)?\s*[:/]?\s*/?\s*$", re.I)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a line one of the title."""
+    """Limits for lines of the title."""
 
-    title_half: float = 0.6  # of the first page's height; titles under a figure begin that low
-    large: float = 1.15  # of the body's size; headings of sections are hardly larger
-    words: int = 3  # in the title's longest line; fewer are a journal's name
-    same_size: float = 0.06  # of the size; lines of one title differ by less
-    gap: float = 1.5  # of the size, from one line of the title to the next
+    title_half: float = 0.6  # share of the first page's height that may contain the title
+    large: float = 1.15  # ratio to the body size; section headings are smaller
+    words: int = 3  # words in the longest line; journal names have fewer
+    same_size: float = 0.06  # relative tolerance of the sizes in a title
+    gap: float = 1.5  # ratio to the size: largest gap between lines of a title
     shortest: int = 8  # characters
-    longest: int = 400  # characters; more are an abstract in large type
-    stated: int = 11  # characters of the metadata's title that the page must have; "Title" is none
+    longest: int = 400  # characters; longer text is an abstract in large type
+    stated: int = 11  # smallest length of a title in the metadata; "Title" is a placeholder
 
 
 P = Parameters()
@@ -37,9 +37,9 @@ P = Parameters()
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is known of a document as a whole; None where it is not known.
+    """Metadata of a document; unknown values are `None`.
 
-    `license` is like an SPDX identifier: "CC-BY-4.0", "CC0-1.0"; "CC-BY" where no version is told.
+    `license` is like an SPDX identifier: "CC-BY-4.0", "CC0-1.0", or "CC-BY" without a version.
     """
 
     title: str | None = None
@@ -51,19 +51,19 @@ class Metadata:
 def read_metadata(
     pages: list[PageContent], body: TypeProfile, information: dict[str, str], xmp: str = ""
 ) -> Metadata:
-    """Metadata of a document.
+    """Collect the metadata of a document.
 
     Args:
-        pages: its pages.
-        body: its body type.
-        information: its information dictionary ("Title", "Author", "doi", ...).
-        xmp: its XMP packets, see `read_xmp`.
+        pages: Content of each page.
+        body: Type of the body text.
+        information: Information dictionary ("Title", "Author", "doi", ...).
+        xmp: XMP packets, see `read_xmp`.
     """
     texts = [page_text(page) for page in pages[:2]] + [page_text(page) for page in pages[-2:]]
     first = texts[0] if texts else ""
     title = find_title(pages, body, information.get("Title", ""))
     creators = [*_xmp_values(xmp, "dc:creator"), information.get("Author", "")]
-    # Templates keep the packet of an earlier paper: what is printed comes first.
+    # Printed values come first, because templates keep the packet of an earlier paper.
     doi = find_doi(" ".join([*information.values(), first]))
     return Metadata(
         title,
@@ -77,7 +77,7 @@ def read_metadata(
 
 
 def read_xmp(path: Path) -> str:
-    """The XMP packets of a PDF file, which are seldom compressed; "" where there are none."""
+    """Return the uncompressed XMP packets of a PDF file, "" if there are none."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         packets, end = [], 0
         while len(packets) < MAX_PACKETS and (start := data.find(b"<x:xmpmeta", end)) >= 0:
@@ -88,7 +88,7 @@ def read_xmp(path: Path) -> str:
 
 
 def _xmp_values(xmp: str, *names: str) -> list[str]:
-    """The texts of an XMP property, or of the items of its list."""
+    """Return the texts of an XMP property, or of the items of its list."""
     values = []
     for name in names:
         for piece in xmp.split(f"<{name}>")[1:]:
@@ -99,17 +99,17 @@ def _xmp_values(xmp: str, *names: str) -> list[str]:
 
 
 def page_text(page: PageContent) -> str:
-    """All text of a page in one line, hyphenation undone."""
+    """Return all text of a page on one line, without hyphenation."""
     return join_text([line.text for line in sorted_lines(page)])
 
 
 def sorted_lines(page: PageContent) -> list[Line]:
-    """All lines of a page in the order of its text."""
+    """Return all lines of a page in text order."""
     return sorted(page.lines + page.turned + page.furniture, key=lambda line: line.span)
 
 
 def find_doi(text: str) -> str | None:
-    """The document's own DOI: the first that follows "doi" or "doi.org/"; None without one."""
+    """Return the first DOI after "doi" or "doi.org/", or `None`."""
     text = re.sub(r"(10\.\d{4,9}/)\s+", r"\1", text)
     for match in _DOI.finditer(text):
         if _OWN_DOI.search(text[: match.start()][-16:]) or match.start() == 0:
@@ -118,7 +118,7 @@ def find_doi(text: str) -> str | None:
 
 
 def find_title(pages: list[PageContent], body: TypeProfile, stated: str) -> str | None:
-    """The title: the metadata's where the first page has it too, else the largest type there."""
+    """Return the title of the metadata if it is on the first page, else the largest type there."""
     if not pages:
         return None
     first = pages[0]

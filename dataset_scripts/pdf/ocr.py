@@ -1,11 +1,11 @@
-"""Optical character recognition: where the text of a page image is, which way up, what it says.
+"""Optical character recognition: find the text of a page image, its orientation and its words.
 
-The engine is RapidOCR (Apache-2.0) on ONNX Runtime with PP-OCRv6 small, whose models lie in
-RapidOCR's wheel, so that nothing is downloaded. Next to PP-OCRv4 of `rapidocr-onnxruntime`, which
-carries its models too, it makes about 2 errors fewer in 100 characters of a scanned page, most of
-them lost spaces, and is a fifth slower. On one core it finds the text of a page in 0.5 s and reads
-a line of a column in 50 to 75 ms. Everything here works on grey pages: uint8 (height, width),
-paper bright, boxes [x0, y0, x1, y1] in pixels.
+The engine is RapidOCR (Apache-2.0) on ONNX Runtime with PP-OCRv6 small. The models are part of
+RapidOCR's wheel, so that nothing is downloaded. Compared with PP-OCRv4 of `rapidocr-onnxruntime`,
+it makes about 2 fewer errors per 100 characters of a scanned page, mostly lost spaces, and is a
+fifth slower. On one core it finds the text of a page in 0.5 s and reads a line of a column in 50 to
+75 ms. All functions work on grey pages: uint8 of shape (height, width), bright paper, boxes [x0,
+y0, x1, y1] in pixels.
 """
 
 import ctypes
@@ -36,25 +36,25 @@ from cephalo.dataset_scripts.pdf.pieces import (
 )
 
 INSTALL = 'pip install "cephalo[ocr]"'
-MAX_READS = 400  # pieces of text read on a page, 10 to 100 ms each; the rest stay unread
-_DETECT_SIDE = 1280  # pixels; the detector finds 7 point type on a page of this height
-_STRIP = 450_000  # pixels that the detector sees at once, more or less
-_CONTEXT = 32  # rows that it sees beyond them
-_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
-_SURE = 0.9  # mean confidence of text that is read the right way up
-_LARGEST = 5.0  # times the main font size; "text" above is a part of a picture
-_LEAST = 0.55  # confidence below which a "text" is a texture or a drawing
+MAX_READS = 400  # pieces of text read per page, 10 to 100 ms each; others stay unread
+_DETECT_SIDE = 1280  # pixels; page height at which the detector finds 7-point type
+_STRIP = 450_000  # approximate number of pixels per run of the detector
+_CONTEXT = 32  # rows of context on each side of a strip
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
+_SURE = 0.9  # mean confidence of upright text
+_LARGEST = 5.0  # ratio to the main font size; larger "text" is part of a picture
+_LEAST = 0.55  # confidence; "text" below it is a texture or a drawing
 
 
 @cache
 def is_available() -> bool:
-    """Whether the `ocr` extra is installed."""
+    """Return whether the `ocr` extra is installed."""
     return all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime"))
 
 
 @cache
 def _reader():
-    """RapidOCR's reader of lines for this process, with a model from the package's own folder."""
+    """Return RapidOCR's line reader of this process, with a model from the package's folder."""
     import cv2
     import rapidocr
     from omegaconf import flag_override
@@ -68,9 +68,9 @@ def _reader():
             "Global.use_det": False,
             "Global.use_cls": False,
             "Global.use_preprocess_img": False,
-            # With the path given, no code that could download a model is reached.
+            # With an explicit path, RapidOCR never tries to download a model.
             "Rec.model_path": str(model),
-            # The narrowest input: a letter alone need not be as wide as a word.
+            # The minimum input width: a single letter need not be padded to the width of a word.
             "Rec.rec_img_shape": [3, 48, 64],
         }
     )
@@ -81,30 +81,31 @@ def _reader():
 
 @cache
 def _detector():
-    """The detector of this process, and what makes boxes of its map of text.
+    """Return the detector of this process, and the function from its text map to boxes.
 
-    RapidOCR's own way to the map takes the whole page at once, in float64.
+    RapidOCR's own pipeline would process the whole page at once, in float64.
     """
     import cv2
     from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
     cv2.setNumThreads(1)
     _return_large_blocks()
-    # Lines with formulas score low; what is no text falls out when it is read.
+    # Lines with formulas have low scores. Boxes without text are dropped when they are read.
     boxes = DBPostProcess(box_thresh=0.3, unclip_ratio=1.6, use_dilation=True)
     return _session(_model("PP-OCRv6_det_small.onnx")), boxes
 
 
 def _model(name: str) -> Path:
+    """Return the path of a model file in RapidOCR's package."""
     import rapidocr
 
     return Path(rapidocr.__file__).parent / "models" / name
 
 
 def _return_large_blocks() -> None:
-    """Have the C library give a block of a megabyte back when it is freed, as far as it can.
+    """Make the C library return freed blocks of a megabyte, where supported.
 
-    A page takes dozens, and what glibc keeps of them adds up to 40 MB.
+    A page needs dozens of them, and glibc would keep up to 40 MB.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
@@ -113,18 +114,18 @@ def _return_large_blocks() -> None:
 
 @cache
 def _share_arena() -> None:
-    """Let the sessions of this process take their memory from one arena, since they take turns."""
+    """Let the sessions of this process share one memory arena, since they run in turn."""
     import onnxruntime as ort
 
     kind = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = ort.OrtMemoryInfo("Cpu", kind, 0, ort.OrtMemType.DEFAULT)
-    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, -1, -1, -1))  # its defaults
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, -1, -1, -1))  # default values
 
 
 def _session(model: Path):
-    """A session of one thread that reuses memory as it goes.
+    """Return a single-threaded session without a memory pattern.
 
-    With a planned pattern it takes twice as much, without an arena twice the time.
+    A memory pattern doubles the memory; without an arena, the time doubles.
     """
     import onnxruntime as ort
 
@@ -138,7 +139,7 @@ def _session(model: Path):
 
 
 def _releasing():
-    """Options of a run after which the arena gives back what is not in use."""
+    """Return run options with which the arena releases unused memory after a run."""
     import onnxruntime as ort
 
     options = ort.RunOptions()
@@ -147,15 +148,15 @@ def _releasing():
 
 
 def find_text(grey: np.ndarray) -> np.ndarray:
-    """The corners of the pieces of text in a page: float64 (n, 4, 2), pixels.
+    """Return the corners of the pieces of text on a page, float64 of shape (n, 4, 2), in pixels.
 
-    Clockwise from the top left corner of each piece. Pieces are about as long as a line and a
-    third higher than its font size.
+    Corners are clockwise from the top left of each piece. A piece is about a line long and a third
+    higher than its font size.
     """
     height, width = grey.shape
     scale = min(1.0, _DETECT_SIDE / max(height, width))
     across, down = max(1, round(width * scale)), max(1, round(height * scale))
-    # The network takes no other sides.
+    # The network requires sides that are multiples of 32.
     cells = [32 * max(1, round(side / 32)) for side in (across, down)]
     small = Image.fromarray(grey).resize((across, down), Image.Resampling.BOX)
     found = _text_map(np.asarray(small.resize(cells, Image.Resampling.BILINEAR)))
@@ -164,10 +165,10 @@ def find_text(grey: np.ndarray) -> np.ndarray:
 
 
 def _text_map(grey: np.ndarray) -> np.ndarray:
-    """How much each pixel of a page looks like text, 0 to 1: float32 (height, width).
+    """Return the text probability of each pixel, float32 of shape (height, width).
 
-    The sides of the page are multiples of 32. Found strip by strip, for the detector takes 150 to
-    200 bytes a pixel.
+    The sides of the page are multiples of 32. The page is processed in strips, since the detector
+    needs 150 to 200 bytes per pixel.
     """
     height, width = grey.shape
     session, _ = _detector()
@@ -182,10 +183,10 @@ def _text_map(grey: np.ndarray) -> np.ndarray:
 
 
 def strips(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Strips over a page: rows (top, bottom) to look at, rows (first, last) to take from each.
+    """Divide a page into strips: rows (top, bottom) to process, and rows (first, last) to keep.
 
-    `height` is a multiple of 32. So is that of the strips, which is one for all; each shows
-    _CONTEXT rows or more beyond what is taken.
+    All strips have the same height, a multiple of 32 as `height` must be, and at least _CONTEXT
+    rows around the rows that are kept.
     """
     count = math.ceil(height * width / _STRIP)
     high = 32 * math.ceil((height + 2 * _CONTEXT * (count - 1)) / count / 32)
@@ -195,7 +196,7 @@ def strips(height: int, width: int) -> list[tuple[int, int, int, int]]:
 
 
 def recognise(crop: np.ndarray) -> tuple[str, float]:
-    """The text of one line, uint8 (height, width), and the mean confidence, 0 to 1."""
+    """Return the text of a line image, uint8 of shape (height, width), and its mean confidence."""
     from rapidocr.ch_ppocr_rec import TextRecOutput
 
     found = _reader()(np.repeat(crop[:, :, None], 3, axis=2))
@@ -205,10 +206,11 @@ def recognise(crop: np.ndarray) -> tuple[str, float]:
 
 
 def find_pose(grey: np.ndarray) -> tuple[int, float, np.ndarray]:
-    """How a page lies: quarter turns clockwise that set it upright, its skew, and its text.
+    """Find the orientation, skew and text of a page.
 
-    The skew is in radians, clockwise, after the turn. The text is as from `find_text`, on the
-    page after the turn.
+    Returns:
+        Clockwise quarter turns that make the page upright, clockwise skew in radians after the
+        turn, and the text boxes of `find_text` on the turned page.
     """
     quads = find_text(grey)
     wide, high = _sides(quads)
@@ -225,20 +227,20 @@ def find_pose(grey: np.ndarray) -> tuple[int, float, np.ndarray]:
 
 
 def _sides(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Width and height of each of `quads` (n, 4, 2)."""
+    """Return the width and height of each of `quads` (n, 4, 2)."""
     across, down = quads[:, 1] - quads[:, 0], quads[:, 3] - quads[:, 0]
     return np.hypot(*across.T), np.hypot(*down.T)
 
 
 def _upside_down(grey: np.ndarray, quads: np.ndarray) -> bool:
-    """Whether six of the widest pieces read better when turned by half."""
+    """Return whether six of the widest pieces have a higher confidence when turned by half."""
     wide, high = _sides(quads)
     chosen = np.argsort(-wide)[:6]
     crops = []
     for quad, side in zip(quads[chosen], high[chosen], strict=True):
         x0, y0 = quad.min(axis=0).clip(0).astype(int)
         x1, y1 = np.ceil(quad.max(axis=0)).astype(int)
-        # The middle of a line is enough, and of a skewed one lies in a lower box.
+        # The middle of a line is sufficient, and has a lower box if the line is skewed.
         cut = max(0, int(x1 - x0 - 8 * side) // 2)
         drop = int((y1 - y0 - side) / 2)
         crops.append(grey[y0 + drop : y1 - drop, x0 + cut : x1 - cut])
@@ -251,7 +253,7 @@ def _upside_down(grey: np.ndarray, quads: np.ndarray) -> bool:
 
 
 def find_skew(quads: np.ndarray) -> float:
-    """The angle of most lines in radians, clockwise; 0 where no line is long."""
+    """Return the clockwise angle of most lines in radians, 0 without long lines."""
     wide, high = _sides(quads)
     lines = quads[(wide > 10 * high) & (high > 0)]
     if not len(lines):
@@ -261,11 +263,17 @@ def find_skew(quads: np.ndarray) -> float:
 
 
 def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
-    """Read the text of an upright, straight page at `boxes` (n, 4), as `find_text` finds it.
+    """Read the text of an upright, deskewed page.
 
-    Running text is left unread, but for what begins like a caption or goes on under one: for
-    figures only its place matters, and it would take three times as long as all the rest. What is
-    no text is left out. The lines come block by block.
+    Running text is not read, except the start of captions and the lines below it. Only its position
+    matters for figures, and reading it would take three times as long as everything else.
+
+    Args:
+        grey: uint8 of shape (height, width).
+        boxes: Boxes of text, of shape (n, 4), see `find_text`.
+
+    Returns:
+        Lines by block, without boxes that contain no text.
     """
     pieces = measure(darkness(grey), boxes)
     main = main_size(pieces)
@@ -293,20 +301,20 @@ def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
 
 
 def starts_caption(text: str) -> bool:
-    """Whether a text begins with a label and does not go on as a sentence: "Figure 3 shows"."""
+    """Return whether a text begins with a label but is not a sentence: "Figure 3 shows"."""
     match = match_label(text)
     return match is not None and not text[match.end() :].lstrip()[:1].islower()
 
 
 class _Budget:
-    """Reads pieces of one page, MAX_READS at most."""
+    """Reads up to MAX_READS pieces of a page."""
 
     def __init__(self, grey: np.ndarray) -> None:
         self.grey = grey
         self.left = MAX_READS
 
     def read(self, piece: Piece) -> None:
-        """Fill in the text and score of a piece."""
+        """Set the text and score of a piece."""
         self.left -= 1
         piece.left_out = self.left < 0
         if piece.left_out:
@@ -314,10 +322,10 @@ class _Budget:
         crop = self._crop(piece.box, piece)
         if not piece.sideways:
             piece.text, piece.score = recognise(crop)
-            if re.fullmatch(r"[A-Z0-9 .+\u2212\u2013-]+", piece.text):  # there is no x-height
+            if re.fullmatch(r"[A-Z0-9 .+\u2212\u2013-]+", piece.text):  # no x-height
                 piece.size = (piece.box[3] - piece.box[1]) / CAP_HEIGHT
             return
-        # Nearly all text on its side runs upwards.
+        # Nearly all vertical text runs upwards.
         piece.text, piece.score = recognise(np.rot90(crop, -1))
         if piece.score < _SURE:
             text, score = recognise(np.rot90(crop, 1))
@@ -325,7 +333,7 @@ class _Budget:
                 piece.text, piece.score = text, score
 
     def peek(self, piece: Piece) -> str:
-        """The text of the first eight ems of a piece."""
+        """Return the text of the first eight ems of a piece."""
         self.left -= 1
         piece.left_out = self.left < 0
         if piece.left_out:
@@ -336,7 +344,7 @@ class _Budget:
     def _crop(self, box: tuple[float, float, float, float], piece: Piece) -> np.ndarray:
         x0, y0, x1, y1 = box
         margin = 0.2 * piece.size
-        if not piece.sideways:  # as high as the font, whatever this line's letters are
+        if not piece.sideways:  # use the font height for all lines
             y0, y1 = min(y0, piece.base - 0.75 * piece.size), max(y1, piece.base + 0.2 * piece.size)
         rows = slice(max(0, int(y0 - margin)), int(y1 + margin) + 1)
         columns = slice(max(0, int(x0 - margin)), int(x1 + margin) + 1)
@@ -352,11 +360,11 @@ _DIGITS = str.maketrans("lI|O", "1110")
 
 
 def mend(text: str) -> str:
-    """Undo what OCR confuses in a label, and full-width signs in Latin text.
+    """Correct common OCR errors in labels, and full-width signs in Latin text.
 
     "F1gure l." → "Figure 1.", "Fig. 1O:" → "Fig. 10:", "FiGure 2", "Ficure 2" (small capitals) →
-    "Figure 2". In a number, letters before a digit and an
-    "O" after one are digits; a letter at its end may name a panel, and "I" alone is Roman.
+    "Figure 2". In a number, letters before a digit and an "O" after a digit are digits. A letter at
+    the end may be a panel, and "I" alone is a Roman number.
     """
     if not re.search(r"[\u2e80-\ud7ff\uf900-\ufaff]", text):
         text = text.translate(_WIDE)

@@ -1,9 +1,9 @@
-"""Pairing: which graphics belong to which caption, decided for all captions of a page at once.
+"""Assign the graphics of a page to its captions, for all captions at once.
 
-Every caption sees graphics above, below, left or right of it. A choice of one side for each
-caption gives every graphic to the caption that sees it nearest; the best choice is the one that
-a fitted model scores highest ("pairs"). Captions that see no graphic in common are solved apart,
-the others exactly, by branch and bound.
+Each caption sees graphics above, below, left or right of it. Choosing a side for each caption
+assigns every graphic to the nearest caption that sees it. The best choice has the highest score of
+a fitted model, "pairs". It is found exactly by branch and bound, separately for groups of captions
+that share no graphic.
 """
 
 import math
@@ -35,10 +35,10 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which graphics follow those that a caption sees. Lengths are in font sizes of the body."""
+    """Limits for adding graphics. Lengths are in body font sizes."""
 
-    link_gap: float = 12.0  # between a graphic that a caption has and one that nobody sees
-    nodes: int = 5_000  # choices that are looked at; no page of the benchmarks needs a tenth
+    link_gap: float = 12.0  # largest gap between an assigned graphic and one that no caption sees
+    nodes: int = 5_000  # largest number of choices evaluated; the benchmarks need less than a tenth
 
 
 P = Parameters()
@@ -46,9 +46,15 @@ P = Parameters()
 
 @dataclass
 class Pair:
-    """A caption and its figure. `box` is the region in the page's frame, caption left out.
+    """A caption and its figure.
 
-    `reasons`: the features of the choice of side, with what each adds to its score.
+    Attributes:
+        caption: The caption.
+        box: Region without the caption, in the frame of the page, in points.
+        side: Side of the caption on which the figure is.
+        atoms: Graphics of the figure.
+        lines: Lines of text in the figure.
+        reasons: Features of the chosen side with their contributions.
     """
 
     caption: Caption
@@ -60,11 +66,17 @@ class Pair:
 
 
 def pair_page(scene: Scene, prior: dict[str, float] | None = None) -> list[Pair]:
-    """Give every atom of a page to at most one caption and every caption its region.
+    """Assign each atom of a page to at most one caption.
 
-    `prior` has for each side (ABOVE, ...) the share of the document's figures that lie there.
     Captions of tables take part, since ruled tables are graphics too. A caption without graphics
     gets no pair.
+
+    Args:
+        scene: The page.
+        prior: Log share of the document's figures on each side (ABOVE, ...).
+
+    Returns:
+        The captions with their regions.
     """
     if not scene.captions or not scene.atoms:
         return []
@@ -89,9 +101,9 @@ def pair_page(scene: Scene, prior: dict[str, float] | None = None) -> list[Pair]
 def _between(
     problem: Problem, index: int, side: str | None, box: Box, lines: list[Line]
 ) -> list[Line]:
-    """Text between a figure and its caption: letters of panels, a legend, the name of an axis.
+    """Return text between a figure and its caption: panel letters, a legend, an axis name.
 
-    `lines` are those that the figure has already.
+    `lines` are those that already belong to the figure.
     """
     cap, scene = problem.captions[index].box, problem.scene
     if side not in (ABOVE, BELOW):
@@ -111,20 +123,21 @@ def _between(
 
 
 def side_shares(count: Counter[str | None]) -> dict[str, float]:
-    """What the number of a document's figures on each side says of a side: log shares.
+    """Return the log share of figures on each side of their captions.
 
-    Few figures say little: half a figure is added to each side.
+    Half a figure is added to each side, so that few figures have little weight.
     """
     total = sum(count.values())
     return {side: math.log((count[side] + 0.5) / (total + 1)) for side in SIDES}
 
 
 def _model() -> LinearModel:
+    """Return the fitted model for pairs."""
     return load_models()["pairs"]
 
 
 def best_sides(problem: Problem) -> list[str | None]:
-    """The side for each caption, None for those without, that score highest together."""
+    """Return the side of each caption with the highest total score, `None` for no figure."""
     sides: list[str | None] = [None] * len(problem.captions)
     for group in groups(problem):
         for index, side in _solve(problem, group).items():
@@ -133,7 +146,7 @@ def best_sides(problem: Problem) -> list[str | None]:
 
 
 def groups(problem: Problem) -> list[list[int]]:
-    """Captions that see an atom in common, directly or through others."""
+    """Return groups of captions that share atoms, directly or through other captions."""
     found: list[tuple[list[int], set[int]]] = []
     for index, seen in enumerate(problem.seen):
         atoms = {atom for own in seen.values() for atom in own}
@@ -145,7 +158,7 @@ def groups(problem: Problem) -> list[list[int]]:
 
 
 def _solve(problem: Problem, group: list[int]) -> dict[int, str | None]:
-    """The best sides of some captions, by depth first search with a bound on what is to come."""
+    """Return the best sides of a group of captions, by depth-first search with a bound."""
     model = _model()
     most = {k: _bounds(problem, k, model) for k in group}
     order = sorted(group, key=lambda k: len(most[k]))
@@ -173,10 +186,10 @@ def _solve(problem: Problem, group: list[int]) -> dict[int, str | None]:
 
 
 def _bounds(problem: Problem, index: int, model: LinearModel) -> dict[str | None, float]:
-    """For each option of a caption the most that it can add: with all that it sees its own.
+    """Return an upper bound of the score for each option of a caption.
 
-    With fewer atoms its own, less is covered and the nearest is no nearer: all that may add to the
-    score then is that it is far.
+    The bound assumes that the caption gets all atoms it sees. With fewer atoms, less is covered and
+    the nearest is not nearer, so that only the distance feature could add to the score.
     """
     margin = max(model.weights.get("far", 0.0), 0.0)
     without = model.score(choice_features(problem, index, None, {}))
@@ -189,13 +202,13 @@ def _bounds(problem: Problem, index: int, model: LinearModel) -> dict[str | None
 
 
 def score_sides(problem: Problem, sides: dict[int, str | None], model: LinearModel) -> float:
-    """The score of a choice of sides for some captions."""
+    """Return the score of a choice of sides for some captions."""
     owner = owners(problem, sides)
     return sum(model.score(choice_features(problem, k, s, owner)) for k, s in sides.items())
 
 
 def claims(problem: Problem, sides: list[str | None]) -> list[list[int]]:
-    """The atoms of each caption: those it sees, then their neighbours that nobody sees."""
+    """Return the atoms of each caption: those it sees, and neighbours that no caption sees."""
     atoms = problem.scene.atoms
     owner = owners(problem, dict(enumerate(sides)))
     free = set(range(len(atoms))) - set(owner)
@@ -218,7 +231,7 @@ def claims(problem: Problem, sides: list[str | None]) -> list[list[int]]:
 
 
 def _link(problem: Problem, index: int, side: str | None, new: Box, old: Box) -> float | None:
-    """Distance of an atom to one that a caption has; None where they do not belong together."""
+    """Return the distance between a new and an assigned atom, or `None` if they are unrelated."""
     cap, walls, page = problem.captions[index].box, problem.walls[index], problem.scene.page
     middle = (new[1] + new[3]) / 2
     if (side == ABOVE and middle > cap[1]) or (side == BELOW and middle < cap[3]):
@@ -241,7 +254,7 @@ def _link(problem: Problem, index: int, side: str | None, new: Box, old: Box) ->
 
 
 def _column_busy(column: tuple[float, float], cap: Box, walls: np.ndarray) -> bool:
-    """Whether another column holds text beside the caption, so that the figure keeps to its own."""
+    """Return whether another column has text beside the caption, which limits the figure."""
     if not len(walls):
         return False
     beside = (walls[:, 1] < cap[3] + 20) & (walls[:, 3] > cap[1] - 20)
@@ -250,7 +263,7 @@ def _column_busy(column: tuple[float, float], cap: Box, walls: np.ndarray) -> bo
 
 
 def cut_off(box: Box, cap: Box, side: str | None) -> Box:
-    """`box` without the part that overlaps the caption on its side."""
+    """Return `box` without the part that overlaps the caption on its side."""
     x0, y0, x1, y1 = box
     if overlap_x(box, cap) > 0 and overlap_y(box, cap) > 0:
         match side:

@@ -1,6 +1,6 @@
-"""Boxes of panels: a figure's picture cut along its gutters into a given number of parts.
+"""Find the boxes of panels: split the image of a figure along gutters into a number of parts.
 
-The picture decides, whether the figure is drawn or embedded.
+Drawn and embedded figures are treated alike, by their pixels.
 """
 
 import math
@@ -8,23 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, label
 
 from cephalo.dataset_scripts.common.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, holds, share
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, connect, holds, share
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Grey levels of a figure, uint8 (height, width), and the box that they show, in points."""
+    """The grey levels of a figure, uint8 of shape (height, width), and their box in points."""
 
     grey: np.ndarray
     box: Box
 
     def to_box(self, rect: Rect) -> Box:
-        """Pixels to points."""
+        """Convert a rectangle from pixels to points."""
         across = (self.box[2] - self.box[0]) / self.grey.shape[1]
         down = (self.box[3] - self.box[1]) / self.grey.shape[0]
         left, top = self.box[:2]
@@ -36,7 +35,7 @@ class Picture:
         )
 
     def to_rect(self, box: Box) -> Rect:
-        """Points to pixels, within the picture."""
+        """Convert a box from points to pixels, within the image."""
         height, width = self.grey.shape
         across, down = width / (self.box[2] - self.box[0]), height / (self.box[3] - self.box[1])
         left, right = ((side - self.box[0]) * across for side in (box[0], box[2]))
@@ -56,11 +55,19 @@ def split(
     outside: Sequence[Box] = (),
     rules: CutRules = RULES,
 ) -> list[tuple[Box, int | None]]:
-    """Boxes of `count` panels, in points, each with the index of the anchor in it.
+    """Split a figure into panels.
 
-    Empty where the picture has no such parts. `anchors` are boxes of letters printed in the
-    figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
-    single panels: no part of any panel.
+    Args:
+        picture: The figure.
+        count: Number of panels.
+        anchors: Boxes of letters printed in the figure. No panel contains two of them; if there are
+            `count`, each panel contains one.
+        outside: Boxes of captions of single panels, which are not part of any panel.
+        rules: Limits and costs.
+
+    Returns:
+        The box of each panel in points, with the index of its anchor or `None`. Empty if the figure
+        has no such parts.
     """
     grounds = [picture.grey]
     inner = _dark_ground(picture.grey, rules)
@@ -85,7 +92,7 @@ def _parts(
     outside: Sequence[Box],
     rules: CutRules,
 ) -> tuple[Way | None, list[Rect]]:
-    """The best way to cut a picture whose ground is bright in `grey`, and where its letters are."""
+    """Return the best way to split a figure on a bright background, and its letters' places."""
     ink = grey < rules.ink
     for box in outside:
         left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
@@ -93,19 +100,19 @@ def _parts(
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
     found = _search(grey, ink, marks, count, rules)
     stray = _stray(found.rects, marks, rules) if found else None
-    if found and stray is not None:  # a tick label that was read as a letter
+    if found and stray is not None:  # a tick label read as a letter
         fewer = _search(grey, ink, marks[:stray] + marks[stray + 1 :], count, rules)
         if fewer and fewer.gain > found.gain:
             found, marks[stray] = fewer, (-1, -1, 0, 0)
-    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
+    if not found and 0 < len(marks) < count:  # at least one of them is a tick label
         found = _search(grey, ink, [], count, rules)
     return found, marks
 
 
 def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | None:
-    """The index of the letter that stands farthest from where the others stand in their panels.
+    """Return the index of the letter whose position in its panel differs most from the others.
 
-    None where all stand alike, or there are too few to tell.
+    `None` if all positions agree, or there are too few to compare.
     """
     points = [centre(mark) for mark in marks]
     found = [next((rect for rect in rects if holds(rect, point)), None) for point in points]
@@ -128,9 +135,9 @@ def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | N
 
 
 def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | None:
-    """What of a figure may stand on black: all within its white margin, if most of its rim is.
+    """Return the part inside the white margin if most of its rim is black, else `None`.
 
-    Not if paper is within that rim: it is the rule of a frame.
+    Not if paper is inside that rim, which is then a frame.
     """
     ink = grey < rules.ink
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
@@ -145,14 +152,14 @@ def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | Non
 
 
 def _of_rim(marked: np.ndarray, rules: CutRules) -> float:
-    """The share of True in the rim of a mask."""
+    """Return the share of True in the rim of a mask."""
     deep = max(2, round(rules.rim * min(marked.shape)))
     rim = [marked[:deep], marked[-deep:], marked[:, :deep], marked[:, -deep:]]
     return sum(map(np.count_nonzero, rim)) / sum(side.size for side in rim)
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
-    """The ink of a printed letter, or a point of what stands over or under it where it has none."""
+    """Return the ink of a printed letter, or a point of the ink above or below it."""
     part = ink[rect[1] : rect[3], rect[0] : rect[2]]
     if part.any():
         rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
@@ -180,7 +187,7 @@ def _search(
     count: int,
     rules: CutRules,
 ) -> Way | None:
-    """The best way to cut: along gutters, where there are pictures also along their edges."""
+    """Return the best way to split along gutters and, for photographs, along their edges."""
     found = None
     ink = _without_frame(ink, rules)
     if share(ink) < rules.pictures:
@@ -197,6 +204,7 @@ def _best(
     rules: CutRules,
     steps: tuple[Sums, Sums] | None,
 ) -> Way | None:
+    """Return the best way to split, as a grid or recursively."""
     dark = bool(steps is not None and share(ink) >= rules.pictures)
     search = Search(Sums(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
@@ -221,10 +229,10 @@ def _best(
 
 
 def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
-    """Ink without a ruled frame around the whole.
+    """Return the ink without a ruled frame around the whole figure.
 
-    A rule of a pixel may be lost on some sides where a picture is scaled down. The axes of a plot
-    are rules at its left and at its foot.
+    A rule of one pixel may be lost on some sides when an image is scaled down. Plot axes are rules
+    at the left and bottom only.
     """
     height, width = ink.shape
     depth = max(2, round(rules.frame_depth * min(height, width)))
@@ -245,20 +253,20 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
 
 
 def _steps(grey: np.ndarray, rules: CutRules) -> tuple[Sums, Sums]:
-    """Sums of where the grey level jumps from column to column, and from row to row."""
+    """Return sums of grey level jumps between columns and between rows."""
     across = _jumps(np.ascontiguousarray(grey.T), rules).T
     return Sums(across), Sums(_jumps(grey, rules))
 
 
 def _jumps(grey: np.ndarray, rules: CutRules) -> np.ndarray:
-    """Where the grey level jumps from row to row: boolean (height, width).
+    """Return where the grey level jumps between rows, as bool of shape (height, width).
 
-    A jump stands out from the grain around it: within a picture most do not.
+    A jump must exceed the local texture, so that most steps within a photograph are none.
     """
     steps = np.zeros(grey.shape, np.int16)
     np.subtract(grey[2:], grey[:-2], out=steps[1:-1], dtype=np.int16)
     np.abs(steps, out=steps)
-    # The mean over `grain` rows, as a sum of shifted steps: whole rows are added at a time.
+    # Mean over `grain` rows as a sum of shifted arrays, which adds whole rows at a time.
     before = rules.grain // 2
     padded = np.pad(steps, ((before, rules.grain - 1 - before), (0, 0)), mode="symmetric")
     around = sum(padded[k : k + len(steps)] for k in range(rules.grain)) // rules.grain
@@ -266,9 +274,9 @@ def _jumps(grey: np.ndarray, rules: CutRules) -> np.ndarray:
 
 
 def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
-    """Boxes of pictures of one size in a plate, each with its axes and labels, in points.
+    """Return the boxes of equally sized images in a plate, with axes and labels, in points.
 
-    Empty if there are no such pictures, or they are a small part of the figure.
+    Empty if there are none, or they cover a small part of the figure.
     """
     ink = picture.grey < rules.paper
     if share(ink) < rules.solid * rules.plate_share:
@@ -281,21 +289,19 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
 
 
 def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
-    """Rectangles full of ink that touch nothing: photographs and maps, but no bars."""
-    labels = np.zeros(ink.shape, np.int32)
-    label(ink, output=labels)
+    """Return rectangles filled with ink that touch nothing: photographs and maps, but no bars."""
     found = []
-    for down, across in find_objects(labels):
-        wide, high = across.stop - across.start, down.stop - down.start
+    for left, top, right, bottom in connect(ink, corners=False).boxes()[:, 1:].tolist():
+        wide, high = right - left, bottom - top
         square = max(wide, high) < rules.longest * min(wide, high)
         large = wide * high > rules.least_picture * ink.size
-        if square and large and share(ink[down, across]) > rules.solid:
-            found.append((across.start, down.start, across.stop, down.stop))
+        if square and large and share(ink[top:bottom, left:right]) > rules.solid:
+            found.append((left, top, right, bottom))
     return found
 
 
 def _is_plate(pictures: list[Rect], area: int, rules: CutRules) -> bool:
-    """Whether pictures are of one size and take much of a figure's area, in pixels."""
+    """Return whether images have equal sizes and cover much of the figure's `area` in pixels."""
     wide = [x1 - x0 for x0, _, x1, _ in pictures]
     high = [y1 - y0 for _, y0, _, y1 in pictures]
     if len(pictures) < 2 or _differ(wide, rules) or _differ(high, rules):
@@ -304,4 +310,5 @@ def _is_plate(pictures: list[Rect], area: int, rules: CutRules) -> bool:
 
 
 def _differ(sides: list[int], rules: CutRules) -> bool:
+    """Return whether the largest of some sides exceeds the smallest by more than the tolerance."""
     return max(sides) > rules.plate * min(sides)

@@ -1,9 +1,9 @@
-"""Captions of compound figures cut at the marks of their panels.
+"""Split the captions of compound figures at their panel marks.
 
 A caption marks its panels in one of several styles: "(a) …", "a) …", "a, …", "Panel A …". The mark
-leads its text ("(a) XRD pattern") or follows it ("XRD pattern (a)"). Each style is a hypothesis:
-all its marks in the caption are weighed as leading and as following marks, and the sequence that
-explains the caption best decides.
+is before its text ("(a) XRD pattern") or after it ("XRD pattern (a)"). Each style is a hypothesis:
+all its marks are scored as leading and as following marks, and the sequence with the best score is
+used.
 """
 
 import re
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from itertools import islice
 
 MAX_PANELS = 26
-_MOST_MARKS = 300  # of one style in a caption; bounds the time
-_REACH = 40  # characters before a mark in which "Fig. 2" makes it a reference
+_MOST_MARKS = 300  # marks of one style in a caption; bounds the time
+_REACH = 40  # characters before a mark that are searched for "Fig. 2"
 
 
 @dataclass(frozen=True)
 class MarkWeights:
-    """How well a mark's surroundings agree with a role, from 0 (impossible) to 1 (typical).
+    """Weights of a mark in a role, from 0 (impossible) to 1 (typical).
 
-    Only their order matters much: typical, plausible, doubtful, excluded.
+    Mainly their order matters: typical, plausible, doubtful, excluded.
     """
 
-    typical: float = 1.0  # leads a clause; follows a phrase and ends it
-    joined: float = 0.9  # leads after "and", "of" or another word that must go on
-    inside: float = 0.4  # a word before it and a word after it: either may be meant
+    typical: float = 1.0  # before a clause, or at the end of a phrase
+    joined: float = 0.9  # after "and", "of" or another word that needs a continuation
+    inside: float = 0.4  # between two words: either role is possible
     doubtful: float = 0.1  # looks like a reference: "as in (a),"
-    switch: float = 0.7  # cost of a leading and a following mark in one caption
-    skipped: float = 0.02  # cost of a mark passed over: of two runs the first counts
-    again: float = 0.45  # factor for a letter that was named before: likely a reference
-    seen: float = 0.3  # more for a letter that is also printed in the figure
-    least: float = 0.5  # mean weight below which a style does not explain the caption
+    switch: float = 0.7  # cost of leading and following marks in one caption
+    skipped: float = 0.02  # cost of a skipped mark, so that the first of two runs is used
+    again: float = 0.45  # factor for a repeated letter, which is likely a reference
+    seen: float = 0.3  # bonus for a letter that is also printed in the figure
+    least: float = 0.5  # smallest mean weight of a style that explains the caption
 
 
 WEIGHTS = MarkWeights()
@@ -40,7 +40,7 @@ _LETTER = "[A-Za-z]"
 _JOINT = r"(?:,\s*(?:and|&)?|;|and|&|[\u2013\u2014-]|to)"
 _LIST = rf"({_LETTER}(?:\s*{_JOINT}\s*{_LETTER}(?![A-Za-z]))*)"
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
-# Style, its prior (how often such text is no mark), and its pattern: group 1 lists the letters.
+# Name, prior (how often such text is a mark) and pattern of each style. Group 1 has the letters.
 _STYLES: tuple[tuple[str, float, re.Pattern[str]], ...] = (
     ("bracketed", 1.0, re.compile(rf"\(\s?\d?{_LIST}(?:,\s?[a-z]{{3,}})?\s?\)")),
     ("roman", 0.8, re.compile(r"\((x?(?:i{1,3}|i?v|vi{0,3}|ix)|x)\)")),
@@ -55,7 +55,7 @@ _REFERENCE = re.compile(
     re.I,
 )
 _CHAINED = re.compile(r"^\s*(?:,|and|&|to|or|[\u2013-]|,\s*and)?\s*$")
-_GOES_ON = (  # words that a phrase cannot end with: what follows belongs to it
+_GOES_ON = (  # words that cannot end a phrase
     "an and as at between by during for from in into of on or over panel panels per the through "
     "to under using versus via vs with within without"
 )
@@ -68,14 +68,14 @@ _OPENING = ".;:,([|\u2013\u2014\u3002\uff1b\uff1a\uff0c\u3001\uff08"  # also in 
 _CLOSING = ".,;:)]\u3002\uff1b\uff1a\uff0c\u3001\uff09"
 _CONJUNCTION = re.compile(r"\b(?:and|or|&)$")
 _EDGES = " \t\n,;:.|"
-_OWN_STOP = re.compile(r"[.:]\s+\S")  # "(e). Text": a mark's own, where a sentence ends before it
+_OWN_STOP = re.compile(r"[.:]\s+\S")  # "(e). Text": a stop after a mark
 _LEADING_JOIN = re.compile(r"^(?:(?:and|or|while|&)\b\s*)+", re.I)
 _TRAILING_JOIN = re.compile(r"[\s,;:.]+(?:and|or|while|&|panels?)$", re.I)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark: the letters that it names and its place in the text."""
+    """A mark: its letters and its position in the text."""
 
     letters: tuple[str, ...]
     start: int
@@ -84,7 +84,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A sequence of marks, whether each leads its text, and how well it explains the caption."""
+    """A sequence of marks, whether each is before its text, and the score of the sequence."""
 
     marks: tuple[Mark, ...]
     leads: tuple[bool, ...]
@@ -92,14 +92,18 @@ class _Reading:
 
 
 def caption_parts(text: str, seen: Collection[str] = ()) -> dict[str, str]:
-    """The caption cut at its marks: letter → its share, without mark and closing punctuation.
+    """Split a caption at its panel marks.
 
-    A common lead ("SEM images of: (a) …") belongs to no share; the caption keeps it. The last
-    share of leading marks goes on to the caption's end. `seen` are the letters printed in the
-    figure itself: they decide between readings.
+    A common lead ("SEM images of: (a) …") belongs to no panel. The text of the last leading mark
+    extends to the end of the caption.
 
-    Returns the shares in the order of their letters, or an empty dict where no style names two
-    panels or more from the first letter on.
+    Args:
+        text: The caption.
+        seen: Letters printed in the figure, which help to choose a reading.
+
+    Returns:
+        The text of each letter, without mark and closing punctuation, in the order of the letters.
+        Empty if no style names two panels or more, starting at the first letter.
     """
     best: tuple[float, _Reading] | None = None
     for style, prior, pattern in _STYLES:
@@ -116,7 +120,7 @@ def caption_parts(text: str, seen: Collection[str] = ()) -> dict[str, str]:
 
 
 def _find_marks(text: str, style: str, pattern: re.Pattern[str]) -> Iterable[Mark]:
-    """Marks of one style, without references to other figures ("Fig. 2(a) and (b)")."""
+    """Yield the marks of a style, without references to other figures ("Fig. 2(a) and (b)")."""
     excluded = -1
     for match in pattern.finditer(text):
         start, end = match.span()
@@ -128,13 +132,16 @@ def _find_marks(text: str, style: str, pattern: re.Pattern[str]) -> Iterable[Mar
             continue
         letters = (match.group(1),) if style == "roman" else _spread(match.group(1))
         last = len(letters) - 1
-        # "(a, c)" is a list; without brackets only "a, b" is one.
+        # "(a, c)" is a list. Without brackets, only consecutive letters are: "a, b".
         if letters and (style == "bracketed" or ord(letters[last][0]) - ord(letters[0][0]) == last):
             yield Mark(letters, start, end)
 
 
 def _spread(listed: str) -> tuple[str, ...]:
-    """ "a, c" → a, c; "a-c" → a, b, c; nothing where the case changes or a range falls."""
+    """Expand a list of letters: "a, c" → a, c; "a-c" → a, b, c.
+
+    Empty if the case changes or a range is descending.
+    """
     parts = re.split(rf"\s*({_JOINT})\s*(?={_LETTER}(?![A-Za-z]))", listed)
     letters = [parts[0]]
     for joint, letter in zip(parts[1::2], parts[2::2], strict=True):
@@ -152,7 +159,7 @@ def _spread(listed: str) -> tuple[str, ...]:
 def _readings(
     text: str, marks: list[Mark], style: str, seen: Collection[str]
 ) -> Iterable[_Reading]:
-    """The best reading of the marks of one style in upper and in lower case."""
+    """Return the best reading of the marks of a style in upper and in lower case."""
     found = []
     for upper in (True, False):
         own = [mark for mark in marks if mark.letters[0].isupper() == upper]
@@ -170,21 +177,23 @@ def _readings(
             reading = mixed
         if reading and reading.score >= WEIGHTS.least:
             found.append(reading)
-            break  # Lower-case letters beside upper-case ones name something within the panels.
+            break  # lower-case letters beside upper-case ones label details within panels
     return found
 
 
 def _alphabet(upper: bool) -> tuple[str, ...]:
+    """Return the letters that may name panels."""
     first = ord("A" if upper else "a")
     return tuple(chr(code) for code in range(first, first + MAX_PANELS))
 
 
 def _count(reading: _Reading) -> int:
+    """Return the number of letters in a reading."""
     return sum(len(mark.letters) for mark in reading.marks)
 
 
 def _weigh(text: str, mark: Mark, style: str, seen: Collection[str]) -> tuple[float, float]:
-    """Weights of a mark as one that leads its text and as one that follows it."""
+    """Return the weights of a mark as a leading and as a following mark."""
     before = text[: mark.start].rstrip()
     after = text[mark.end :].lstrip()
     opens = not before or before[-1] in _OPENING
@@ -220,9 +229,9 @@ def _best_run(
     weights: list[tuple[float, float]],
     alphabet: tuple[str, ...],
 ) -> _Reading | None:
-    """The run of marks through the alphabet with the greatest sum of weights.
+    """Return the run of marks through the alphabet with the largest sum of weights.
 
-    Dynamic programming over marks and roles. None where no run names two panels.
+    Dynamic programming over marks and roles. `None` if no run names two panels.
     """
     place = {letter: index for index, letter in enumerate(alphabet)}
     best: list[list[tuple[float, int, int] | None]] = [[None, None] for _ in marks]
@@ -278,9 +287,9 @@ def _best_run(
 def _unordered(
     marks: list[Mark], weights: list[tuple[float, float]], alphabet: tuple[str, ...]
 ) -> _Reading | None:
-    """Marks in another order than the alphabet's, "(a, c) …; (b, d) …", each letter once.
+    """Return marks in another order than the alphabet, "(a, c) …; (b, d) …", each letter once.
 
-    None unless they name all letters from the first to the last of them.
+    `None` unless they name all letters from the first to the last.
     """
     role = 0 if sum(lead for lead, _ in weights) >= sum(follow for _, follow in weights) else 1
     kept: list[Mark] = []
@@ -297,7 +306,7 @@ def _unordered(
 
 
 def _cut(text: str, reading: _Reading) -> dict[str, str]:
-    """Letter → share, for the marks of a reading."""
+    """Return the text of each letter for a reading."""
     parts: dict[str, str] = {}
     marks, leads = reading.marks, reading.leads
     for index, (mark, lead) in enumerate(zip(marks, leads, strict=True)):
@@ -322,7 +331,7 @@ def _cut(text: str, reading: _Reading) -> dict[str, str]:
 
 
 def _divide(between: str) -> int | None:
-    """Where the text between a leading and a following mark changes hands."""
+    """Return the position that separates the texts of a leading and a following mark."""
     sentence = _last_sentence(between)
     if sentence:
         return sentence
@@ -334,7 +343,7 @@ def _divide(between: str) -> int | None:
 
 
 def _last_sentence(text: str, title: bool = False) -> int:
-    """Where the last sentence of `text` begins; with `title` also after a title and its colon."""
+    """Return the start of the last sentence of `text`; with `title`, also after a title."""
     start = 0
     for match in _SENTENCE.finditer(text):
         colon = match.group().startswith(":")
@@ -344,7 +353,7 @@ def _last_sentence(text: str, title: bool = False) -> int:
 
 
 def _without_next_lead(share: str) -> str:
-    """A share without what leads on to the next mark: "…; SEM images of" or "…: "."""
+    """Remove the lead of the next mark from the end of a text: "…; SEM images of" or "…: "."""
     bare = share.rstrip()
     if not bare.endswith(":") and not _DANGLING.search(bare[-12:]):
         return share
@@ -358,7 +367,7 @@ def _without_next_lead(share: str) -> str:
 
 
 def _own_sentences(share: str) -> str:
-    """A share without a sentence that runs on into the next mark: "… X. The plot (b) shows"."""
+    """Remove a final sentence that continues into the next mark: "… X. The plot (b) shows"."""
     bare = share.rstrip()
     start = _last_sentence(bare)
     ended = not bare[-1:].isalpha() or _CONJUNCTION.search(bare)
@@ -366,7 +375,7 @@ def _own_sentences(share: str) -> str:
 
 
 def _clean(share: str) -> str:
-    """A share without punctuation and conjunctions at its ends."""
+    """Remove punctuation and conjunctions at both ends of a text."""
     share = _LEADING_JOIN.sub("", share.strip(_EDGES)).strip(_EDGES)
     shorter = _TRAILING_JOIN.sub("", share)
     return shorter.strip(_EDGES)

@@ -1,7 +1,7 @@
-"""Ways to cut a picture into panels: recursively, along blank rows and columns.
+"""Split a figure into panels: recursive cuts along blank rows and columns.
 
-Of all ways to cut it into as many parts as there are letters, the one with wide gutters and parts
-of like size is found by dynamic programming over the rectangles between gutters.
+Among all ways to get as many parts as there are letters, dynamic programming over the rectangles
+between gutters finds the one with wide gutters and parts of similar size.
 """
 
 import math
@@ -13,26 +13,26 @@ from cephalo.dataset_scripts.pdf.panel_pixels import Rect, find_runs, holds
 
 
 class Way(NamedTuple):
-    """A way to cut a rectangle: its panels, and what its gutters and shapes are worth."""
+    """A way to split a rectangle: its score and its panels."""
 
     gain: float
     rects: tuple[Rect, ...]
-    clear: bool = False  # whether all its edges are plain to see
+    clear: bool = False  # whether all its edges are clearly visible
 
 
 @dataclass
 class Search(Gutters):
-    """A search for the best way to cut one picture."""
+    """A search for the best way to split a figure."""
 
-    depth: int = 2  # how often a piece is cut again
+    depth: int = 2  # number of recursive cuts
     known: dict = field(default_factory=dict)
     wholes: dict[Rect, Way] = field(default_factory=dict)
 
     def ways(self, rect: Rect, axis: int, depth: int) -> dict[int, Way]:
-        """Number of panels → the best way to cut a trimmed rectangle into so many.
+        """Return the best way to split a trimmed rectangle, for each number of panels.
 
-        It is cut along `axis` (0: between columns) into pieces, each of which is cut along the
-        other axis, and so on `depth` times.
+        It is cut along `axis` (0: between columns). Each piece is cut along the other axis, and so
+        on, `depth` times.
         """
         key = rect, axis, depth
         if key not in self.known:
@@ -40,6 +40,7 @@ class Search(Gutters):
         return self.known[key]
 
     def _ways(self, rect: Rect, axis: int, depth: int) -> dict[int, Way]:
+        """Compute `ways` without the cache."""
         inside = self.count_marks(rect)
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         size = wide * high / self.mean
@@ -66,14 +67,14 @@ class Search(Gutters):
         return found
 
     def _whole(self, rect: Rect) -> Way:
-        """A trimmed rectangle as one panel."""
+        """Return a trimmed rectangle as one panel."""
         if rect not in self.wholes:
             cost = self._off_shape(rect) + self._off_corner(rect) + self._parted(rect)
             self.wholes[rect] = Way(-cost, (rect,))
         return self.wholes[rect]
 
     def without_labels(self, rect: Rect) -> Rect:
-        """A trimmed rectangle of pictures without names of rows and columns at its left and top."""
+        """Trim row and column labels at the left and top of a rectangle of images."""
         for axis in (0, 1):
             length = rect[axis + 2] - rect[axis]
             for gutter in reversed(self.find_gutters(rect, axis, self.rules.grid_lines)):
@@ -87,14 +88,14 @@ class Search(Gutters):
                     self.ink.profile(rest, axis)[: self.rules.side].max()
                     < self.rules.pictures * across
                 ):
-                    continue  # it does not begin with the sides of pictures
+                    continue  # no image side begins here
                 if faint and not self.count_marks(label):
                     rect = rest
                     break
         return rect
 
     def grid(self, rect: Rect) -> Way | None:
-        """The best way to cut a trimmed rectangle into equal rows and columns."""
+        """Return the best way to split a trimmed rectangle into equal rows and columns."""
         most = self.rules.grid_lines
         lines = [self.find_gutters(rect, axis, most) for axis in (0, 1)]
         ways = []
@@ -105,6 +106,7 @@ class Search(Gutters):
         return max((way for way in ways if way), key=lambda way: way.gain, default=None)
 
     def _grid(self, rect: Rect, columns: int, rows: int, lines: list[list[Gutter]]) -> Way | None:
+        """Return the split into a number of columns and rows, `None` if it is not possible."""
         across = self._regular_cuts(rect, 0, columns, lines[0])
         down = self._regular_cuts(rect, 1, rows, lines[1])
         cuts = across + down
@@ -129,7 +131,7 @@ class Search(Gutters):
         return Way(gain, tuple(rects), clear)
 
     def _regular_cuts(self, rect: Rect, axis: int, count: int, lines: list[Gutter]) -> list[Gutter]:
-        """One cut near each of the places that part a rectangle into `count` equal parts."""
+        """Return one cut near each line that divides a rectangle into `count` equal parts."""
         length = rect[axis + 2] - rect[axis]
         cell = length / count
         cuts = []
@@ -144,14 +146,14 @@ class Search(Gutters):
         return cuts
 
     def _off_shape(self, rect: Rect) -> float:
-        """Cost of a panel larger or smaller than others."""
+        """Return the cost of a panel whose size differs from the mean."""
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         return self.shape * self.rules.size * abs(math.log(wide * high / self.mean))
 
     def _parted(self, rect: Rect) -> float:
-        """Cost of a blank gutter through a panel: what it parts may not belong together.
+        """Return the cost of a blank gutter inside a panel, whose sides may not belong together.
 
-        A letter that stands apart from its panel is no such part.
+        The gap between a letter and its panel is not counted.
         """
         if self.dark:
             return 0.0
@@ -171,7 +173,7 @@ class Search(Gutters):
         return self.rules.through * max(self.gain_of(widest, 0.0), 0.0) if widest else 0.0
 
     def _off_corner(self, rect: Rect) -> float:
-        """Cost of a letter that stands elsewhere in its panel than the first or last does."""
+        """Return the cost of a letter whose position in its panel differs from the others."""
         mark = next((point for point in self.points if holds(rect, point)), None)
         if mark is None:
             return 0.0
@@ -185,14 +187,14 @@ class Search(Gutters):
         return self.rules.off_corner[self.anchored] * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
-        """The same, cut at least once along the axis, into `most` panels at most."""
+        """Return the best ways to split with at least one cut, into at most `most` panels."""
         tried = self.rules.candidates[self.depth - depth]
         gutters = self.find_gutters(rect, axis, tried)
         length = rect[axis + 2] - rect[axis]
         thin = self.least_side * (self.width, self.height)[axis]
         starts = [0, *(gutter.end for gutter in gutters)]
         ends = [*(gutter.start for gutter in gutters), length]
-        so_far: list[dict[int, Way]] = []  # panels up to the end of a piece → the best way
+        so_far: list[dict[int, Way]] = []  # for each piece end: number of panels → best way
         for last, end in enumerate(ends):
             here: dict[int, Way] = {}
             for first in range(last + 1):
@@ -209,7 +211,7 @@ class Search(Gutters):
                     for known, earlier in before.items():
                         if known + count > most:
                             continue
-                        # Labels and legends that are left out make no gutter between panels.
+                        # Omitted labels and legends are not a gutter between panels.
                         total = earlier.gain + way.gain
                         total += gain if known and count else min(gain, 0.0)
                         old = here.get(known + count)
@@ -220,6 +222,6 @@ class Search(Gutters):
 
 
 def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
-    """Starts and ends of what cuts leave of a length."""
+    """Return the starts and ends of the intervals between cuts."""
     edges = [0, *(side for cut in cuts for side in (cut.start, cut.end)), length]
     return list(zip(edges[::2], edges[1::2], strict=True))

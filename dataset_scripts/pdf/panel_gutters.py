@@ -1,4 +1,4 @@
-"""Gutters of a picture: blank rows and columns along which it may be cut into panels."""
+"""Gutters of a figure: blank rows and columns along which it may be split into panels."""
 
 import math
 from collections.abc import Sequence
@@ -21,20 +21,24 @@ from cephalo.dataset_scripts.pdf.panel_rules import CutRules
 
 
 class Gutter(NamedTuple):
-    """Blank columns or rows [start, end) of a rectangle, and what it is worth to cut there."""
+    """Blank columns or rows [start, end) of a rectangle, and the gain of a cut there."""
 
     start: int
     end: int
     gain: float
-    crossed: bool = False  # by more ink than a thin rule
+    crossed: bool = False  # whether more ink than a thin rule crosses it
 
 
 @dataclass
 class Gutters:
-    """The gutters of one picture, and where its letters stand between them.
+    """The gutters of a figure and the positions of its letters.
 
-    `ink` are the sums of its ink, `steps` those of jumps of the grey level along both axes: with
-    them, pictures that touch are parted at their edges.
+    Attributes:
+        ink: Sums of its ink.
+        marks: Rectangles of printed letters.
+        total: Number of panels.
+        rules: Limits and costs.
+        steps: Sums of grey level jumps along both axes, to separate touching images.
     """
 
     ink: Sums
@@ -42,12 +46,12 @@ class Gutters:
     total: int
     rules: CutRules
     steps: tuple[Sums, Sums] | None = None
-    mean: float = 1.0  # area of the whole for each panel, in pixels
-    share: float = 1.0  # of ink in the whole
-    corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
-    margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
-    centred: bool = False  # whether letters stand in the middle, over or under their panels
-    dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
+    mean: float = 1.0  # mean panel area, in pixels
+    share: float = 1.0  # share of ink in the figure
+    corner: tuple[bool, bool] = (False, False)  # whether letters are at the right, at the bottom
+    margin: tuple[float, float] = (0.0, 0.0)  # between the letters and the sides of their panels
+    centred: bool = False  # whether letters are centred above or below their panels
+    dark: bool = False  # whether the figure consists of images: cuts may be implied by letters
     gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
     trimmed: dict[Rect, Rect | None] = field(default_factory=dict)
 
@@ -57,31 +61,31 @@ class Gutters:
             self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
         self.guided = len(self.marks) >= self.rules.guided * max(self.total, 1)
-        self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
+        self.shape = self.rules.anchored if self.anchored else 1.0  # weight of the shape
         self.points = [centre(mark) for mark in self.marks]
         self.height, self.width = self.ink.height, self.ink.width
         self.side = max(self.height, self.width)
 
     def measure(self, whole: Rect) -> None:
-        """Take from the whole what its parts are compared with."""
+        """Measure the whole figure, as reference for its parts."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
         self.share = self.inked(whole)
-        if self.guided and self.marks:  # of few letters the outermost tells nothing
+        if self.guided and self.marks:  # few letters are not sufficient
             across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
             )
             self.margin = self._margin(whole, 0), self._margin(whole, 1)
-            widest = max(mark[2] - mark[0] for mark in self.marks)  # a picture may be a mark
+            widest = max(mark[2] - mark[0] for mark in self.marks)  # a mark may be an image
             least = max(self.rules.centred * math.sqrt(self.mean), widest)
             self.centred = self.margin[0] > least
 
     def _margin(self, whole: Rect, axis: int) -> float:
-        """Pixels from the outermost letters to the side of their panels.
+        """Return the pixels from the outermost letters to the side of their panels.
 
-        A legend or title may stand between them and the side of the whole.
+        A legend or title may be between them and the side of the figure.
         """
         places = [point[axis] for point in self.points]
         if self.corner[axis]:
@@ -93,13 +97,13 @@ class Gutters:
         return outer - max([start for start in starts if start < outer] + [side])
 
     def _wide(self, whole: Rect, axis: int) -> list[Gutter]:
-        """Blank gutters of a unit's width or more."""
+        """Return blank gutters of at least the unit width."""
         return [
             one for one in self.find_gutters(whole, axis, self.rules.grid_lines) if one.gain > 0
         ]
 
     def trim(self, rect: Rect) -> Rect | None:
-        """The part of a rectangle that has ink; None if there is none."""
+        """Return the part of a rectangle with ink, or `None`."""
         x0, y0, _, _ = rect
         across = self.ink.marked(rect, 0)
         left = across.find(1)
@@ -109,7 +113,7 @@ class Gutters:
         return x0 + left, y0 + down.find(1), x0 + across.rfind(1) + 1, y0 + down.rfind(1) + 1
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
-        """The trimmed part of a rectangle between two gutters."""
+        """Return the trimmed part of a rectangle between two gutters."""
         if axis == 0:
             part = rect[0] + start, rect[1], rect[0] + end, rect[3]
         else:
@@ -119,19 +123,19 @@ class Gutters:
         return self.trimmed[part]
 
     def inked(self, rect: Rect) -> float:
-        """Share of ink in a trimmed rectangle."""
+        """Return the share of ink in a trimmed rectangle."""
         x0, y0, x1, y1 = rect
         return float(self.ink.profile(rect, 0).sum()) / ((x1 - x0) * (y1 - y0))
 
     def count_marks(self, rect: Rect) -> int:
-        """How many printed letters lie in a rectangle."""
+        """Return the number of printed letters in a rectangle."""
         x0, y0, x1, y1 = rect
         return len([x for x, y in self.points if x0 <= x < x1 and y0 <= y < y1])
 
     def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
-        """Blank columns or rows that cross a trimmed rectangle, from the left.
+        """Return blank columns or rows of a trimmed rectangle, from the left.
 
-        They are those beside printed letters and the best `most` of the others.
+        These are the gutters beside printed letters and the best `most` others.
         """
         key = rect, axis
         if key not in self.gutters:
@@ -148,9 +152,9 @@ class Gutters:
         return sorted(narrowed, key=lambda gutter: gutter.start)
 
     def _through(self, rect: Rect, axis: int, gutter: Gutter) -> Gutter:
-        """The longest part of a crossed gutter with no more ink than what crosses all of it.
+        """Return the longest part of a crossed gutter with no more ink than crosses all of it.
 
-        An arrow or a common label runs through; of a plot with little ink the rest is its own.
+        An arrow or a common label crosses it; other ink belongs to a plot.
         """
         part = self.ink.profile(rect, axis)[gutter.start : gutter.end]
         through = part.min() + self.rules.levels[0][0] * (rect[3 - axis] - rect[1 - axis])
@@ -158,14 +162,14 @@ class Gutters:
         return gutter._replace(start=gutter.start + first, end=gutter.start + last)
 
     def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
-        """All gutters of a trimmed rectangle, the best first."""
+        """Return all gutters of a trimmed rectangle, best first."""
         length = rect[axis + 2] - rect[axis]
         found = self._blank(rect, axis)
         if self.steps is not None:
             found += self._edges(rect, axis)
             if self.guided and self.dark:
                 found += self._implied(rect, axis)
-        # Lines through a gutter are looked for last, where no better gutter stands in its place.
+        # Count lines through a gutter last, only if no better gutter overlaps it.
         queue = [
             (-min(level, 0), -gain, order, level <= 0, level, start, end)
             for order, (gain, level, start, end) in enumerate(found)
@@ -190,7 +194,7 @@ class Gutters:
         return sorted(kept, key=lambda gutter: -gutter.gain)
 
     def _blank(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
-        """Gain, level, start and end of gutters with little ink, but for lines through them."""
+        """Return gain, level, start and end of gutters with little ink besides crossing lines."""
         profile = self.ink.profile(rect, axis)
         across = rect[3 - axis] - rect[1 - axis]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
@@ -203,12 +207,12 @@ class Gutters:
         return list(found.values())
 
     def _edges(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
-        """The same of edges along which the grey level jumps."""
+        """Return gain, level, start and end of edges with grey level jumps."""
         if self.steps is None:
             return []
         jumps = self.steps[axis].profile(rect, axis) / (rect[3 - axis] - rect[1 - axis])
         found = []
-        ranked = np.sort(jumps)  # the median of so few, at a quarter of what np.median takes
+        ranked = np.sort(jumps)  # four times as fast as np.median
         median = float(ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
         for start, end in find_runs(jumps > self.rules.edge + median):
             middle = start + int(jumps[start:end].argmax())
@@ -217,7 +221,7 @@ class Gutters:
         return found
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
-        """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
+        """Return the nearest gutter to each letter, on the side of its panel's corner."""
         beside = set()
         for mark, point in zip(self.marks, self.points, strict=True):
             if not holds(rect, point):
@@ -234,7 +238,7 @@ class Gutters:
         return beside
 
     def _clear(self, rect: Rect, axis: int, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
+        """Cut runs at printed letters, whose ink may be too little to end a gutter."""
         for mark, point in zip(self.marks, self.points, strict=True):
             if holds(rect, point):
                 head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
@@ -247,7 +251,7 @@ class Gutters:
         return [(start, end) for start, end in runs if start < end]
 
     def _implied(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
-        """Cuts as far from each letter as the first or last letter is from the picture's side."""
+        """Return cuts as far from each letter as the outer letters are from the figure's side."""
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
         if self.centred and axis == 0:
@@ -262,20 +266,21 @@ class Gutters:
         return found
 
     def _lined(self, rect: Rect, axis: int, start: int, end: int) -> float:
-        """Cost of lines that run through a gutter: it may lie between an axis and its labels."""
+        """Return the cost of lines through a gutter, which may separate an axis and its labels."""
         return self.rules.lined * min(self._count_lines(rect, axis, start, end), 2)
 
     def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
-        """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
+        """Return whether at least two lines cross a gutter, so that it is inside a plot frame."""
         return self._count_lines(rect, axis, gutter.start, gutter.end) > 1
 
     def _count_lines(self, rect: Rect, axis: int, start: int, end: int) -> int:
+        """Return the number of lines through a gutter."""
         part = list(rect)
         part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
         through = self.ink.profile((part[0], part[1], part[2], part[3]), 1 - axis)
         return count_runs(through == end - start)
 
     def gain_of(self, width: int, cost: float) -> float:
-        """What it is worth to cut at a gutter of a width, in pixels."""
+        """Return the gain of a cut at a gutter of a width in pixels."""
         share = min(width / self.side, self.rules.widest)
         return math.log(share / self.rules.unit_gutter) - cost

@@ -1,4 +1,4 @@
-"""Panels of a compound figure: their letters, boxes and shares of the caption."""
+"""Panels of a compound figure: letters, boxes and parts of the caption."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,23 +13,21 @@ from cephalo.dataset_scripts.pdf.panel_captions import MAX_PANELS, caption_parts
 from cephalo.dataset_scripts.pdf.panel_letters import find_letters
 from cephalo.dataset_scripts.pdf.text import Line
 
-_ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
-_MENTIONED = re.compile(r"\(([A-Za-z])\)")  # a panel that a sentence of the caption refers to
-_BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
+_ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # letter in the corner of its panel
+_MENTIONED = re.compile(r"\(([A-Za-z])\)")  # reference to a panel in a sentence
+_BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # caption of a single panel
 
 
 @dataclass(frozen=True)
 class PanelRules:
-    """How letters, captions and boxes go together."""
+    """Limits for combining letters, captions and boxes."""
 
-    coarse: int = 800  # pixels of the longer side that gutters are sought in
-    fine: int = 1600  # pixels of the longer side that letters are read in
-    least_printed: float = 0.6  # share of a run of letters printed; some are not read as lines
-    untold: int = (
-        1  # letters after the last one that a caption mentions, which the picture may have
-    )
-    same_size: float = 0.15  # share by which the type sizes of a figure's letters differ
-    least_leading: float = 0.6  # type sizes; a larger gap ends a panel's own caption
+    coarse: int = 800  # pixels of the longer side, for finding gutters
+    fine: int = 1600  # pixels of the longer side, for reading letters
+    least_printed: float = 0.6  # smallest share of printed letters; some are not read as lines
+    untold: int = 1  # letters after the last one mentioned that the image may have
+    same_size: float = 0.15  # relative tolerance of the type sizes of letters
+    least_leading: float = 0.6  # type sizes; a larger gap ends the caption of a panel
 
 
 RULES = PanelRules()
@@ -37,7 +35,7 @@ RULES = PanelRules()
 
 @dataclass
 class Panel:
-    """A part of a figure. `box` is None where only the caption tells of it."""
+    """A part of a figure. `box` is `None` if only the caption names it."""
 
     letter: str
     box: Box | None
@@ -47,11 +45,17 @@ class Panel:
 def find_panels(
     images: list[Box], lines: list[Line], caption: str, draw: Callable[[int], Picture]
 ) -> list[Panel]:
-    """The panels of a figure, in the order of their letters; empty for a plain figure.
+    """Find the panels of a figure. All boxes are in one frame, in points.
 
-    `images` are the boxes of its embedded images, `lines` the text in it. `draw` gives its pixels,
-    so many at most on the longer side, and is called only where they decide. All boxes are in one
-    frame, in points.
+    Args:
+        images: Boxes of embedded images in the figure.
+        lines: Lines of text in the figure.
+        caption: Text of the caption.
+        draw: Returns the pixels of the figure, given the longest side in pixels. Only called if
+            they are needed.
+
+    Returns:
+        The panels in the order of their letters; empty for a simple figure.
     """
     printed = _printed_letters(lines)
     parts = caption_parts(caption, set(printed))
@@ -66,20 +70,20 @@ def find_panels(
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    # Letters of a drawing are text; pictures hold theirs as ink, as do drawings that print none.
+    # Letters of a drawing are text. In images, and drawings without text, they are ink.
     if len(anchors) < len(letters) and (images or not anchors):
         drawn = drawn or _drawn(draw(RULES.fine), letters, anchors)
         anchors = drawn or anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(RULES.coarse), len(letters), list(anchors.values()), below)
-    if not cells and drawn and not mentioned:  # a letter within a picture may be misread
+    if not cells and drawn and not mentioned:  # a letter in an image may be misread
         cells = split(draw(RULES.coarse), len(letters), (), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
 
 
 def _sub_captions(lines: list[Line]) -> list[Line]:
-    """Lines of captions that single panels have of their own: "(a) …" and how it goes on."""
+    """Return the lines of captions of single panels: "(a) …" and their continuation."""
     found: list[Line] = []
     for line in sorted(lines, key=lambda line: line.box[1]):
         own = _BELOW.match(line.text) is not None
@@ -89,7 +93,7 @@ def _sub_captions(lines: list[Line]) -> list[Line]:
 
 
 def _wraps(line: Line, following: Line) -> bool:
-    """Whether a line goes on in `following`: below it, centred, in the same type."""
+    """Return whether a line continues in `following`: below, centred, in the same type."""
     gap = following.box[1] - line.box[3]
     off = abs(line.box[0] + line.box[2] - following.box[0] - following.box[2]) / 2
     same = line.font == following.font and abs(line.size - following.size) < 0.1
@@ -98,7 +102,7 @@ def _wraps(line: Line, following: Line) -> bool:
 
 
 def _printed_letters(lines: list[Line]) -> dict[str, list[Line]]:
-    """Letter → the lines that may mark its panel: they hold no more, or begin with "(a)"."""
+    """Return the lines that may mark the panel of each letter: "a" or "(a) …"."""
     found: dict[str, list[Line]] = {}
     for line in lines:
         match = _ALONE.match(line.text) or _BELOW.match(line.text)
@@ -108,9 +112,9 @@ def _printed_letters(lines: list[Line]) -> dict[str, list[Line]]:
 
 
 def _continued(letters: list[str], printed: dict[str, list[Line]]) -> list[str]:
-    """A caption's letters and those that go on from the last one, printed in the same type.
+    """Return the letters of a caption and further letters printed in the same type.
 
-    A caption may go on on another page.
+    A caption may continue on another page.
     """
     marks = [printed.get(letter, []) for letter in letters]
     types = {_type_of(lines[0]) for lines in marks if len(lines) == 1}
@@ -126,14 +130,14 @@ def _continued(letters: list[str], printed: dict[str, list[Line]]) -> list[str]:
 
 
 def _type_of(line: Line) -> tuple[str, float, int]:
-    """Font, size and characters of a mark: "A" is none of the kind of "(A)"."""
+    """Return font, size and length of a mark: "A" and "(A)" are different types."""
     return line.font, round(line.size, 1), len(line.text)
 
 
 def _bracketed_run(printed: dict[str, list[Line]]) -> list[str]:
-    """Letters from "a" or "A" on, most of them printed with a bracket: a bare one may be a tick.
+    """Return letters from "a" or "A", most of them printed in brackets; others may be ticks.
 
-    Empty where there are fewer than two.
+    Empty if there are fewer than two.
     """
     bracketed = {
         letter for letter, lines in printed.items() if any(len(line.text) > 1 for line in lines)
@@ -147,7 +151,7 @@ def _bracketed_run(printed: dict[str, list[Line]]) -> list[str]:
 
 
 def _overprinted_run(printed: dict[str, list[Line]], images: list[Box]) -> list[str]:
-    """Bare letters from "a" or "A" on, printed over an image in one type, each once."""
+    """Return bare letters from "a" or "A", printed once over an image in one type."""
     for first in "aA" if images else "":
         own: list[str] = []
         while len(printed.get(letter := chr(ord(first) + len(own)), [])) == 1:
@@ -159,9 +163,9 @@ def _overprinted_run(printed: dict[str, list[Line]], images: list[Box]) -> list[
 
 
 def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
-    """Letters from "a" or "A" on in the picture, if the caption mentions some.
+    """Return letters from "a" or "A" in the image, if the caption mentions some.
 
-    Empty if there are fewer than two. A caption may leave the last one unmentioned.
+    Empty if there are fewer than two. The caption may omit the last one.
     """
     first = "a" if mentioned[0].islower() else "A"
     last = max(letter for letter in mentioned if letter.islower() == first.islower())
@@ -172,9 +176,9 @@ def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
 
 
 def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Box]:
-    """Letter → the box of its mark in the figure, where one line alone can be that mark.
+    """Return the box of each letter's mark in the figure, if exactly one line can be the mark.
 
-    Marks have one type size in a figure: tick labels and chemical symbols are set smaller.
+    All marks of a figure have the same type size; tick labels and chemical symbols are smaller.
     """
     marks: dict[str, list[Line]] = {}
     for letter in letters:
@@ -196,9 +200,9 @@ def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Bo
 def _drawn(
     picture: Picture, letters: list[str], printed: Mapping[str, Box] = MappingProxyType({})
 ) -> dict[str, Box]:
-    """Letter → the box of its glyph, where letters are part of the picture.
+    """Return the box of each letter that is part of the image.
 
-    `printed` are those of the page's text; one that agrees with no other is left out.
+    `printed` are letters in the text of the page. One that disagrees with the others is omitted.
     """
     scale = (picture.box[2] - picture.box[0]) / picture.grey.shape[1]
     known = {letter: picture.to_rect(box) for letter, box in printed.items()}
@@ -209,10 +213,10 @@ def _drawn(
 def _lettered(
     cells: list[tuple[Box, int | None]], letters: list[str], anchored: list[str]
 ) -> dict[str, Box]:
-    """Letter → box: the letter printed in it, the others in order.
+    """Assign boxes to letters: printed letters first, the others in order.
 
-    `cells` come with the index into `anchored` of the letter in them. Most figures are lettered
-    row by row, some column by column: the order that all the printed letters agree with counts.
+    `cells` have the index in `anchored` of their printed letter. Most figures are lettered by rows,
+    some by columns. The order that agrees with all printed letters is used.
     """
     placed = {anchored[index]: box for box, index in cells if index is not None}
     boxes = [box for box, _ in cells]
@@ -220,7 +224,7 @@ def _lettered(
         in_order = dict(zip(letters, order, strict=False))
         if all(in_order.get(letter) == box for letter, box in placed.items()):
             return in_order
-    if len(placed) < RULES.least_printed * len(letters):  # few, in no order: misread
+    if len(placed) < RULES.least_printed * len(letters):  # few and in no order: misread
         return dict(zip(letters, _reading_order(boxes), strict=False))
     free = _reading_order([box for box, index in cells if index is None])
     rest = [letter for letter in letters if letter not in placed]
@@ -228,13 +232,13 @@ def _lettered(
 
 
 def _down_columns(cells: list[Box]) -> list[Box]:
-    """Column by column from the left, each column from the top."""
+    """Sort boxes by column from the left, each column from the top."""
     turned = _reading_order([(y0, x0, y1, x1) for x0, y0, x1, y1 in cells])
     return [(x0, y0, x1, y1) for y0, x0, y1, x1 in turned]
 
 
 def _reading_order(cells: list[Box]) -> list[Box]:
-    """Row by row from the top, each row from the left."""
+    """Sort boxes by row from the top, each row from the left."""
     rows: list[list[Box]] = []
     for cell in sorted(cells, key=lambda cell: cell[1]):
         for row in rows:

@@ -1,10 +1,10 @@
-"""pdfium behind calls that are cheap enough to make for every character and object.
+"""Calls of pdfium that are cheap enough to make for every character and object.
 
-pypdfium2's generated bindings release the interpreter lock and convert every argument; at
-thousands of calls a page that is most of the time. The prototypes here keep the lock and take
-plain addresses, so that `map` can drive them from ranges over a numpy buffer. To convert an
-argument takes half as long as such a call: those that are made most often convert none, and take
-handles, and the places of what they find, as `c_void_p`.
+The generated bindings of pypdfium2 release the interpreter lock and convert every argument, which
+takes most of the time at thousands of calls per page. The prototypes here keep the lock and take
+plain addresses, so that `map` can call them with ranges over a numpy buffer. Converting an argument
+takes half as long as such a call. The most frequent functions therefore convert none, and take
+handles and result addresses as `c_void_p`.
 """
 
 import ctypes
@@ -21,25 +21,26 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.common.geometry import Box
 
-_ROWS = 512  # characters or objects that are asked for at once
-WHITE = 250  # a channel at or above this is taken for paper
+_ROWS = 512  # characters or objects per batch
+WHITE = 250  # channel value at or above which a pixel is paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
-# What functions of pdfium take for a page, an object or a font.
+# Type of the page, object and font arguments of pdfium functions.
 Handle: TypeAlias = "ctypes.c_void_p | ctypes._Pointer[Any]"
-_HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
+_HANDLE = ctypes.c_size_t  # a pointer returned as a number, 0 for null
 
 
 class _Segment(ctypes.c_void_p):
-    """A segment of a path; a result of a type of its own is not converted either."""
+    """A segment of a path. A separate result type, so that ctypes does not convert it."""
 
 
 def _fast(function, result, *arguments):
+    """Return a pdfium function that keeps the interpreter lock."""
     address = ctypes.cast(function, ctypes.c_void_p).value
-    assert address  # a function of the library
+    assert address  # not null
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
-# ctypes converts no argument of these, and passes an integer as a C int.
+# ctypes converts no argument of these functions, and passes an integer as a C int.
 text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT)
 text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT)
 text_ink_box = _fast(pdfium.FPDFText_GetCharBox, _INT)
@@ -54,7 +55,7 @@ path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT)
 clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _Segment)
 segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT)
 
-# Handles and places are integers to these.
+# These functions take handles and addresses as integers.
 text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
 text_font = _fast(pdfium.FPDFTextObj_GetFont, _HANDLE, _POINTER)
 font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
@@ -75,7 +76,7 @@ clip_segments = _fast(pdfium.FPDFClipPath_CountPathSegments, _INT, _POINTER, _IN
 
 
 class UnreadableError(Exception):
-    """A document or page that pdfium does not read. The message is the reason, one line."""
+    """A document or page that pdfium cannot read. The message is a one-line reason."""
 
 
 _REASONS = {
@@ -89,7 +90,11 @@ _REASONS = {
 
 @contextmanager
 def open_document(path: Path) -> Iterator[ctypes.c_void_p]:
-    """A pdfium document handle of the file at `path`. Raises UnreadableError."""
+    """Open a PDF file and yield the document handle of pdfium.
+
+    Raises:
+        UnreadableError: If pdfium cannot open the file.
+    """
     pdfium.FPDF_InitLibrary()
     document = pdfium.FPDF_LoadDocument(str(path).encode(), None)
     if not document:
@@ -103,10 +108,16 @@ def open_document(path: Path) -> Iterator[ctypes.c_void_p]:
 
 @dataclass(frozen=True)
 class Page:
-    """An open page: handles, the size in points as displayed, and the way there.
+    """An open page.
 
-    `to_display` is the (3, 2) matrix that takes [x, y, 1] in PDF user space to the displayed
-    page (origin at the top left, y downwards): crop box and /Rotate applied.
+    Attributes:
+        document: Document handle of pdfium.
+        handle: Page handle of pdfium.
+        number: Index of the page, from 0.
+        width: Width of the displayed page, in points.
+        height: Height of the displayed page, in points.
+        to_display: Matrix of shape (3, 2) from [x, y, 1] in PDF user space to the displayed page
+            (origin at the top left, y downwards), with crop box and /Rotate applied.
     """
 
     document: ctypes.c_void_p
@@ -119,7 +130,15 @@ class Page:
 
 @contextmanager
 def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
-    """Page `number` (0-based) of `document`. Raises UnreadableError."""
+    """Open a page and yield it.
+
+    Args:
+        document: Document handle of pdfium.
+        number: Index of the page, from 0.
+
+    Raises:
+        UnreadableError: If the page is missing or damaged.
+    """
     page = _load_page(document, number)
     try:
         yield page
@@ -129,9 +148,10 @@ def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
 
 @contextmanager
 def open_text(page: Page) -> Iterator[ctypes.c_void_p]:
-    """The text of a page, as functions such as `text_unicode` take it.
+    """Yield the text page handle for functions such as `text_unicode`.
 
-    Raises UnreadableError.
+    Raises:
+        UnreadableError: If the text of the page is damaged.
     """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
@@ -157,10 +177,10 @@ def _load_page(document: ctypes.c_void_p, number: int) -> Page:
 
 
 class Pages:
-    """The pages of a document that is read, then drawn.
+    """The pages of a document, which are first read and then rendered.
 
-    To open a page is to parse it, which costs as much the second time. So pages may be kept open
-    until then, as many as `room` holds in top-level objects.
+    Parsing a page again costs as much as the first time. Pages may therefore be kept open in
+    between, as long as their top-level objects do not exceed `room`.
     """
 
     def __init__(self, document: ctypes.c_void_p, room: int = 50_000) -> None:
@@ -170,9 +190,10 @@ class Pages:
 
     @contextmanager
     def open(self, number: int) -> Iterator[Page]:
-        """Page `number` (0-based), closed at the end unless it is to be kept then.
+        """Yield page `number` (from 0), and close it afterwards unless it is kept.
 
-        Raises UnreadableError.
+        Raises:
+            UnreadableError: If the page is missing or damaged.
         """
         page = self._kept.pop(number, None) or _load_page(self.document, number)
         try:
@@ -182,19 +203,20 @@ class Pages:
                 pdfium.FPDF_ClosePage(page.handle)
 
     def keep(self, page: Page) -> None:
-        """Keep an open page for the next time, if there is room for it."""
-        size = max(count_objects(page.handle), 500)  # every page has fixed costs
+        """Keep an open page for the next `open`, if there is room."""
+        size = max(count_objects(page.handle), 500)  # fixed cost of a page
         if size <= self.room:
             self.room -= size
             self._kept[page.number] = page
 
     def close(self) -> None:
-        """Close the pages that are still open."""
+        """Close all pages that are still open."""
         while self._kept:
             pdfium.FPDF_ClosePage(self._kept.popitem()[1].handle)
 
 
 def _display_matrix(handle: ctypes.c_void_p) -> np.ndarray:
+    """Return `Page.to_display` of a page."""
     box = pdfium.FS_RECTF()
     pdfium.FPDF_GetPageBoundingBox(handle, box)
     match pdfium.FPDFPage_GetRotation(handle):
@@ -210,9 +232,14 @@ def _display_matrix(handle: ctypes.c_void_p) -> np.ndarray:
 
 
 def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Boxes (n, 4) as [left, bottom, right, top] through a (3, 2) matrix of quarter turns.
+    """Transform boxes by a (3, 2) matrix of quarter turns.
 
-    The result is [x0, y0, x1, y1] around the two mapped corners.
+    Args:
+        boxes: Boxes [left, bottom, right, top], of shape (n, 4).
+        matrix: For example `Page.to_display`.
+
+    Returns:
+        Boxes [x0, y0, x1, y1] of the two transformed corners, of shape (n, 4).
     """
     mapped = np.empty((len(boxes), 4))
     for axis in (0, 1):
@@ -227,44 +254,51 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def loose_boxes(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
-    """Boxes of some characters in user space: float32 (n, 4), [left, bottom, right, top].
+    """Return the boxes of characters in user space, [left, bottom, right, top], float32 (n, 4).
 
-    A loose box is as high as the font (ascent to descent) and as wide as the advance.
+    A loose box has the height of the font (ascent to descent) and the advance as width.
     """
     boxes, _ = _ask(text_loose_box, [textpage], chars.tolist(), (0, 0, 0, 0), np.float32)
-    return boxes[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
+    return boxes[:, [0, 3, 2, 1]]  # FS_RECTF: left, top, right, bottom
 
 
 def text_objects(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
-    """The text objects of some characters, 0 where one has none: uint64 (n,)."""
+    """Return the text objects of characters, uint64 of shape (n,), 0 for characters without one."""
     found = map(text_object, repeat(textpage), chars.tolist())
     return np.fromiter(found, np.uint64, len(chars))
 
 
 def origins(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
-    """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
+    """Return the origins of characters on their baselines, in user space, float64 (n, 2)."""
     return _ask(text_origin, [textpage], chars, (0, 0), np.float64, apart=True)[0]
 
 
 def ink_boxes(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
-    """Boxes of the ink of some characters in user space: float64 (n, 4), as `loose_boxes`."""
+    """Return the ink boxes of characters in user space, float64 (n, 4), as `loose_boxes`."""
     boxes, _ = _ask(text_ink_box, [textpage], chars, (0, 0, 0, 0), np.float64, apart=True)
-    return boxes[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
+    return boxes[:, [0, 2, 1, 3]]  # order of pdfium: left, right, bottom, top
 
 
 def text_matrices(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
-    """The matrices [a, b, c, d, e, f] of some characters: float32 (n, 6); 1 without one."""
+    """Return the matrices [a, b, c, d, e, f] of characters, float32 (n, 6); default: identity."""
     return _ask(text_matrix, [textpage], chars, (1, 0, 0, 1, 0, 0), np.float32)[0]
 
 
 def _ask(
     call, before: list, things: list, blank: tuple, kind: type, apart: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `call` writes for each of some `things`: (n, items) of a `kind` of number.
+    """Call a function of pdfium for many things, and collect the numbers that it writes.
 
-    It is `blank` where the call writes nothing; the second array, boolean (n,), is what the call
-    returns. It is given what is `before`, the thing, and the place of its row, or, `apart`, of each
-    item in that.
+    Args:
+        call: Function of pdfium.
+        before: Arguments before the thing.
+        things: Characters or objects.
+        blank: Values for things for which nothing is written.
+        kind: Type of the numbers.
+        apart: Whether the function takes the address of each number, not that of the row.
+
+    Returns:
+        The numbers, of shape (n, items), and the return values as bool of shape (n,).
     """
     room, places = _room(len(blank), kind, apart)
     found, told = np.empty((len(things), len(blank)), kind), np.empty(len(things), bool)
@@ -280,22 +314,22 @@ def _ask(
 
 @cache
 def _room(items: int, kind: type, apart: bool) -> tuple[np.ndarray, list[list[ctypes.c_void_p]]]:
-    """Room that one `_ask` after the other uses, since to make all those pointers takes time."""
+    """Return a buffer that is reused by `_ask`, since creating the pointers takes time."""
     room = np.zeros((_ROWS, items), kind)
     columns = _columns(room) if apart else _columns(room)[:1]
     return room, [list(map(ctypes.c_void_p, column)) for column in columns]
 
 
 def text_scales(textpage: ctypes.c_void_p, chars: list[int]) -> list[float]:
-    """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
+    """Return the vertical scale of the font size in the matrices of characters, 1 without one."""
     matrices = text_matrices(textpage, chars)
     return np.hypot(matrices[:, 2], matrices[:, 3], dtype=np.float64).tolist()
 
 
 def bounds(objects: list[int]) -> np.ndarray:
-    """Boxes of page objects in their space: float64 (n, 4), [left, bottom, right, top].
+    """Return boxes of page objects in object space, [left, bottom, right, top], float64 (n, 4).
 
-    NaN where an object has none.
+    NaN for objects without bounds.
     """
     buffer = np.zeros((len(objects), 4), np.float32)
     told = np.fromiter(map(object_bounds, objects, *_columns(buffer)), bool, len(objects))
@@ -304,18 +338,18 @@ def bounds(objects: list[int]) -> np.ndarray:
 
 
 def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """How paths are filled (0: not) and whether they are stroked, int32 (n, 2), where it is told.
+    """Return fill mode (0 for none) and stroke of paths, int32 (n, 2), and whether they are known.
 
-    The second array, boolean (n,), says where.
+    The second array is bool of shape (n,).
     """
     handles = list(map(ctypes.c_void_p, paths))
     return _ask(path_draw_mode, [], handles, (0, 0), np.int32, apart=True)
 
 
 def marks(colour, objects: list[int]) -> np.ndarray:
-    """Which objects leave a mark on white paper: boolean (n,).
+    """Return which objects are visible on white paper, as bool of shape (n,).
 
-    `colour` is `object_fill` or `object_stroke`. A pattern has no one colour, and leaves one.
+    `colour` is `object_fill` or `object_stroke`. A pattern has no single colour and is visible.
     """
     handles = list(map(ctypes.c_void_p, objects))
     levels, told = _ask(colour, [], handles, (0, 0, 0, 0), np.uint32, apart=True)
@@ -323,14 +357,14 @@ def marks(colour, objects: list[int]) -> np.ndarray:
 
 
 def _columns(buffer: np.ndarray) -> list[range]:
-    """The addresses of the items of each column of an array (n, k), row by row."""
+    """Return the addresses of the items in each column of an array (n, k)."""
     start, step = buffer.ctypes.data, buffer.strides[0]
     firsts = range(start, start + buffer.strides[0], buffer.itemsize)
     return [range(first, first + len(buffer) * step, step) for first in firsts]
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:
-    """An entry of the document's information dictionary, "" if there is none."""
+    """Return an entry of the information dictionary of a document, "" if it is missing."""
     size = pdfium.FPDF_GetMetaText(document, key.encode(), None, 0)
     if size <= 2 or size > 20_000:
         return ""
@@ -340,5 +374,5 @@ def metadata(document: ctypes.c_void_p, key: str) -> str:
 
 
 def page_box(page: Page) -> Box:
-    """The displayed page as a box."""
+    """Return the displayed page as a box."""
     return 0.0, 0.0, page.width, page.height

@@ -1,8 +1,8 @@
-"""What a page makes of the colours of an embedded picture, told without drawing it.
+"""Predict the displayed colours of an embedded image without rendering it.
 
-pdfium decodes all of a picture and takes each pixel through its colour profile, which can take a
-second where the profile is a table. A sample shows as well what a page makes of a picture, where
-all that it does is to apply a profile, or not even that.
+pdfium decodes the whole image and transforms each pixel by its colour profile, which takes up to a
+second for a table profile. A sample of the pixels is sufficient if the page only applies the
+profile, or nothing at all.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ from PIL import Image, ImageCms
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
-_HEAD = 1024  # bytes; the dictionary of a picture without masks has some 200
+_HEAD = 1024  # bytes; the dictionary of an image without masks has about 200
 _NAME = re.compile(rb"/([^\s/<>\[\]()]*)")
-# Names in the dictionary of a picture that is shown as its JPEG and its profile say: no mask, no
+# Names in the dictionary of an image that is displayed as its JPEG and profile specify: no mask, no
 # /Decode, no /DecodeParms.
 _HARMLESS = frozenset(
     b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased DeviceRGB "
@@ -27,17 +27,25 @@ _HARMLESS = frozenset(
     b"RelativeColorimetric Name X".split()
 )
 _PLAIN = (pdfium.FPDF_COLORSPACE_DEVICEGRAY, pdfium.FPDF_COLORSPACE_DEVICERGB)
-_MOST_BYTES = 4 << 20  # of a profile; those of printers have a megabyte
+_MOST_BYTES = 4 << 20  # of a profile; printer profiles have about a megabyte
 
 
 def shown_colours(
     path: Path, page: fast.Page, jpeg: bytes, image: fast.Handle, sample: Image.Image
 ) -> Image.Image | None:
-    """What a page makes of a `sample` (RGB) of its picture, the image object `image`.
+    """Return the displayed colours of a sample of an embedded image.
 
-    None where the page may do more to it than to apply its profile: where it is clipped or drawn
-    over, or the dictionary of the stream of `jpeg` in the file at `path` says so or is not found.
-    A transfer function, which is for printers, is not noticed.
+    Args:
+        path: PDF file.
+        page: Page of pdfium.
+        jpeg: JPEG file of the image.
+        image: Handle of the image object.
+        sample: Pixels of the image, RGB.
+
+    Returns:
+        The sample in sRGB, or `None` if the page may do more than apply a profile: the image is
+        clipped or covered, or the dictionary of its stream requires it or is not found. Transfer
+        functions, which are for printers, are ignored.
     """
     facts = pdfium.FPDF_IMAGEOBJ_METADATA()
     pdfium.FPDFImageObj_GetImageMetadata(image, page.handle, facts)
@@ -61,7 +69,7 @@ def shown_colours(
 
 @lru_cache(maxsize=4)
 def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB, as pdfium takes it; None where it is none of RGB."""
+    """Return the transform from an RGB profile to sRGB as in pdfium, `None` for other profiles."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
@@ -71,7 +79,7 @@ def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
 
 
 def _is_bare(page: fast.Page, image: fast.Handle) -> bool:
-    """Whether a picture has no clip, and nothing is drawn after it in its place."""
+    """Return whether an image has no clip and nothing is drawn over it."""
     handle = ctypes.cast(image, ctypes.c_void_p).value
     clip = fast.object_clip(handle)
     if clip and fast.clip_count(clip) > 0:
@@ -92,9 +100,9 @@ def _is_bare(page: fast.Page, image: fast.Handle) -> bool:
 
 
 def _dictionary_names(path: Path, jpeg: bytes) -> set[bytes] | None:
-    """The names in the dictionary of the stream that has the bytes of `jpeg`.
+    """Return the names in the dictionary of the stream with the bytes of `jpeg`.
 
-    None where the file has no such stream, as an encrypted one, or several.
+    `None` if the file has no such stream, for example because it is encrypted, or several.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -1,6 +1,6 @@
-"""Pieces of text in a page picture: measured by their ink, joined to lines, grouped to blocks.
+"""Pieces of text in a page image: measure their ink, join them to lines, and group lines to blocks.
 
-All lengths are in pixels of an upright, straight picture.
+All lengths are in pixels of an upright, deskewed image.
 """
 
 import re
@@ -10,35 +10,35 @@ from itertools import pairwise
 import numpy as np
 
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-X_HEIGHT, CAP_HEIGHT = 0.46, 0.68  # of the font size, in the mean of text faces
+X_HEIGHT, CAP_HEIGHT = 0.46, 0.68  # ratio to the font size, mean of text faces
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes pieces a line and lines a block. Lengths are in font sizes if not said else.
+    """Limits for lines and blocks. Lengths are in font sizes unless stated otherwise.
 
-    Sizes that are measured from ink are known to a tenth.
+    Sizes measured from ink are accurate to a tenth.
     """
 
-    overlap: float = 0.7  # by which two pieces of one line may overlap, as the detector cuts them
-    space: float = 0.5  # the widest space between two pieces of one line
-    same_base: float = 0.3  # by which the baselines of pieces of a line differ
-    alike: float = 0.6  # of the larger size, which pieces of a line have at least
-    nearest: float = 0.5  # distance of baselines; closer lines are one that was read twice
-    farthest: float = 2.4  # lines of a double-spaced manuscript are no further apart
-    shared: float = 0.5  # of the narrower line's width that lies under the other
-    line: float = 10.0  # a piece that is wider is a line of text, whose distances count
-    first_step: float = 1.1  # the distance where a block begins and the page has no usual one
-    same_step: float = 0.1  # of the step; lines at one distance differ by less
-    level_step: float = 0.05  # of the step, where the size was measured badly
-    most_step: float = 1.2  # of a block's steps; a larger one ends the block
-    same_size: float = 0.2  # of the block's size; a line that differs more ends it
-    bad_size: float = 0.35  # the same for a line that keeps the edge and the distance
-    flush: float = 0.3  # by which left edges of one block differ
-    running_width: float = 12.0  # running text is wider
-    main_size: float = 0.08  # of the main size, by which running text differs from it
-    running_lines: int = 5  # a block of more is running text in any size
-    short: float = 2.0  # a line that ends farther from the edge ends its paragraph
+    overlap: float = 0.7  # largest overlap of two pieces of one line
+    space: float = 0.5  # largest space between two pieces of one line
+    same_base: float = 0.3  # tolerance of the baselines in a line
+    alike: float = 0.6  # smallest ratio of the sizes in a line
+    nearest: float = 0.5  # smallest baseline distance; closer lines were read twice
+    farthest: float = 2.4  # largest baseline distance; covers double spacing
+    shared: float = 0.5  # share of the narrower line's width below the other
+    line: float = 10.0  # wider pieces are lines of text, used for the usual distance
+    first_step: float = 1.1  # first distance in a block, if the page has no usual one
+    same_step: float = 0.1  # relative tolerance of the distance
+    level_step: float = 0.05  # the same for lines with an inaccurate size
+    most_step: float = 1.2  # ratio to the distance in a block; a larger one ends it
+    same_size: float = 0.2  # relative tolerance of the size in a block
+    bad_size: float = 0.35  # the same for a line with the same edge and distance
+    flush: float = 0.3  # tolerance of the left edges in a block
+    running_width: float = 12.0  # smallest width of running text
+    main_size: float = 0.08  # relative tolerance of the size of running text
+    running_lines: int = 5  # a block with more lines is running text in any size
+    short: float = 2.0  # distance from the edge, above which a line ends its paragraph
 
 
 P = Parameters()
@@ -48,10 +48,16 @@ P = Parameters()
 class Piece:
     """A line of text in a page image.
 
-    `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
-    in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
-    None if it was not read; `left_out` is true if that was for lack of time. `block` counts the
-    blocks of its page, `number` the lines in one.
+    Attributes:
+        box: Box of its ink, in pixels.
+        size: Font size, in pixels. Only measured for upright text.
+        base: Y of the baseline, in pixels. Only measured for upright text.
+        sideways: Whether the text runs from bottom to top.
+        text: The text, `None` if it was not read.
+        score: Confidence, 0 to 1.
+        block: Index of the block on the page.
+        number: Index of the line in the block.
+        left_out: Whether it was not read for lack of time.
     """
 
     box: tuple[float, float, float, float]
@@ -66,9 +72,11 @@ class Piece:
 
 
 def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
-    """The pieces in the boxes (n, 4) of the detector, which may join lines of two columns.
+    """Return the pieces in the boxes of the detector, which may span two columns.
 
-    `dark`: float32 (height, width), 0 for paper to 1 for ink.
+    Args:
+        dark: Darkness, float32 of shape (height, width), 0 for paper to 1 for ink.
+        boxes: Boxes of the detector, of shape (n, 4), in pixels.
     """
     pieces = []
     large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 3
@@ -80,7 +88,7 @@ def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
 
 
 def _columns(dark: np.ndarray, piece: Piece) -> list[tuple[float, float]]:
-    """The x ranges of a piece between gutters, none of them shorter than five ems."""
+    """Return the x ranges of a piece between gutters, each at least five ems wide."""
     x0, y0, x1, y1 = (int(side) for side in piece.box)
     em = piece.size
     cuts = [float(x0)]
@@ -96,9 +104,9 @@ def _columns(dark: np.ndarray, piece: Piece) -> list[tuple[float, float]]:
 
 
 def _is_gutter(dark: np.ndarray, piece: Piece, start: int, end: int) -> bool:
-    """Whether a gap in a line goes on above or below it, with ink on both sides there.
+    """Return whether a gap in a line continues above or below it, with ink on both sides.
 
-    So it does not where the gap is a wide space.
+    A wide space does not.
     """
     x0, top, x1, bottom = (int(side) for side in piece.box)
     em = int(piece.size)
@@ -112,10 +120,10 @@ def _is_gutter(dark: np.ndarray, piece: Piece, start: int, end: int) -> bool:
 
 
 def measure_piece(dark: np.ndarray, box: list[float]) -> Piece:
-    """A piece from the box of the detector: its ink, its baseline, and its font size.
+    """Measure ink, baseline and font size in a box of the detector.
 
-    The x-height is the band of rows that hold the most ink; where there is no such band (white on
-    black, on a photograph) the height of the box tells the size.
+    The x-height is the band of rows with the most ink. Without such a band (white on black, on a
+    photograph), the height of the box gives the size.
     """
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
     part = dark[y0:y1, x0:x1]
@@ -130,14 +138,14 @@ def measure_piece(dark: np.ndarray, box: list[float]) -> Piece:
     low, upper = 0, high
     for share in (X_HEIGHT, CAP_HEIGHT):
         if 0.6 * high < (bottom - top) / share < 0.98 * high:
-            # Two measures with errors of their own: together they err by half.
+            # Average two measurements with independent errors.
             plain.size = ((bottom - top) / share + plain.size) / 2
             plain.base = y0 + bottom
             break
     else:
         size = (bottom - top) / X_HEIGHT
         if 0.25 * high < size < 0.6 * high < 0.1 * wide:
-            # A tall sign in a line made the box take in parts of the next lines.
+            # A tall character made the box include parts of the adjacent lines.
             plain.size, plain.base = size, y0 + bottom
             low, upper = max(0, int(bottom - 0.9 * size)), min(high, int(bottom + 0.3 * size) + 1)
     rows = np.flatnonzero(ink[low:upper].any(axis=1))
@@ -151,7 +159,7 @@ def measure_piece(dark: np.ndarray, box: list[float]) -> Piece:
 def reach_out(
     dark: np.ndarray, box: tuple[float, float, float, float], space: float
 ) -> tuple[float, float]:
-    """The left and right ends of the line in a box, past ink with no more than `space` between."""
+    """Return the left and right ends of the line in a box, over gaps of at most `space`."""
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
     inked = np.flatnonzero((dark[y0:y1] > 0.5).any(axis=0))
     if not len(inked):
@@ -165,23 +173,23 @@ def reach_out(
 
 
 def _band(rows: np.ndarray) -> tuple[float, float]:
-    """The run of rows with more than half the ink of the fullest, to a part of a row.
+    """Return the run of rows with more than half the maximum ink, with subpixel ends.
 
-    Of the long ones, that nearest to the middle.
+    Among the long runs, the one nearest to the centre is used.
     """
     level = 0.5 * np.sort(rows)[-max(1, len(rows) // 4) :].mean()
     padded = np.concatenate([[0.0], rows, [0.0]])
     edges = np.flatnonzero(np.diff(padded > level)).reshape(-1, 2)
     long = edges[np.ptp(edges, axis=1) > 0.7 * np.ptp(edges, axis=1).max()]
     first, last = long[np.argmin(np.abs(long.sum(axis=1) - len(rows)))]
-    # Where the profile crosses the level between the middles of two rows.
+    # Interpolate where the profile crosses the level between two rows.
     rise = (level - padded[first]) / (padded[first + 1] - padded[first])
     fall = (padded[last] - level) / (padded[last] - padded[last + 1])
     return float(first - 0.5 + rise), float(last - 0.5 + fall)
 
 
 def join(pieces: list[Piece]) -> list[Piece]:
-    """Join pieces that stand on one baseline with no more than a space between them."""
+    """Join pieces on the same baseline with at most a space between them."""
     kept: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: piece.box[0]):
         left, right = piece.box[0], piece.box[2]
@@ -209,9 +217,9 @@ def join(pieces: list[Piece]) -> list[Piece]:
 
 
 def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
-    """Group lines that follow each other at one distance in one size, and give each their size.
+    """Group consecutive lines of equal distance and size, and set the size of each block.
 
-    The size of a single line is known to a tenth; that of a block much better.
+    The size of a single line is accurate to a tenth; that of a block is much better.
     """
     order = sorted(pieces, key=lambda piece: piece.base)
     above = _lines_above(order)
@@ -229,14 +237,15 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
         block = home[over] if over is not None and over not in taken else []
         if block:
             own = [b.base - a.base for a, b in pairwise(block)]
-            # Where a block begins, its lines are at the page's usual distance, or at one of theirs.
+            # At the start of a block, the distance is the page's usual one or the first two lines'
+            # own.
             first = [usual, P.first_step * piece.size]
             first += [step] if abs(after.get(number, 0.0) - step) < P.same_step * step else []
             most = P.most_step * float(np.median(own) if own else max(first))
             size = float(np.median([other.size for other in block]))
             flush = abs(piece.box[0] - block[-1].box[0]) < P.flush * size
             level = flush and own and abs(step - float(np.median(own))) < P.level_step * step
-            # A line that keeps the edge and the distance was measured badly.
+            # The size of a line with the same edge and distance was measured inaccurately.
             slack = P.bad_size if level else P.same_size
             if step > most or abs(piece.size - size) > slack * size:
                 block = []
@@ -254,11 +263,12 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def _is_wide(piece: Piece) -> bool:
+    """Return whether a piece is as wide as a line of text."""
     return piece.box[2] - piece.box[0] > P.line * piece.size
 
 
 def _lines_above(order: list[Piece]) -> list[int | None]:
-    """For each line, sorted by baseline, the number of the nearest one above it in its column."""
+    """Return, for each line sorted by baseline, the index of the nearest line above it."""
     boxes = np.array([piece.box for piece in order]).reshape(-1, 4)
     bases = np.array([piece.base for piece in order])
     found: list[int | None] = []
@@ -275,7 +285,7 @@ def _lines_above(order: list[Piece]) -> list[int | None]:
 
 
 def main_size(pieces: list[Piece]) -> float:
-    """The font size of most of the text, in pixels."""
+    """Return the font size of most of the text, in pixels."""
     if not pieces:
         return 0.0
     sizes = np.array([piece.size for piece in pieces])
@@ -286,7 +296,7 @@ def main_size(pieces: list[Piece]) -> float:
 
 
 def is_running(block: list[Piece], main: float) -> bool:
-    """Whether a block is running text: wide, in the main size or of many lines."""
+    """Return whether a block is running text: wide, in the main size or with many lines."""
     size = float(np.median([piece.size for piece in block]))
     width = max(piece.box[2] - piece.box[0] for piece in block)
     main_type = abs(size - main) < P.main_size * main
@@ -294,22 +304,22 @@ def is_running(block: list[Piece], main: float) -> bool:
 
 
 def paper_level(grey: np.ndarray) -> float:
-    """The level of the paper in a page picture, uint8 (height, width).
+    """Return the grey level of the paper in a page image, uint8 of shape (height, width).
 
-    The upper quartile, so that pictures may cover more than half of the page.
+    The upper quartile is used, so that images may cover more than half of the page.
     """
     return float(np.percentile(grey[::4, ::4], 75))
 
 
 def darkness(grey: np.ndarray) -> np.ndarray:
-    """How dark a page picture, uint8 (height, width), is: float32, 0 for paper to 1 for ink."""
+    """Return the darkness of a page image, float32, 0 for paper to 1 for ink."""
     paper = paper_level(grey)
     levels = (paper - np.arange(256, dtype=np.float32)) / max(0.7 * paper, 1.0)
     return levels.clip(0, 1)[grey]
 
 
 def number_pieces(blocks: list[list[Piece]]) -> list[Piece]:
-    """The pieces of blocks in order, each with the numbers of its block and of its line."""
+    """Return the pieces of blocks in order, and set their block and line numbers."""
     for place, block in enumerate(blocks):
         for number, piece in enumerate(block):
             piece.block, piece.number = place, number
@@ -317,14 +327,14 @@ def number_pieces(blocks: list[list[Piece]]) -> list[Piece]:
 
 
 def heads(block: list[Piece]) -> list[int]:
-    """The numbers of the lines at which a caption may begin: the first, and after short ones."""
+    """Return the indices of lines at which a caption may begin: the first, and after short ones."""
     right = max(piece.box[2] for piece in block)
     short = [piece.box[2] < right - P.short * piece.size for piece in block[:-1]]
     return [0] + [number for number, after in enumerate(short, 1) if after]
 
 
 def follows(piece: Piece, last: Piece) -> bool:
-    """Whether a line stands close under another of about its size."""
+    """Return whether a line is close below another of similar size."""
     step = piece.base - last.base
     shared = min(piece.box[2], last.box[2]) - max(piece.box[0], last.box[0])
     alike = abs(piece.size - last.size) < P.same_size * last.size
@@ -332,9 +342,9 @@ def follows(piece: Piece, last: Piece) -> bool:
 
 
 def resize_ideographs(blocks: list[list[Piece]]) -> None:
-    """Correct the sizes on a page of Chinese or Japanese, whose signs have no x-height.
+    """Correct the sizes of Chinese or Japanese text, whose characters have no x-height.
 
-    Each sign fills its em but for a margin of a twentieth.
+    Each character fills its em except for a margin of a twentieth.
     """
     count = [len(_IDEOGRAPHS.findall(piece.text or "")) for block in blocks for piece in block]
     if sum(count) < 0.3 * sum(len(piece.text or "") for block in blocks for piece in block):

@@ -1,7 +1,7 @@
-"""The type of a document's running text: its size, its leading and its fonts.
+"""The type of a document's running text: font size, leading and fonts.
 
-Running text fills the width of a column line after line, at one distance. Labels of a plot, entries
-of a reference list and cells of a table are of many more characters in some papers, and do not.
+Running text fills the width of a column line by line, at equal distances. Plot labels, reference
+lists and table cells may have many more characters, but do not fill columns.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TypeProfile:
-    """The type of the running text: font size and distance of baselines in points."""
+    """The type of the running text.
+
+    Attributes:
+        size: Font size, in points.
+        leading: Baseline distance, in points.
+        fonts: Names of the fonts.
+    """
 
     size: float
     leading: float
@@ -27,29 +33,29 @@ class TypeProfile:
 
 @dataclass(frozen=True)
 class ProfileParameters:
-    """What makes lines a passage of running text, and what a passage tells about the document.
+    """Limits for passages of running text, and their weights.
 
-    Lengths are in font sizes of the line where nothing else is said.
+    Lengths are in font sizes of the line unless stated otherwise.
     """
 
-    least_width: float = 15.0  # three columns on a page leave 20; labels and cells are shorter
-    nearest: float = 0.8  # distance of baselines; a line closer than that overlaps the other
-    farthest: float = 3.2  # distance of baselines; double spacing is 2.4 at most
-    same_size: float = 0.04  # of the size; half a point in ten is another type
-    same_step: float = 0.05  # of the step; what a formula or accents move a line by is more
-    ragged: float = 2.5  # by how much edges of neighbours differ, for the indent of a paragraph
-    ragged_share: float = 0.15  # of the width: by how much unjustified lines differ on the right
-    whole_steps: int = 4  # a passage of that many steps counts in full, of one not at all
-    full_page: float = 0.15  # of a page's area; a page with so much running text has a full vote
-    exact_size: float = 0.01  # of the size; an abstract is set a fiftieth larger in some journals
-    main_font: float = 0.1  # of the running text is in a font that belongs to its type
+    least_width: float = 15.0  # smallest width; three columns have 20, labels and cells less
+    nearest: float = 0.8  # smallest baseline distance; closer lines overlap
+    farthest: float = 3.2  # largest baseline distance; double spacing is up to 2.4
+    same_size: float = 0.04  # relative tolerance; half a point in ten is another type
+    same_step: float = 0.05  # relative tolerance of the leading; formulas and accents exceed it
+    ragged: float = 2.5  # tolerance of the edges; covers the indent of a paragraph
+    ragged_share: float = 0.15  # share of the width: tolerance of ragged right edges
+    whole_steps: int = 4  # line steps of a passage with full weight; one step has none
+    full_page: float = 0.15  # share of the page's area; more running text has full weight
+    exact_size: float = 0.01  # relative tolerance; some abstracts are a fiftieth larger
+    main_font: float = 0.1  # smallest share of the running text in a font of its type
 
 
 @dataclass(frozen=True)
 class _Passage:
-    """Lines of one type that fill one column at one distance.
+    """Lines of one type that fill a column at equal distances.
 
-    `vote` is its share in what its page says, `step` the distance of baselines in points.
+    `step` is the baseline distance in points, `vote` the weight of the passage on its page.
     """
 
     lines: "list[Line]"
@@ -61,9 +67,13 @@ class _Passage:
 def body_style(
     pages: "list[PageContent]", parameters: ProfileParameters | None = None
 ) -> TypeProfile:
-    """The type that passages of running text are in on most pages.
+    """Return the type of passages of running text on most pages.
 
-    In a document without any, the type of most characters; 10 on 12 points where there is no text.
+    Without such passages, return the type of most characters; without text, 10 on 12 points.
+
+    Args:
+        pages: Content of each page.
+        parameters: Limits; the defaults if `None`.
     """
     parameters = parameters or ProfileParameters()
     passages = [passage for page in pages for passage in _find_passages(page, parameters)]
@@ -85,7 +95,7 @@ def body_style(
 
 
 def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_Passage]:
-    """The passages of running text of a page."""
+    """Return the passages of running text of a page."""
     lines = [
         line
         for line in page.lines
@@ -120,7 +130,7 @@ def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_
             own = [lines[k] for k in group]
             size = median([line.size for line in own])
             width = sum([line.box[2] - line.box[0] for line in own])
-            # By the size and not by the step, or double spacing would count twice.
+            # Use the size and not the step, because double spacing would count twice.
             weight = min(1.0, share) * width * size
             step = median([distances[k] for k in group[1:]])
             found.append(_Passage(own, size, step, weight))
@@ -132,9 +142,9 @@ def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_
 def _lines_above(
     boxes: np.ndarray, sizes: np.ndarray, parameters: ProfileParameters
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each line the nearest of its type above it that fills the same column, -1 without one.
+    """Return the nearest line of the same type above each line in its column, -1 without one.
 
-    And the distance of their baselines. `boxes` (n, 4) are sorted by their lower edges.
+    The second array has the baseline distances. `boxes` (n, 4) are sorted by their lower edges.
     """
     above = np.full(len(boxes), -1)
     steps = np.zeros(len(boxes))
@@ -158,9 +168,9 @@ def _lines_above(
 
 
 def _peak(values: np.ndarray, weights: np.ndarray, width: float) -> np.ndarray:
-    """Which values lie around the one that most weight is near: boolean (n,).
+    """Return which values are near the one with the most weight around it, as bool of shape (n,).
 
-    Near is within `width` of a value, as a share of it.
+    A value is near within the relative distance `width`.
     """
     order = np.argsort(values)
     ordered, sums = values[order], np.concatenate([[0.0], np.cumsum(weights[order])])
@@ -173,13 +183,14 @@ def _peak(values: np.ndarray, weights: np.ndarray, width: float) -> np.ndarray:
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted median of values."""
     order = np.argsort(values)
     share = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(share, share[-1] / 2)])
 
 
 def _most_common(pages: "list[PageContent]") -> TypeProfile:
-    """The type of most characters in lines of some length."""
+    """Return the type of most characters, in lines of some length."""
     count: defaultdict[float, Counter[str]] = defaultdict(Counter)
     for page in pages:
         for line in page.lines:

@@ -1,7 +1,7 @@
-"""The running text of a document, as passages that are fit to train on.
+"""The running text of a document as passages suitable for training.
 
-Left out: references, acknowledgements and other back matter, authors and addresses, captions,
-tables, heads and feet of pages, and paragraphs that are formulas more than words.
+Excluded are references, acknowledgements and other back matter, authors and addresses, captions,
+tables, running heads and feet, and paragraphs with more formulas than words.
 """
 
 import re
@@ -67,16 +67,16 @@ _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
 _NUMBERS = r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
-_CITATION = re.compile(  # no reference has the number 0: "[0, 1]" is an interval
+_CITATION = re.compile(  # references start at 1: "[0, 1]" is an interval
     r"(?<![\w.])(?P<before>[\w.]*)(?P<space>\s?)"
     rf"{_NUMBERS}(?:\s?[,;\u2013\u2014-]\s?{_NUMBERS})*"
 )
 _VALUE = re.compile(
     r"[=\u2208\u2209\u00d7\u2286\u2282\u2265\u2264<>~\u2248]\s*$|\b(?:interval|range|domain)\s*$"
 )
-_CLOSED = "\ufdd1"  # in place of a citation, until the spaces around it are closed
+_CLOSED = "\ufdd1"  # placeholder for a citation, until spaces are closed
 _GOVERNS = re.compile(r"(?:see|in|of|by|from|to|and|or|with|at|on|as|refs?\.?|references?)", re.I)
-_RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The"
+_RAISED = re.compile(  # superscript reference numbers: "was found.12,13 The"
     r"(?<=[a-z]{2}[.,;:)])\d{1,3}(?:[,\u2013\u2014-]\d{1,3})*(?=\s|$)"
     r"|(?<=[a-z]{4})\d{1,3}(?:[,\u2013\u2014-]\d{1,3})+(?=[\s.,;:)]|$)"
     r"|(?<=[a-z]{5})\d{1,3}(?=[.,;:]\s|[.]$)"
@@ -89,20 +89,20 @@ _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a paragraph sentences."""
+    """Limits for paragraphs of sentences."""
 
-    least_chars: int = 60  # a paragraph of fewer has no whole sentence of use
-    letters: float = 0.75  # of the characters; formulas and tables have fewer
-    cover_pages: int = 3  # of a document; in a shorter one each page may have its own fonts
-    least_run: int = 2  # sentences between two that were lost; one alone speaks of these
-    most_lost: float = 0.5  # of a paragraph's sentences; what is left of more is no text
-    latin: float = 0.5  # of the letters; in other scripts words do not begin in lower case
-    single: float = 0.2  # of the words are one sign; formulas have more
-    lower: float = 0.5  # of the words begin in lower case; references and names have fewer
-    initials: float = 0.06  # of the words; references have more
-    end_lines: int = 3  # of a paragraph, at the head of a column
-    end_chars: int = 20  # of those; less is a label
-    caption_size: float = 0.97  # of the body's size; bold labels and headings may be as large
+    least_chars: int = 60  # a shorter paragraph has no useful sentence
+    letters: float = 0.75  # share of the characters; formulas and tables have fewer
+    cover_pages: int = 3  # pages of a document; in a shorter one each page may have its own fonts
+    least_run: int = 2  # sentences between two dropped ones; a single one refers to these
+    most_lost: float = 0.5  # share of sentences dropped, above which the rest is dropped
+    latin: float = 0.5  # share of the letters; other scripts have no lower case
+    single: float = 0.2  # largest share of one-character words; formulas have more
+    lower: float = 0.5  # share of words in lower case; references and names have fewer
+    initials: float = 0.06  # largest share of initials among words; references have more
+    end_lines: int = 3  # lines of the end of a paragraph, at the top of a column
+    end_chars: int = 20  # characters of those; a label has fewer
+    caption_size: float = 0.97  # ratio to the body size; bold labels and headings may be as large
 
 
 P = Parameters()
@@ -116,12 +116,11 @@ def find_passages(
     document: dict[str, Any],
     told: Counter[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of TEXT of a document whose columns `document` has, in reading order.
+    """Return the rows of the `text` table of a document, in reading order.
 
-    `file` are the pages as pdfium reads them, to see which characters are raised. `told` counts
-    the sentences that were "kept", and those left out by the reason: "cut off" by the edge of
-    their paragraph, "damaged", "misread" by OCR, "remnants" of a paragraph that lost others, and
-    "notices".
+    `document` has the columns of the document, `file` its open pages, for superscripts. `told`
+    counts the sentences: "kept", "cut off" by the edge of their paragraph, "damaged", "misread" by
+    OCR, "remnants" of a paragraph with dropped sentences, and "notices".
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
     blocks = [with_ends(groups, body) for groups in without_captions(blocks, body)]
@@ -137,7 +136,7 @@ def find_passages(
 def _set_right(
     file: fast.Pages, page: PageContent, blocks: list[Block], body: TypeProfile
 ) -> list[Block]:
-    """The blocks of a page, their running text with scripts and without run-in headings."""
+    """Return the blocks of a page, with scripts and without run-in headings in running text."""
     if not any(is_running(block, body) for block in blocks):
         return blocks
     with file.open(page.number) as opened, fast.open_text(opened) as textpage:
@@ -153,15 +152,15 @@ def _set_right(
 
 
 def _replaced(block: Block, lines: dict[int, Line]) -> Block:
-    """A block with other lines in place of those that are replaced, by the `id` of each."""
+    """Return a block with replaced lines. `lines` maps the `id` of a line to its replacement."""
     return replace(block, lines=[lines.get(id(line), line) for line in block.lines])
 
 
 def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[Block]]:
-    """The blocks of a document without the rest of captions, which goes on in another column.
+    """Remove the ends of captions that continue in another column.
 
-    It is in the type of captions: smaller than the body's, in another font, and used for captions
-    more than for all else.
+    They are in the type of captions: smaller than the body, in another font, and used mostly for
+    captions.
     """
     captions: Counter[tuple[str, float]] = Counter()
     others: Counter[tuple[str, float]] = Counter()
@@ -181,10 +180,10 @@ def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[
 
 
 def with_ends(blocks: list[Block], body: TypeProfile) -> list[Block]:
-    """The blocks of a page, with the ends of paragraphs as running text.
+    """Mark the ends of paragraphs at the top of a column as running text.
 
-    A few short lines at the head of a column are too little to be told from a label by their
-    place. They begin in lower case and in the body's type, and end as a sentence does.
+    A few short lines cannot be told from a label by their position. They begin in lower case and
+    body type, and end like a sentence.
     """
     return [
         replace(block, paragraph=True)
@@ -200,7 +199,7 @@ def with_ends(blocks: list[Block], body: TypeProfile) -> list[Block]:
 
 
 def _type(line: Line) -> tuple[str, float]:
-    """The font and the size of a line, in points."""
+    """Return the font and size of a line, in points."""
     return line.font, round(line.size, 1)
 
 
@@ -210,7 +209,7 @@ def prose(
     body: TypeProfile,
     told: Counter[str] | None = None,
 ) -> Iterator[tuple[int, str]]:
-    """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
+    """Yield runs of whole sentences of the running text in order, with the page of each."""
     told = Counter() if told is None else told
     blocks = without_line_numbers(blocks)
     vocabulary = vocabulary_of(line.text for line in _in_order(pages, blocks, body))
@@ -232,14 +231,14 @@ def prose(
             runs = whole_sentences(text, told, vocabulary, page in scans)
             lost = told["damaged"] + told["misread"] - lost
             for run in without_remnants(runs, lost, told):
-                if len(run) >= P.least_chars:  # less is a heading before its text
+                if len(run) >= P.least_chars:  # shorter runs are headings
                     yield page, run
 
 
 def without_cover(blocks: list[list[Block]], body: TypeProfile) -> list[list[Block]]:
-    """The blocks of a document without those of a cover, which a repository puts before a paper.
+    """Remove the cover page that a repository adds to a paper.
 
-    Its running text is in fonts of no other page.
+    Its running text is in fonts that no other page uses.
     """
     fonts = [
         {line.font for block in groups if is_running(block, body) for line in block.lines}
@@ -252,7 +251,7 @@ def without_cover(blocks: list[list[Block]], body: TypeProfile) -> list[list[Blo
 
 
 def _in_order(pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile) -> list[Line]:
-    """The lines of the running text in reading order."""
+    """Return the lines of the running text in reading order."""
     running = [[block for block in groups if is_running(block, body)] for groups in blocks]
     ordered = map(reading_order, pages, running)
     return [line for groups in ordered for block in groups for line in block.lines]
@@ -264,7 +263,7 @@ def _settle(
     body: TypeProfile,
     vocabulary: Vocabulary,
 ) -> None:
-    """Settle the hyphens at the ends of the lines of the running text."""
+    """Decide the hyphens at the line ends of the running text."""
     lines = _in_order(pages, matter, body)
     settled = dict(zip(map(id, lines), settle_in_order(lines, vocabulary), strict=True))
     after = {id(line): other.text for line, other in pairwise(lines)}
@@ -277,7 +276,7 @@ def _settle(
 
 
 def is_prose(text: str) -> bool:
-    """Whether a paragraph is sentences, and not names, addresses, references or formulas."""
+    """Return whether a paragraph is sentences rather than names, references or formulas."""
     words = text.split()
     if len(text) < P.least_chars or NOT_PROSE.match(text):
         return False
@@ -297,14 +296,14 @@ def is_prose(text: str) -> bool:
 
 
 def without_citations(text: str) -> str:
-    """A text without the numbers of references, "[3, 5]" or raised behind a word.
+    """Remove reference numbers: "[3, 5]" or superscripts after a word.
 
-    Those that are read as words stay: "as shown in [3]".
+    Numbers that are part of the sentence are kept: "as shown in [3]".
     """
-    text = " ".join(text.split())  # long runs of spaces would cost the square of their length
+    text = " ".join(text.split())  # avoids quadratic time for long runs of spaces
     text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", _CLOSED, text)
     text = _RAISED.sub(_CLOSED, _CITATION.sub(_cited, text))
-    # In French a space stands before ":" and ";".
+    # In French, ":" and ";" are preceded by a space.
     closed = re.sub(rf"\s+(?=[,)]|\.(?!\d))|(?<=\d)\s(?=\.\d)|\s*{_CLOSED}\s*(?=[.,;:)])", "", text)
     closed = re.sub(r"(?<=\()[\s,;]+|(?<=\w)[,;](?=\))", "", closed.replace(_CLOSED, ""))
     closed = set_right(closed)
@@ -312,9 +311,9 @@ def without_citations(text: str) -> str:
 
 
 def _cited(match: re.Match[str]) -> str:
-    """What stands for a citation: nothing, or the brackets where they are read or no citation."""
+    """Return the replacement of a citation: nothing, or the brackets if they are not one."""
     before = match.group("before")
-    index = len(before) == 1 and not match.group("space")  # of a symbol: t[1]
+    index = len(before) == 1 and not match.group("space")  # index of a symbol: t[1]
     value = _VALUE.search(match.string[max(0, match.start() - 12) : match.start("space")])
     if value and value.group().strip().isalpha():  # "the interval [1, 2]", but "this range [28]"
         value = "," in match.group()
@@ -327,12 +326,12 @@ def whole_sentences(
     vocabulary: Vocabulary = NO_WORDS,
     recognised: bool = False,
 ) -> list[str]:
-    """The runs of sentences of a paragraph that are whole.
+    """Return the runs of complete sentences of a paragraph.
 
-    A sentence that begins before the paragraph or ends after it is left out. One that lost a
-    formula, holds a glyph that was not read, or is an address or a notice of rights, parts a run
-    from the next; one that OCR may have misread too, where the text is `recognised`. `told` counts
-    the sentences, see `find_passages`.
+    Sentences that begin before the paragraph or end after it are dropped. So are sentences that
+    lost a formula, contain an unread glyph, or are an address or notice; if the text is
+    `recognised`, also those that OCR may have misread. These separate two runs. `told` counts the
+    sentences, see `find_passages`.
     """
     told = Counter() if told is None else told
     parts = sentences(_ABSTRACT.sub("", text).lstrip(" .,;:)"))
@@ -358,10 +357,10 @@ def whole_sentences(
 
 
 def without_remnants(runs: list[str], lost: int, told: Counter[str]) -> list[str]:
-    """The runs of a paragraph that hold together, although `lost` of its sentences are left out.
+    """Return the runs of a paragraph that remain coherent after `lost` sentences were dropped.
 
-    A single sentence speaks of what was lost beside it, and of a paragraph of formulas only
-    pieces of the thought are left. `told` counts the sentences, see `find_passages`.
+    A single sentence refers to the dropped ones next to it, and a paragraph of formulas has only
+    fragments left. `told` counts the sentences, see `find_passages`.
     """
     if not lost:
         return runs
@@ -376,5 +375,5 @@ def without_remnants(runs: list[str], lost: int, told: Counter[str]) -> list[str
 
 
 def _is_notice(sentence: str) -> bool:
-    """Whether a sentence tells of rights or correspondence, or is a list of names."""
+    """Return whether a sentence is a notice of rights or correspondence, or a list of names."""
     return bool(_NOTICE.search(sentence)) or is_names(sentence)

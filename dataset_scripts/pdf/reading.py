@@ -1,4 +1,4 @@
-"""The pages of a document, read one by one, and what of them could not be."""
+"""Read the pages of a document one by one, and count those that could not be read."""
 
 from dataclasses import dataclass, replace
 
@@ -13,16 +13,19 @@ from cephalo.dataset_scripts.pdf.margins import trim_pictures
 from cephalo.dataset_scripts.pdf.text import MAX_CHARS, Line, read_lines
 from cephalo.dataset_scripts.pdf.text_layer import Memory
 
-_BLANKS = 100  # characters; what a page's text may end with that is in no line
+_BLANKS = 100  # characters at the end of a page's text that may belong to no line
 
 
 @dataclass
 class Gaps:
-    """How many of the pages of a document were not read, or not whole.
+    """Pages of a document that were not read, or not completely.
 
-    `scans` and `unmapped` ones, whose fonts do not tell what their characters are, need OCR;
-    `layers` are scans of which, without OCR, the text that another program left in them was taken.
-    `cut` ones have more graphics or characters than are read.
+    Attributes:
+        pages: Number of pages.
+        scans: Scans that need OCR.
+        unmapped: Pages in fonts without a character mapping, which need OCR.
+        layers: Scans read from the text layer of another program, without OCR.
+        cut: Pages with more graphics or characters than are read.
     """
 
     pages: int
@@ -32,23 +35,23 @@ class Gaps:
     cut: int = 0
 
     def check_read(self) -> str | None:
-        """What to say of pages that OCR would read, or read better, one line; None without any.
+        """Return a message about pages that OCR would read, or read better, or `None`.
 
-        Raises UnreadableError with it where most pages were not read. A document with fewer of
-        them gives the rows of its other pages.
+        Raises:
+            UnreadableError: If most pages were not read. Otherwise the other pages are used.
         """
         parts = []
         if self.scans:
             parts.append(f"{self.scans} of {self.pages} pages are scans, which need OCR")
         if self.unmapped:
             parts.append(
-                f"{self.unmapped} of {self.pages} pages are in fonts that do not tell their "
-                "characters, which need OCR"
+                f"{self.unmapped} of {self.pages} pages have fonts without a character "
+                "mapping, which need OCR"
             )
         if self.layers:
             parts.append(
-                f"{self.layers} of {self.pages} pages are scans, read from the text that another "
-                "program left in them, which may lack captions; OCR reads the scans"
+                f"{self.layers} of {self.pages} pages are scans, read from another program's text "
+                "layer, which may lack captions; OCR reads the scans"
             )
         if not parts:
             return None
@@ -58,19 +61,26 @@ class Gaps:
         return reason
 
     def describe_cut(self) -> str | None:
-        """What to say of pages that were cut, one line; None without any."""
+        """Return a message about pages with too much content, or `None`."""
         if not self.cut:
             return None
         return (
-            f"{self.cut} of {self.pages} pages have more objects or characters than are read; the "
-            "others are known by their ink only"
+            f"{self.cut} of {self.pages} pages have more objects or characters than are read; "
+            "the rest is found by its ink only"
         )
 
 
 def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], Gaps]:
-    """Text lines and graphics of every page; a damaged page counts as empty.
+    """Read the lines and graphics of every page. A damaged page counts as empty.
 
-    A page with captions in two orientations comes twice, in two frames.
+    A page with captions in two orientations occurs twice, in two frames.
+
+    Args:
+        source: Pages of the document.
+        count: Number of pages.
+
+    Returns:
+        Content of the pages, and the counts of pages that were not read.
     """
     pages = []
     gaps = Gaps(count)
@@ -87,6 +97,7 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], Gaps]
 
 
 def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> list[PageContent]:
+    """Read a page in one or two frames, and count it in `gaps` if it is not read."""
     with source.open(number) as page:
         graphics = read_graphics(page)
         lines = read_lines(page, graphics.texts, glyphs)
@@ -101,7 +112,7 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> l
             if graphics.cut or _is_cut(lines):
                 graphics = scan.add_ink(page, lines, graphics)
                 gaps.cut += 1
-    # Only now, since pdfium holds the picture of a scan as long as its page is open.
+    # Close the page first, since pdfium keeps the image of a scan while its page is open.
     if picture and scanned:
         lines, graphics = scan.read_scan(page, picture, lines, graphics)
         gaps.cut += graphics.cut
@@ -116,13 +127,13 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> l
 def _printed_lines(
     page: fast.Page, lines: list[Line], graphics: Graphics, glyphs: Memory
 ) -> list[Line]:
-    """The lines of a page that is no scan that a reader sees, such as white ones on graphics."""
+    """Return the visible lines of a page that is not a scan, also white text on graphics."""
     texts = graphics.texts
-    if texts.beneath:  # no layer of a scan, but what a picture was drawn over
+    if texts.beneath:  # text covered by an image, not the layer of a scan
         lines = read_lines(page, replace(texts, hidden=texts.hidden | texts.beneath), glyphs)
     return [line for line in lines if line.visible or scan.is_on(line, page, graphics.boxes)]
 
 
 def _is_cut(lines: list[Line]) -> bool:
-    """Whether a page's last lines end where reading does."""
+    """Return whether the last lines of a page end at the limit of characters."""
     return max((line.span[1] for line in lines), default=0) > MAX_CHARS - _BLANKS

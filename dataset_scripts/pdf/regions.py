@@ -1,4 +1,4 @@
-"""Regions: the graphics of a page in connected groups, and the text that stands in their way."""
+"""Regions of a page: connected groups of graphics, and the text between them."""
 
 import re
 from collections import defaultdict
@@ -26,25 +26,24 @@ _PANEL = re.compile(r"\(?[a-h]\)\s", re.I)
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which text may be of a figure. Lengths are in font sizes of the body, if not said else.
+    """Limits for text in figures. Lengths are in body font sizes unless stated otherwise.
 
-    No paper of the benchmarks needs those of formulas, headers, keys and panels; tests have the
-    papers that do.
+    No paper of the benchmarks needs those of formulas, headers, keys and panels. Tests cover them.
     """
 
-    text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
-    formula_gap: float = 1.0  # from running text down to a formula that is displayed in it
-    same_size: float = 0.03  # of the size; a formula is set in that of the running text
-    header_reach: float = 1.0  # added for a row of names, each over the middle of a picture
-    off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
-    tiny: float = 0.4  # of the body's size; footnotes and indices are larger
-    tiny_reach: float = 2.5  # added for such type
-    key_gap: float = 1.0  # from a sample of a line to its name in a legend
-    key_length: float = 3.0  # of such a sample
-    key_reach: float = 2.5  # added for such names: a legend may stand beside the axes
-    panel_reach: float = 4.0  # from a panel to the line that says what it shows
-    panel_width: float = 0.9  # of a panel's width, that it takes; an item of a list is wider
-    least_size: float = 10.0  # points; labels do not stand closer where the body is small
+    text_reach: float = 1.3  # largest gap from a graphic to its text, and from line to line
+    formula_gap: float = 1.0  # largest gap from running text down to a displayed formula
+    same_size: float = 0.03  # relative tolerance of the size of a formula
+    header_reach: float = 1.0  # added for a row of names, each centred above an image
+    off_middle: float = 0.1  # share of an image's width: tolerance of the centre of a name
+    tiny: float = 0.4  # ratio to the body size; footnotes and indices are larger
+    tiny_reach: float = 2.5  # added for such small type
+    key_gap: float = 1.0  # largest gap between a line sample and its name in a legend
+    key_length: float = 3.0  # largest length of a line sample
+    key_reach: float = 2.5  # added for such names: a legend may be beside the axes
+    panel_reach: float = 4.0  # largest gap between a panel and the line that describes it
+    panel_width: float = 0.9  # share of the panel's width; a list item is wider
+    least_size: float = 10.0  # points; smallest body size for these limits
 
 
 P = Parameters()
@@ -52,12 +51,16 @@ P = Parameters()
 
 @dataclass
 class Scene:
-    """A page as pairing sees it.
+    """A page as input of pairing.
 
-    `atoms`: groups of graphics. `loose`: lines that may belong to a figure (axis labels, legends,
-    letters of panels). `barriers`: boxes of running text, shape (n, 4), which no figure crosses.
-    `blocks`: all text but captions and furniture. `captions` are those of the page, `profile` is
-    the type of the body.
+    Attributes:
+        page: Content of the page.
+        profile: Type of the body text.
+        captions: Captions of the page.
+        atoms: Groups of graphics.
+        loose: Lines that may belong to a figure: axis labels, legends, panel letters.
+        barriers: Boxes of running text, of shape (n, 4), which no figure crosses.
+        blocks: All text except captions and furniture.
     """
 
     page: PageContent
@@ -70,8 +73,8 @@ class Scene:
 
 
 def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> Scene:
-    """Split a page, its captions left out, into graphics, loose text and running text."""
-    # Without the captions' lines the last line of a figure no longer passes for running text.
+    """Divide a page, without its captions, into graphics, loose text and running text."""
+    # Without the lines of captions, the last line of a figure is not taken for running text.
     blocks = find_blocks(page, body)
     captions = [caption.box for caption in owned]
     captioned = np.array(captions).reshape(-1, 4)
@@ -84,7 +87,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
         for line in block.lines:
             if next(told) or note:
                 continue
-            sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
+            sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # Chinese full stop
             running = block.paragraph or (sentence and _in_body_type(line, body))
             labels = len(block.lines) <= 2 and _in_graphics(line, atoms)
             labels = labels or _names_panel(block, atoms, body)
@@ -104,7 +107,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     more = _stand_off(free, page, body)
     loose, far = _near_graphics(free, atoms, body, more)
     more_of = {id(line): own for line, own in zip(free, more.tolist(), strict=True)}
-    # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
+    # A single line that is not in body type (a legend, a tick), or "(a)", is not a wall.
     named = {id(line) for b in blocks if _names_panel(b, atoms, body) for line in b.lines}
     stops = [
         line
@@ -124,7 +127,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
 def bare_atoms(
     page: PageContent, blocks: list[Block], captions: list[Box], body: TypeProfile
 ) -> tuple[list[Atom], list[Box]]:
-    """The connected graphics of a page, without their text, and channels that part neighbours."""
+    """Return the connected graphics of a page without text, and the gaps between neighbours."""
     keep = ~background(page, blocks, captions)
     keep &= ~_page_wide(page)
     keep &= ~_frames(page, captions)
@@ -144,7 +147,7 @@ def bare_atoms(
 
 
 def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
-    """Which lines lie in one of the boxes (n, 4) of captions for more than 0.6 of their area."""
+    """Return which lines are inside one of the boxes (n, 4) of captions by more than 0.6."""
     inside = np.zeros(len(lines), bool)
     x0, y0, x1, y1 = np.array([line.box for line in lines]).reshape(-1, 4).T
     own = (x1 - x0) * (y1 - y0)
@@ -156,11 +159,12 @@ def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
 
 
 def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
+    """Return whether a line is inside an atom."""
     return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
 def _is_note(block: Block, captioned: set[tuple[str, str]], body: TypeProfile) -> bool:
-    """Whether a block in small type tells of a figure again, between its title and its graphics.
+    """Return whether a block in small type repeats a label, between a title and its graphics.
 
     `captioned` has kind and number of the captions of the page.
     """
@@ -172,7 +176,7 @@ def _is_note(block: Block, captioned: set[tuple[str, str]], body: TypeProfile) -
 
 
 def _names_panel(block: Block, atoms: list[Atom], body: TypeProfile) -> bool:
-    """Whether a block is what one panel shows ("(a) In air"), centred over or under a graphic."""
+    """Return whether a block describes a panel ("(a) In air"), centred above or below a graphic."""
     if len(block.lines) > 2 or not _PANEL.match(block.lines[0].text):
         return False
     x0, y0, x1, y1 = block.box
@@ -186,17 +190,17 @@ def _names_panel(block: Block, atoms: list[Atom], body: TypeProfile) -> bool:
 
 
 def _in_body_type(line: Line, body: TypeProfile) -> bool:
+    """Return whether a line has the size of the body, in its font or bold."""
     return line.size > 0.95 * body.size and (line.font in body.fonts or line.bold)
 
 
 def _take_in_text(
     atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: TypeProfile, more: np.ndarray
 ) -> list[Atom]:
-    """Give every loose line to the atom it stands at, and merge atoms that come to touch.
+    """Assign every loose line to the nearest atom, and merge atoms that touch afterwards.
 
-    `more`: how much farther than others each line may be, in points.
-
-    The gap between two plots is that between their axis labels, not between their frames.
+    The gap between two plots is that between their axis labels, not between their frames. `more` is
+    the additional reach of each line, in points.
     """
     reach = P.text_reach * max(body.size, P.least_size) + more
     reach[_headers(loose, atoms, body)] += P.header_reach * body.size
@@ -213,11 +217,11 @@ def _take_in_text(
 
 
 def _stand_off(lines: list[Line], page: PageContent, body: TypeProfile) -> np.ndarray:
-    """How much farther than others each line may be from its figure, in points.
+    """Return the additional distance of each line from its figure, in points.
 
-    The name of an upright axis stands off from the numbers at its ticks, and a legend from the
-    axes. Type that is too small to be read as text names the parts of a large drawing, in columns
-    of its own.
+    The name of a vertical axis is farther from the axis than the tick labels, and a legend may be
+    beside the axes. Type too small for text labels the parts of a large drawing, in separate
+    columns.
     """
     turned = np.array([float(line.quarters != page.quarters) for line in lines])
     tiny = np.array([float(line.size < P.tiny * body.size) for line in lines])
@@ -226,7 +230,7 @@ def _stand_off(lines: list[Line], page: PageContent, body: TypeProfile) -> np.nd
 
 
 def _behind_samples(lines: list[Line], boxes: np.ndarray, body: TypeProfile) -> np.ndarray:
-    """Which lines are names in a legend, each right behind a sample of its line: 0 or 1 (n,)."""
+    """Return which lines are names in a legend, right of a line sample: 0 or 1 of shape (n,)."""
     wide, high = (boxes[:, 2:] - boxes[:, :2]).T
     length = P.key_length * body.size
     samples = boxes[(high < body.size) & (wide > high) & (wide < length)]
@@ -246,7 +250,7 @@ def _behind_samples(lines: list[Line], boxes: np.ndarray, body: TypeProfile) -> 
 def _formulas(
     lines: list[Line], texts: list[Box], atoms: list[Atom], body: TypeProfile
 ) -> list[Line]:
-    """Lines between running text and a graphic under it that stand nearer to the text."""
+    """Return lines between running text and a graphic below that are nearer to the text."""
     walls = np.array(texts).reshape(-1, 4)
     graphics = np.array([atom.box for atom in atoms]).reshape(-1, 4)
     found: list[Line] = []
@@ -264,7 +268,7 @@ def _formulas(
 
 
 def _headers(lines: list[Line], atoms: list[Atom], body: TypeProfile) -> list[int]:
-    """Which lines stand in one row, each over the middle of a picture of its own."""
+    """Return the indices of lines in one row that are each centred above an image."""
     boxes = [atom.box for atom in atoms] + [image for atom in atoms for image in atom.images]
     pictures = np.array(boxes).reshape(-1, 4)
     wide, middles = pictures[:, 2] - pictures[:, 0], (pictures[:, 0] + pictures[:, 2]) / 2
@@ -286,11 +290,10 @@ def _headers(lines: list[Line], atoms: list[Atom], body: TypeProfile) -> list[in
 
 
 def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.ndarray) -> None:
-    """Grow `atoms` over lines within their `reach` (points, one a line), from line to line.
+    """Extend `atoms` by the lines within their `reach` (points, per line), line by line.
 
-    The nearest go first, in parts of their reach.
-
-    A line goes to one atom only, and to none where the atom would come to overlap a wall (n, 4).
+    The nearest lines relative to their reach are added first. A line is added to one atom only, and
+    not if the atom would overlap a wall (n, 4).
     """
     if not atoms or not loose:
         return
@@ -303,7 +306,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.
         index = int(nearest.argmin())
         atom = atoms[owner[index]]
         nearest[index] = np.inf
-        boxes[index] += 1e9  # taken or refused: out of reach from now on
+        boxes[index] += 1e9  # added or rejected: out of reach from now on
         line = loose[index]
         wide = union([atom.box, line.box])
         crossing = hits(walls, wide)
@@ -319,7 +322,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.
 
 
 def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
-    """The wider of the horizontal and the vertical gap from each of `boxes` (n, 4) to `box`."""
+    """Return the larger of the horizontal and vertical gap from each box (n, 4) to `box`."""
     across = np.maximum(boxes[:, 0] - box[2], box[0] - boxes[:, 2])
     down = np.maximum(boxes[:, 1] - box[3], box[1] - boxes[:, 3])
     return np.maximum(np.maximum(across, down), 0.0)
@@ -328,12 +331,11 @@ def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
 def _near_graphics(
     lines: list[Line], atoms: list[Atom], body: TypeProfile, more: np.ndarray
 ) -> tuple[list[Line], list[Line]]:
-    """Split lines into those at graphics, or at lines that are, and the others.
+    """Divide lines into those near graphics, or near such lines, and the others.
 
-    `more`: how much farther than others each line may be, in points.
-
-    At graphics is within two body sizes; from there on line to line, as tick labels, the name
-    of the axis and the caption of a panel follow each other.
+    The first gap is up to two body sizes. The next gaps are from line to line, since tick labels,
+    axis names and panel captions follow each other. `more` is the additional reach of each line, in
+    points.
     """
     boxes = np.array([line.box for line in lines]).reshape(-1, 4)
     boxes += np.outer(more, (-1, -1, 1, 1))
@@ -344,7 +346,7 @@ def _near_graphics(
     while len(wave):
         others = np.flatnonzero(~near)
         found = np.zeros(len(others), bool)
-        for start in range(0, len(wave), 64):  # not all at once: a page may have many thousands
+        for start in range(0, len(wave), 64):  # in batches, since a page may have many thousands
             part = boxes[wave[start : start + 64]]
             low, high = part[:, :2] - 1.3 * body.size, part[:, 2:] + 1.3 * body.size
             meet = (boxes[others, None, :2] < high) & (boxes[others, None, 2:] > low)
@@ -356,7 +358,7 @@ def _near_graphics(
 
 
 def _page_wide(page: PageContent) -> np.ndarray:
-    """Graphics as large as the page: paper colour, watermark frames. A lone image is kept."""
+    """Return graphics as large as the page: background, watermark frames. A lone image is kept."""
     boxes = page.boxes
     wide = (boxes[:, 2] - boxes[:, 0] > 0.93 * page.width) & (
         boxes[:, 3] - boxes[:, 1] > 0.93 * page.height
@@ -367,7 +369,7 @@ def _page_wide(page: PageContent) -> np.ndarray:
 
 
 def _frames(page: PageContent, captions: list[Box]) -> np.ndarray:
-    """Rules that frame a caption: two of one height on both sides of it, and those across."""
+    """Return rules that frame a caption: one on each side of equal height, and those across."""
     boxes = page.boxes
     framed = np.zeros(len(boxes), bool)
     thin = boxes[:, 2] - boxes[:, 0] < 2

@@ -1,4 +1,4 @@
-"""Rendering: the pixels of a region of a page."""
+"""Render a region of a page."""
 
 import ctypes
 
@@ -13,9 +13,20 @@ _POINTS = 72.0
 
 
 def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
-    """The pixels of `box` (displayed page, points): uint8 (height, width, 3), RGB, and their dpi.
+    """Render a box of a page.
 
-    The resolution is lowered where the region would have more than MAX_PIXELS pixels.
+    The resolution is reduced if the region would have more than MAX_PIXELS pixels.
+
+    Args:
+        page: Page of pdfium.
+        box: Box on the displayed page, in points.
+        dpi: Resolution in dots per inch.
+
+    Returns:
+        RGB pixels, uint8 of shape (height, width, 3), and their resolution in dots per inch.
+
+    Raises:
+        UnreadableError: If the bitmap cannot be allocated.
     """
     width, height = box[2] - box[0], box[3] - box[1]
     pixels = width * height * (dpi / _POINTS) ** 2

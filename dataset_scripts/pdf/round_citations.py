@@ -1,7 +1,6 @@
-"""Numbers of references in round brackets, "as was found (12,13)", which some journals set.
+"""Reference numbers in round brackets, "as was found (12,13)", which some journals use.
 
-They look as numbers of equations and of items of a list do, so that a document tells of itself
-whether it cites so.
+Equation and list numbers look alike, so the document as a whole decides whether they are citations.
 """
 
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 _NUMBERS = r"[1-9]\d{0,2}"
 _SEVERAL = re.compile(rf"\({_NUMBERS}(?:\s?[,\u2013-]\s?{_NUMBERS})+\)")
 _SQUARE = re.compile(rf"\[{_NUMBERS}(?:\s?[,\u2013-]\s?{_NUMBERS})*\]")
-# Behind a word or a bracket; not read as a word, as in "(61) focused on", nor an equation's.
+# After a word or bracket; not part of the sentence ("(61) focused on"), nor an equation number.
 _CITED = re.compile(
     rf"(?P<before>[^\s()]*[^\W\d_]|\))\s\({_NUMBERS}(?:\s?[,\u2013-]\s?{_NUMBERS})*\)(?!\s?\()"
 )
@@ -20,11 +19,11 @@ _NO_CITATION = re.compile(
     r"|conditions?|formulas?|cases?|lines?|panels?|groups?|samples?|references?)",
     re.I,
 )
-FEWEST = 5  # citations of several works, in a document that cites so: no equation is "(36,37)"
+FEWEST = 5  # citations of several works; "(36,37)" is never an equation number
 
 
 def cites_in_round_brackets(texts: Iterable[str]) -> bool:
-    """Whether the paragraphs of a document cite by numbers in round brackets."""
+    """Return whether the paragraphs of a document cite by numbers in round brackets."""
     several = square = 0
     for text in texts:
         several += len(_SEVERAL.findall(text))
@@ -33,7 +32,7 @@ def cites_in_round_brackets(texts: Iterable[str]) -> bool:
 
 
 def without_round_citations(text: str) -> str:
-    """A text without the numbers of references in round brackets."""
+    """Remove reference numbers in round brackets from a text."""
     return _CITED.sub(
         lambda match: match[0] if _NO_CITATION.fullmatch(match["before"]) else match["before"],
         text,

@@ -1,4 +1,4 @@
-"""Rows: the lines of a page by their baselines, for all that walks down a page line by line."""
+"""Lines of a page by baseline, for everything that reads a page row by row."""
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 @dataclass(frozen=True)
 class Parameters:
-    """What stands in one row. Lengths are in font sizes of the line."""
+    """Limits for rows. Lengths are in font sizes of the line."""
 
-    level: float = 0.4  # baselines that differ by less stand in one row
-    tab_gap: float = 3.0  # what goes on in the page's content is of one row up to this gap
-    word_gap: float = 0.7  # a wider gap parts cells or columns, unless the text goes on over it
+    level: float = 0.4  # largest baseline difference in a row
+    tab_gap: float = 3.0  # largest gap in a row, if the text continues in the content stream
+    word_gap: float = 0.7  # largest gap in a row otherwise; wider gaps separate cells or columns
 
 
 P = Parameters()
 
 
 class Rows:
-    """Lines sorted by baseline. A line's baseline is taken from the lower edge of its box."""
+    """Lines sorted by baseline, which is the lower edge of their boxes."""
 
     def __init__(self, lines: list[Line]) -> None:
         self.lines = sorted(lines, key=lambda line: (line.box[3], line.box[0]))
         self._bases = [line.box[3] for line in self.lines]
 
     def between(self, low: float, high: float) -> list[Line]:
-        """The lines with a baseline above `low` and at most at `high`, from top to bottom."""
+        """Return the lines with low < baseline <= high, from top to bottom."""
         return self.lines[bisect_right(self._bases, low) : bisect_right(self._bases, high)]
 
     def level(self, line: Line) -> list[Line]:
-        """The other lines in the row of `line`, from left to right."""
+        """Return the other lines in the row of `line`, from left to right."""
         reach = P.level * line.size
         start = bisect_left(self._bases, line.box[3] - reach)
         stop = bisect_right(self._bases, line.box[3] + reach)
@@ -42,9 +42,9 @@ class Rows:
     def below(
         self, base: float, reach: float, span: tuple[float, float], size: float
     ) -> list[list[Line]]:
-        """Rows under `base` within `reach` points that overlap the x range `span`.
+        """Return the rows below `base`, within `reach` points, that overlap the x range `span`.
 
-        From the nearest down; each row from left to right.
+        From top to bottom; each row from left to right.
         """
         rows: list[list[Line]] = []
         for line in self.between(base + P.level * size, base + reach):
@@ -58,10 +58,10 @@ class Rows:
 
 
 def joined(head: Line, row: list[Line], columns: list[tuple[float, float]]) -> list[Line]:
-    """`head` and the pieces of its row that stand at it without a gap, or go on from it.
+    """Return `head` and the pieces of its row that touch it or continue it.
 
-    `columns` are the x ranges of the page's columns: what begins one is not joined to what ends
-    another, however narrow the gutter, unless the text goes on over it.
+    `columns` are the x ranges of the page's columns. Pieces in different columns are not joined,
+    however narrow the gutter, unless the text continues in the content stream.
     """
     pieces = sorted([head, *row], key=lambda line: line.box[0])
     start = end = next(k for k, piece in enumerate(pieces) if piece is head)
@@ -73,6 +73,7 @@ def joined(head: Line, row: list[Line], columns: list[tuple[float, float]]) -> l
 
 
 def _touch(left: Line, right: Line, columns: list[tuple[float, float]]) -> bool:
+    """Return whether two pieces of a row touch or continue each other."""
     size = max(left.size, right.size)
     gap = right.box[0] - left.box[2]
     level = overlap_y(left.box, right.box) > 0.5 * min(left.size, right.size)
@@ -82,12 +83,12 @@ def _touch(left: Line, right: Line, columns: list[tuple[float, float]]) -> bool:
         return False
     if in_order:
         return True
-    # Else they may be line numbers, or lines of another column.
+    # Otherwise they may be line numbers, or lines of another column.
     numbers = min(left.size, right.size) < 0.85 * size or right.text.isdecimal()
     apart = any(right.box[0] > a - 2 > left.box[2] - 4 for a, _ in columns[1:])
     return not numbers and not apart
 
 
 def box_of(lines: list[Line]) -> Box:
-    """The box around some lines."""
+    """Return the bounding box of lines."""
     return union([line.box for line in lines])

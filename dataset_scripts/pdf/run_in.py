@@ -1,4 +1,4 @@
-"""Headings that stand in the first row of their paragraph, set off by their type alone."""
+"""Headings in the first row of their paragraph that are set off only by their type."""
 
 import ctypes
 import re
@@ -12,15 +12,15 @@ from cephalo.dataset_scripts.pdf.text import Line, is_bold
 _ITALIC = re.compile(r"ital|obli|slant|cmti|cmsl|sfti|-it\b|-i$", re.I)
 _STOPPED = re.compile(r"[.:;!?,\u2013\u2014-]\s*$")
 _TITLE = re.compile(r"(?:\d[\d.]*\s+)?[A-Z][\w-]+")
-_LONGEST = 120  # characters of a heading
-_LINES = 3  # of a heading
+_LONGEST = 120  # largest number of characters of a heading
+_LINES = 3  # largest number of lines of a heading
 
 
 def without_run_in(textpage: ctypes.c_void_p, lines: list[Line]) -> list[Line]:
-    """The lines of a block, without headings that run on into a sentence with no stop between.
+    """Remove headings that run into a sentence without a stop.
 
-    "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" stays.
-    `textpage`: see `pdfium.open_text`.
+    "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" is kept.
+    `textpage` is the handle of `pdfium.open_text`.
     """
     lines = without_bold_lines(lines)
     return [
@@ -30,9 +30,10 @@ def without_run_in(textpage: ctypes.c_void_p, lines: list[Line]) -> list[Line]:
 
 
 def without_bold_lines(lines: list[Line]) -> list[Line]:
-    """The lines of a block, without headings in bold that fill lines of their own.
+    """Remove bold headings on separate lines of a block.
 
-    A heading has `_LINES` at most, ends without a stop, and text that is not bold goes on below.
+    A heading has at most `_LINES` lines, has no final stop, and is followed by text that is not
+    bold.
     """
     kept: list[Line] = []
     place = 0
@@ -51,7 +52,7 @@ def without_bold_lines(lines: list[Line]) -> list[Line]:
 
 
 def _may_head(line: Line, before: Line | None) -> bool:
-    """Whether a line begins as a heading does; `before` is the line before it in its block."""
+    """Return whether a line begins like a heading. `before` is the previous line of the block."""
     return (
         line.lead != line.font
         and not line.quarters
@@ -62,11 +63,12 @@ def _may_head(line: Line, before: Line | None) -> bool:
 
 
 def _is_italic(line: Line) -> bool:
+    """Return whether a line begins in italics and continues upright."""
     return bool(_ITALIC.search(line.lead)) and not _ITALIC.search(line.font)
 
 
 def _without(textpage: ctypes.c_void_p, line: Line) -> str:
-    """The text of a line without the heading that it begins with."""
+    """Return the text of a line without its heading."""
     first, last = line.span
     start = fast.text_font(fast.text_object(textpage, first))
     letters = 0
@@ -87,7 +89,7 @@ def _without(textpage: ctypes.c_void_p, line: Line) -> str:
 
 
 def _after(text: str, letters: int) -> int:
-    """Where in a text the first `letters` characters that are no spaces end."""
+    """Return the position after the first `letters` characters that are not spaces."""
     for place, char in enumerate(text):
         if letters == 0:
             return place

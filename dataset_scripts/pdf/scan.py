@@ -1,10 +1,9 @@
-"""Scanned pages: text lines and graphics of a page that is one picture.
+"""Read the text and graphics of pages that are a single image.
 
-A scan has no text layer, or one that OCR left on it, unseen, and no graphics but the picture. The
-picture is rendered and turned and rotated until its lines are level; the text is read (`ocr`) or
-taken from the layer, and what is left as ink are the graphics. So the page reaches layout,
-captions and pairing in the form in which any other page does. So does a page whose letters are
-drawn as paths, and one whose fonts do not tell what its characters are.
+A scan has no text layer, or an invisible one from OCR, and no graphics except the image. The image
+is rendered, rotated and deskewed. The text is read (`ocr`) or taken from the layer, and the
+remaining ink is graphics. Layout, captions and pairing then treat the page like any other. The same
+applies to pages with letters drawn as paths, and with fonts without a character mapping.
 """
 
 from collections import Counter
@@ -38,47 +37,52 @@ _UNREAD = 0xF0000
 class Parameters:
     """What makes a page a scan, and how its text and ink are measured."""
 
-    dpi: int = 200  # of the picture; OCR reads 7 point type at that
-    max_pixels: int = 6_000_000  # of the picture: A3 at 150 dots per inch
-    least_text: int = 60  # characters; a page with fewer is a picture, not the scan of a text
-    cover: float = 0.7  # of the page that its images cover
-    # Of the page, where text lies under them that is not seen: a scan set on a larger sheet.
+    dpi: int = 200  # resolution of the image, at which OCR reads 7-point type
+    max_pixels: int = 6_000_000  # of the image: A3 at 150 dots per inch
+    least_text: int = 60  # characters; a page with fewer is an image, not scanned text
+    cover: float = 0.7  # share of the page covered by images
+    # Share of the page, if there is invisible text below: a scan on a larger sheet.
     cover_with_layer: float = 0.3
-    stamp: int = 300  # characters that publishers print on scans ("Downloaded from ...")
-    letters: float = 0.5  # of a text that is one; other signs and unknown codes are fewer
-    margin: float = 0.08  # of a side of the page, where stamps stand
-    margin_stamp: int = 1500  # characters of them, with the terms of use on all four sides
-    layer: float = 5.0  # times as many characters in the layer of a scan as are printed over it
-    # Letters drawn as paths: higher and lower than these, in points.
+    stamp: int = 300  # characters printed on scans by publishers ("Downloaded from ...")
+    letters: float = 0.5  # smallest share of letters, digits and spaces in a text
+    margin: float = 0.08  # share of the page's sides: margins with stamps
+    margin_stamp: int = 1500  # characters of stamps, with terms of use on all four sides
+    layer: float = 5.0  # ratio of characters in the layer and those printed over it
+    # Letters drawn as paths: smallest and largest height, in points.
     lowest: float = 1.5
     highest: float = 16.0
-    row: int = 20  # of them or more stand on one baseline
-    rows: int = 12  # such baselines or more are on a page of text
-    uneven: float = 0.2  # deviation of their widths over the mean; cells of a map have none
-    # Lines of a layer, measured again. Lengths in heights of the line.
-    reach_across: float = 0.5  # how far the ink of a line is looked for, beside its box
-    reach_down: float = 0.16  # and over and under it
-    long: int = 20  # characters; a line with more is no label in a picture
-    space: float = 0.7  # the widest space in a line; gutters are wider
-    # From pieces to lines
-    rise: float = 0.75  # font sizes of a line's box above the baseline
-    drop: float = 0.22  # and under it
-    char: float = 0.45  # font sizes, the mean width of a character that was not read
-    near_main: float = 1 / 15  # of the main size; sizes nearer are taken for it
-    step: float = 0.5  # points, between the sizes that are told apart
-    # Ink that is no text
-    solid: float = 0.6  # of its box that is ink: a picture; a drawing has less
-    solid_side: float = 30.0  # pixels, of the least picture
+    row: int = 20  # smallest number of them on a baseline
+    rows: int = 12  # smallest number of such baselines on a page
+    uneven: float = 0.2  # smallest relative deviation of widths; map cells have none
+    # Measuring the lines of a layer again. Lengths in line heights.
+    reach_across: float = 0.5  # distance beside the box in which the ink of a line is searched
+    reach_down: float = 0.16  # and above and below it
+    long: int = 20  # characters; a longer line is not a label in an image
+    space: float = 0.7  # largest space in a line; gutters are wider
+    # Converting pieces to lines
+    rise: float = 0.75  # font sizes of the box above the baseline
+    drop: float = 0.22  # and below it
+    char: float = 0.45  # font sizes; mean width of an unread character
+    near_main: float = 1 / 15  # relative difference; nearer sizes are set to the main size
+    step: float = 0.5  # points; step of the font sizes
+    # Ink that is not text
+    solid: float = 0.6  # share of ink in the box of an image; drawings have less
+    solid_side: float = 30.0  # pixels; smallest side of an image
 
 
 P = Parameters()
 
 
 def is_scan(page: fast.Page, lines: list[Line], graphics: Graphics) -> bool:
-    """Whether images cover a page and nothing is printed over them but a stamp.
+    """Return whether images cover a page with nothing printed over them except stamps.
 
-    Also whether its letters are drawn as paths. A figure that fills its page is no scan, where its
+    Also true if the letters are drawn as paths. A figure that fills its page is not a scan if its
     caption is text.
+
+    Args:
+        page: Page of pdfium.
+        lines: Lines of text.
+        graphics: Graphics of the page.
     """
     boxes = graphics.boxes[graphics.kinds == IMAGE]
     cover = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum() / (page.width * page.height)
@@ -102,13 +106,13 @@ def is_scan(page: fast.Page, lines: list[Line], graphics: Graphics) -> bool:
 
 
 def _displayed(line: Line, page: fast.Page) -> np.ndarray:
-    """The box of a line on the displayed page."""
+    """Return the box of a line on the displayed page."""
     sides = (page.height, page.width) if line.quarters % 2 else (page.width, page.height)
     return turn(np.array([line.box]), -line.quarters, *sides)[0]
 
 
 def _is_aside(line: Line, page: fast.Page, margin: float) -> bool:
-    """Whether a line lies within the margins, a share of the sides of the page."""
+    """Return whether a line is in the margins, a share of the sides of the page."""
     x0, y0, x1, y1 = _displayed(line, page)
     across, down = margin * page.width, margin * page.height
     beside = x1 < across or x0 > page.width - across
@@ -116,14 +120,14 @@ def _is_aside(line: Line, page: fast.Page, margin: float) -> bool:
 
 
 def is_on(line: Line, page: fast.Page, boxes: np.ndarray) -> bool:
-    """Whether the middle of a line lies in one of some boxes (n, 4) on the displayed page."""
+    """Return whether the centre of a line is in one of the boxes (n, 4) on the displayed page."""
     x0, y0, x1, y1 = _displayed(line, page)
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
     return bool(hits(boxes, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
 def _is_outlined(graphics: Graphics) -> bool:
-    """Whether paths stand in rows like letters: of all widths on common baselines."""
+    """Return whether paths form rows like letters: various widths on common baselines."""
     sides = graphics.boxes[:, 2:] - graphics.boxes[:, :2]
     like = (sides[:, 1] > P.lowest) & (sides < P.highest).all(axis=1)
     if like.sum() < P.row * P.rows:
@@ -135,26 +139,26 @@ def _is_outlined(graphics: Graphics) -> bool:
 
 
 def is_unmapped(lines: list[Line]) -> bool:
-    """Whether what is printed on a page reads as characters without meaning."""
+    """Return whether the visible text of a page consists of characters without meaning."""
     shown = [line.text for line in lines if line.visible]
     return is_soup(shown) and not any(map(match_label, shown))
 
 
 def is_text(text: str) -> bool:
-    """Whether most of a text are letters, digits and spaces, not signs and unknown codes."""
+    """Return whether most characters are letters, digits and spaces."""
     good = sum(char.isalnum() or char.isspace() for char in text)
     return good > P.letters * len(text)
 
 
 def has_layer(lines: list[Line]) -> bool:
-    """Whether a scan carries text that OCR left there: enough of it, and legible."""
+    """Return whether a scan has enough legible text from another OCR program."""
     hidden = [line.text for line in lines if not line.visible]
     enough = sum(map(len, hidden)) > P.least_text
     return enough and is_text("".join(hidden)) and not is_soup(hidden)
 
 
 def draw(page: fast.Page) -> tuple[np.ndarray, float]:
-    """The page as uint8 (height, width), the darkest channel, and its pixels in a point."""
+    """Render a page: the darkest channel, uint8 of shape (height, width), and pixels per point."""
     pixels = page.width * page.height * (P.dpi / 72) ** 2
     dpi = int(P.dpi * min(1.0, (P.max_pixels / max(pixels, 1)) ** 0.5))
     colours, used = rendering.render(page, fast.page_box(page), max(dpi, 1))
@@ -164,12 +168,19 @@ def draw(page: fast.Page) -> tuple[np.ndarray, float]:
 def read_scan(
     page: fast.Page, drawn: tuple[np.ndarray, float], lines: list[Line], graphics: Graphics
 ) -> tuple[list[Line], Graphics]:
-    """The lines and graphics of a scan, from its picture as `draw` gives it.
+    """Read the lines and graphics of a scan.
 
-    By OCR, with the text of its layer where that reads no further; by the layer alone where there
-    is no OCR. `lines` and `graphics` are those of the PDF page, which may be closed; they come back
-    unchanged where the picture holds no text to speak of. Graphics are `cut` where there is more
-    text than is read.
+    OCR reads the text, with the layer for lines that it does not read. Without OCR, the layer is
+    used. If the image has hardly any text, `lines` and `graphics` are returned unchanged.
+
+    Args:
+        page: Page of pdfium, which may be closed.
+        drawn: Result of `draw`.
+        lines: Lines of the PDF page.
+        graphics: Graphics of the PDF page.
+
+    Returns:
+        Lines and graphics. `Graphics.cut` is true if there is more text than is read.
     """
     layer = [line for line in lines if is_text(line.text)] if has_layer(lines) else []
     drawn = _without_sheet(drawn, graphics.boxes[graphics.kinds == IMAGE])
@@ -191,16 +202,16 @@ def read_scan(
 
 
 def read_unmapped(drawn: tuple[np.ndarray, float], lines: list[Line]) -> list[Line]:
-    """The lines of a page whose characters have no meaning, from its picture.
+    """Read the lines of a page with meaningless characters from its image.
 
-    `lines` come back where the picture holds no text to speak of.
+    If the image has hardly any text, `lines` are returned.
     """
     read = _lines(*_read(drawn))
     return read if sum(len(line.text) for line in read) >= P.least_text else lines
 
 
 def _read(drawn: tuple[np.ndarray, float]) -> tuple[Straight, list[Piece]]:
-    """A page's picture with level lines, and the pieces of text in it."""
+    """Return the deskewed image of a page and the pieces of text in it."""
     pixels, scale = drawn
     quarters, skew, quads = ocr.find_pose(pixels)
     picture = straighten(pixels, scale, quarters, skew)
@@ -208,9 +219,9 @@ def _read(drawn: tuple[np.ndarray, float]) -> tuple[Straight, list[Piece]]:
 
 
 def _without_sheet(drawn: tuple[np.ndarray, float], images: np.ndarray) -> tuple[np.ndarray, float]:
-    """The picture of a page with the sheet around its `images` (n, 4) in the level of their paper.
+    """Fill the sheet around the `images` (n, 4) of a page with the grey level of their paper.
 
-    White around a grey scan would pass for the paper, and the scan for ink.
+    Otherwise, white around a grey scan would be taken for the paper, and the scan for ink.
     """
     pixels, scale = drawn
     if not len(images):
@@ -226,7 +237,7 @@ def _without_sheet(drawn: tuple[np.ndarray, float], images: np.ndarray) -> tuple
 
 
 def _fill_in(read: list[Line], layer: list[Line]) -> None:
-    """Give lines that OCR left unread the text that the layer has there."""
+    """Set the text of lines that OCR did not read from the layer."""
     boxes = np.array([line.box for line in layer]).reshape(-1, 4)
     middles = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
     for line in read:
@@ -241,10 +252,9 @@ def _fill_in(read: list[Line], layer: list[Line]) -> None:
 def _measure_layer(
     drawn: tuple[np.ndarray, float], layer: list[Line]
 ) -> tuple[Straight, list[Piece]]:
-    """A page's picture, and the lines of its layer that are upright there as pieces of text.
+    """Return the image of a page, and the upright lines of its layer as pieces of text.
 
-    What OCR programs say of sizes and baselines differs by a fifth from line to line, so that both
-    are measured again.
+    The sizes and baselines of OCR programs vary by a fifth between lines and are measured again.
     """
     pixels, scale = drawn
     count: Counter[int] = Counter()
@@ -256,7 +266,7 @@ def _measure_layer(
     for line in layer:
         if line.quarters == picture.quarters:
             x0, y0, x1, y1 = (side * scale for side in line.box)
-            # As far as a detector of text reaches: sizes and ends are known to a fifth only.
+            # Extend the box like a text detector, since sizes and ends are only known to a fifth.
             across, down = P.reach_across * (y1 - y0), P.reach_down * (y1 - y0)
             if len(line.text) > P.long:
                 x0, x1 = reach_out(dark, (x0, y0, x1, y1), P.space * (y1 - y0))
@@ -268,7 +278,7 @@ def _measure_layer(
 
 
 def add_ink(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
-    """The graphics of a page of which not all were read, with its ink that is no text."""
+    """Add the ink outside the text to the graphics of a page that was not read completely."""
     more = _in_layer(page, straighten(*draw(page), 0, 0.0), lines)
     return replace(
         graphics,
@@ -278,28 +288,28 @@ def add_ink(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
 
 
 def _in_layer(page: fast.Page, picture: Straight, lines: list[Line]) -> Graphics:
-    """The ink of a level picture that lies outside of `lines`."""
+    """Return the ink of a deskewed image outside of `lines`."""
     boxes = np.array([_displayed(line, page) for line in lines]).reshape(-1, 4)
     return _graphics(page, picture, boxes * picture.scale)
 
 
 def is_recognised(line: Line) -> bool:
-    """Whether a line is of a scan: its text is from OCR, and has no characters of the page."""
+    """Return whether a line was read by OCR, without characters of the page."""
     return not line.font and not line.lead and line.span[0] == line.span[1] and len(line.text) > 1
 
 
 def is_read(text: str) -> bool:
-    """Whether a text holds no lines that OCR left unread."""
+    """Return whether a text contains no unread lines."""
     return not text or max(text) < chr(_UNREAD)
 
 
 def _level_boxes(picture: Straight, quads: np.ndarray) -> np.ndarray:
-    """Corners (n, 4, 2) on the turned page as boxes (n, 4) on the straight one, both in pixels."""
+    """Convert corners (n, 4, 2) on the rotated page to pixel boxes (n, 4) on the deskewed page."""
     height, width = picture.grey.shape
     centre = np.array([width, height]) / 2
     cos, sin = np.cos(picture.skew), np.sin(picture.skew)
     level = (quads - centre) @ np.array([[cos, -sin], [sin, cos]]) + centre
-    # The mean of two corners: a corner of a skewed piece is known to a pixel or two only.
+    # Mean of two corners, because a corner of a skewed piece is only accurate to a pixel or two.
     x = np.sort(level[:, :, 0], axis=1)
     y = np.sort(level[:, :, 1], axis=1)
     low = np.stack([x[:, :2].mean(axis=1), y[:, :2].mean(axis=1)], axis=1)
@@ -309,7 +319,7 @@ def _level_boxes(picture: Straight, quads: np.ndarray) -> np.ndarray:
 
 
 def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
-    """Pieces as lines in points; those of upright text as high as their font."""
+    """Convert pieces to lines in points. Upright lines have the height of their font."""
     if not pieces:
         return []
     sizes = _even_sizes(pieces, picture.scale)
@@ -320,7 +330,7 @@ def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
             y0 = piece.base - P.rise * size * picture.scale
             y1 = piece.base + P.drop * size * picture.scale
         boxes.append((x0, y0, x1, y1))
-    # The lines of a block move as one, or a short last line would leave the others.
+    # Move the lines of a block together, so that a short last line is not separated.
     level = np.array(boxes)
     owners = np.array([piece.block for piece in pieces])
     middles = level[:, [0, 2]].mean(axis=1)
@@ -341,19 +351,19 @@ def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
 
 
 def _unread(number: int, piece: Piece) -> str:
-    """What stands for text that was not read: about as many characters, in words.
+    """Return a placeholder for unread text, with about as many characters, in words.
 
-    They are of Unicode's supplementary private use area A, which no text layer uses. Each line
-    has its own, so that no two look like a repeated running head.
+    The characters are from Unicode's supplementary private use area A, which no text layer uses.
+    They differ between lines, so that no two lines look like a running head.
     """
     count = max(1, int((piece.box[2] - piece.box[0]) / (P.char * piece.size)))
     return " ".join([chr(_UNREAD + number % 0xFFF0) * 5] * (count // 6 + 1))
 
 
 def _even_sizes(pieces: list[Piece], scale: float) -> list[float]:
-    """The font sizes of pieces in points, in even steps.
+    """Return the font sizes of pieces in points, rounded to steps.
 
-    Sizes near the most common one are taken for it: it is the body's.
+    Sizes near the most common one, that of the body, are set to it.
     """
     sizes = np.array([piece.size for piece in pieces]) / scale
     widths = np.array([piece.box[2] - piece.box[0] for piece in pieces])
@@ -364,10 +374,10 @@ def _even_sizes(pieces: list[Piece], scale: float) -> list[float]:
 
 
 def _graphics(page: fast.Page, picture: Straight, text: np.ndarray) -> Graphics:
-    """The graphics of a picture as those of its page, text at boxes (n, 4) in pixels left out."""
+    """Return the graphics of a page image, without text at boxes (n, 4) in pixels."""
     found, fill = find_graphics(picture, text)
     boxes = picture.to_points(found)
-    # Its corners stick out of a box that was turned about its middle.
+    # The corners of a rotated image exceed its box, which was rotated about its centre.
     sides = boxes[:, 2:] - boxes[:, :2]
     out = np.minimum(abs(np.sin(picture.skew)) * sides[:, ::-1], sides) / 2
     boxes[:, :2] -= out

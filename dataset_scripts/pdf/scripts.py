@@ -1,6 +1,6 @@
-"""Superscripts and subscripts, which the text of a page gives as if they stood on the line.
+"""Superscripts and subscripts, which the text layer does not distinguish from normal text.
 
-"10⁶ spores" comes as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
+"10⁶ spores" is stored as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
 """
 
 import ctypes
@@ -15,8 +15,8 @@ import numpy as np
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.text import Line
 
-GAP = "\ufffc"  # for what cannot be read; the object replacement character of Unicode
-MARK = "\ufdd0"  # around a raised number that cites a reference; no text has this noncharacter
+GAP = "\ufffc"  # in place of unreadable text: object replacement character
+MARK = "\ufdd0"  # around a superscript citation; a noncharacter
 _MINUS = "\u2212\u2013\u2010-"
 _SIGNS = f"+{_MINUS}"
 _STARS = "*\u2217\u2020\u2021\u00a7\u00b6"
@@ -25,7 +25,7 @@ _ALLOWED = frozenset(
 )
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-# Nuclei that are named with their mass number, "¹H NMR" and "¹³C", by that.
+# Mass numbers of the nuclei that are named with them: "¹H NMR", "¹³C".
 _NUCLEI = {
     "H": (1, 2, 3), "He": (3, 4), "Li": (6, 7), "B": (10, 11), "C": (12, 13, 14), "N": (14, 15),
     "O": (16, 17, 18), "F": (18, 19), "Na": (23,), "Al": (27,), "Si": (28, 29, 30), "P": (31, 32),
@@ -34,44 +34,42 @@ _NUCLEI = {
 }  # fmt: skip
 _BEFORE_NUCLEUS = re.compile(r"(?<![^\W\d_])[A-Za-z][a-z]{2,}$|[.,;:(\[/\u2013-]$|^$")
 _ELEMENT = re.compile(r"\s?([A-Z][a-z]?)(?![a-z])")
-# The residue of an amino acid, which has its number raised in some journals: "Tyr³⁶⁹".
+# Amino acid residues, whose number some journals raise: "Tyr³⁶⁹".
 RESIDUE = re.compile(
     r"(?<![^\W\d_])(?:A(?:la|rg|sn|sp)|Cys|Gl[nuy]|His|Ile|L(?:eu|ys)|Met|P(?:he|ro)|Ser|T(?:hr|rp|yr)"
     r"|Val)$"
 )
 _HYBRID = re.compile(r"(?<![^\W\d_])sp$")  # orbitals: "sp²-hybridized"
-# A short word, of which no power is taken that is as high as the number of a reference.
+# Short words, after which a large superscript number is a citation.
 _SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$|[a-z]['\u2019]s$")
-# Words of which no power is taken at all; "in" may be the inch.
+# Words that never have an exponent; "in" may be the inch.
 _NO_BASE_WORD = re.compile(r"(?<![^\W\d_])(?:for|of|and|the|to|at|as|is|or|by|on|was|are)$")
-# What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
+# Text before a citation: a word, or the punctuation after one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
-# No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
+# Text that has no two-digit exponent: "the 1990s", "No. 530", "GaN", "MoS2".
 _NO_BASE = re.compile(
     r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
 )
-# "Al2O3", "SiC": no number stands raised behind a compound but a citation; "IR" may be a product.
+# A superscript after a compound ("Al2O3", "SiC") is a citation; "IR" may be a product.
 _COMPOUND = re.compile(
     r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$"
     r"|[A-Z][a-z]?[x\d\u2212+-]{1,4}[A-Z][a-z]?(?:[A-Z][a-z]?)?\d{1,2}$"
 )
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
-_BRACKET = re.compile(
-    r"\[\d[\w,;\s\u2013-]*$"
-)  # "[5b, 9]" cites, too, and is found by its brackets
-# A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
+_BRACKET = re.compile(r"\[\d[\w,;\s\u2013-]*$")  # "[5b, 9]" is found by its brackets
+# A value with a unit: "8 mA g", "31 °C". Only lengths and times have exponents.
 _NO_UNIT = r"(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)"
 _UNITS = rf"(?:{_NO_UNIT}[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{{1,3}}[\s\u00b7/]?){{1,3}}$"
 _VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
-_UNIT_ROW = re.compile(_UNITS)  # that begins with the unit of a value in the row before
-_LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
+_UNIT_ROW = re.compile(_UNITS)  # starts with the unit of a value in the row above
+_LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # unit of a value, or end of a word
 _POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
-_MOST_POWER = 4  # of a unit: K⁴
-_POWER_CITED = re.compile(rf"([{_MINUS}]\d|\d/\d)(\d{{1,3}})")  # "s⁻¹" and reference 18
+_MOST_POWER = 4  # largest exponent of a unit: K⁴
+_POWER_CITED = re.compile(rf"([{_MINUS}]\d|\d/\d)(\d{{1,3}})")  # "s⁻¹" followed by reference 18
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
 _GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
-# Raised in print, and read as well on the line: "2nd", "1er", "Nº", "Metglas™".
+# Raised in print but normal text: "2nd", "1er", "Nº", "Metglas™".
 _ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|e|o|a")
 _NUMBERED = re.compile(r"(?:\d|\b[Nn])$")
 _TRADEMARK = ("TM", "SM", "R")
@@ -82,15 +80,15 @@ _FOOTNOTE = re.compile(rf"[a-z](?:,[a-z])*|[{_STARS}]+")
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes characters a superscript or a subscript. Of the height of the line's type."""
+    """Limits for superscripts and subscripts, as shares of the type height of the line."""
 
-    lift: float = 0.15  # by which superscripts stand higher at least; most by 0.25 to 0.4
-    drop: float = 0.05  # by which subscripts stand lower at least; most by 0.08 to 0.25
-    far: float = 0.8  # characters that are farther up or down are of another line
-    tall: float = 0.9  # no subscript is so high; initials over two lines and signs of formulas are
-    most: int = 400  # characters of a line that are looked at
-    equal: int = 20_000  # pairs of equal characters that are compared; prose of 400 has 10 400
-    longest: int = 16  # characters of an index; more are a line in smaller type
+    lift: float = 0.15  # smallest rise of a superscript; mostly 0.25 to 0.4
+    drop: float = 0.05  # smallest drop of a subscript; mostly 0.08 to 0.25
+    far: float = 0.8  # characters farther up or down belong to another line
+    tall: float = 0.9  # taller characters are initials or signs of formulas
+    most: int = 400  # largest number of characters read per line
+    equal: int = 20_000  # pairs of equal characters compared; 400 of prose have 10,400
+    longest: int = 16  # characters; a longer index is a line in smaller type
 
 
 P = Parameters()
@@ -98,15 +96,15 @@ P = Parameters()
 
 @dataclass(frozen=True)
 class _Run:
-    """Raised or lowered characters, or both as a fraction, and those before them on their line.
+    """Raised or lowered characters, or a fraction of both, and the text before them on the line.
 
-    What stands over its base is an accent of a formula, such as a hat, which a font of signs may
-    name "b". `start` and `end` are where the run stands in the text of the line.
+    A character directly above its base is an accent in a formula, such as a hat, which a symbol
+    font may encode as "b". `start` and `end` are positions in the text of the line.
     """
 
     before: str
     text: str
-    kind: str  # raised, lowered, over, or fraction, whose text has a slash between both numbers
+    kind: str  # raised, lowered, over or fraction ("1/2")
     start: int
     end: int
 
@@ -114,19 +112,19 @@ class _Run:
 def with_scripts(
     page: fast.Page, textpage: ctypes.c_void_p, lines: Iterable[Line]
 ) -> dict[int, Line]:
-    """Lines with superscripts and subscripts, with these set as such.
+    """Set the superscripts and subscripts of lines.
 
-    Digits become superscript or subscript characters; other indices and exponents are written as
-    in TeX, "K_IC" and "s_{i,j}". A raised number behind a word, which cites a reference, gets
-    `MARK` around it, as the mark of a footnote does.
+    Digits become superscript or subscript characters. Other indices and exponents are written as in
+    TeX, "K_IC" and "s_{i,j}". A superscript after a word, which cites a reference, is enclosed in
+    `MARK`, as is the mark of a footnote.
 
     Args:
-        page: the page of the lines.
-        textpage: its text, see `pdfium.open_text`.
-        lines: lines of the page; those that are turned are left as they are.
+        page: Page of pdfium.
+        textpage: Text page handle, see `pdfium.open_text`.
+        lines: Lines of the page. Rotated lines are not changed.
 
     Returns:
-        The changed lines, by the `id` of the line that each replaces.
+        Changed lines, by the `id` of the line they replace.
     """
     found = {}
     for line in lines:
@@ -137,7 +135,7 @@ def with_scripts(
 
 
 def _runs(page: fast.Page, textpage: ctypes.c_void_p, line: Line) -> Iterator[_Run]:
-    """The raised and the lowered runs of a line from left to right."""
+    """Yield the raised and lowered runs of a line from left to right."""
     first, last = line.span
     chars = np.arange(first, min(last + 1, first + P.most))
     feet = (fast.origins(textpage, chars.tolist()) @ page.to_display[:2])[:, 1]
@@ -153,12 +151,12 @@ def _runs(page: fast.Page, textpage: ctypes.c_void_p, line: Line) -> Iterator[_R
     boxes = fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)
     heights = np.ptp(boxes[:, 1::2], axis=1)
     high = float(np.median(heights[solid]))
-    main = solid & (heights >= P.tall * high)  # of a symbol and its index alone: the symbol
+    main = solid & (heights >= P.tall * high)  # for a symbol with an index, the symbol
     lift = (float(np.median(feet[main])) - feet) / max(high, 0.1)
     own = solid & (np.abs(lift) < P.far)
     small = heights < P.tall * high
     level = np.where(own & (lift > P.lift), 1, 0) - np.where(own & small & (lift < -P.drop), 1, 0)
-    # A minus may come as a control character, which stands for it in its font.
+    # A minus may be encoded as a control character of its font.
     usable = [char.isalnum() or char in _ALLOWED or not char.isprintable() for char in text]
     places = _places(text, line.text)
     for run in _cut(text, np.where(usable, level, 0).tolist()):
@@ -170,17 +168,17 @@ def _runs(page: fast.Page, textpage: ctypes.c_void_p, line: Line) -> Iterator[_R
 
 
 def _is_over(boxes: np.ndarray, level: np.ndarray, start: int) -> bool:
-    """Whether the character at `start` stands over the one before it that is not raised."""
+    """Return whether the character at `start` is above the last one that is not raised."""
     base = np.flatnonzero((level[:start] == 0) & (boxes[:start, 2] > boxes[:start, 0]))[-1:]
     middle = (boxes[start, 0] + boxes[start, 2]) / 2
     return bool(len(base)) and bool(boxes[base[0], 0] <= middle < boxes[base[0], 2])
 
 
 def _places(text: str, line: str) -> dict[int, int]:
-    """Where in a line the characters of a page's `text` stand, by their numbers in that.
+    """Map indices of characters in a page's `text` to positions in a line.
 
-    The line has other white space, and may have other signs, letters for ligatures, or pieces of
-    it in another order; what is not found is left out.
+    The line has other white space, and may have other signs, letters for ligatures, or pieces in
+    another order. Characters that are not found are omitted.
     """
     ours = [place for place, char in enumerate(text) if not char.isspace()]
     theirs = [place for place, char in enumerate(line) if not char.isspace()]
@@ -195,7 +193,7 @@ def _places(text: str, line: str) -> dict[int, int]:
 
 
 def _cut(text: str, level: list[int]) -> Iterator[_Run]:
-    """Runs of one level other than 0; a space between two characters of a run is of it."""
+    """Yield runs of one nonzero level. A space between two characters of a run is part of it."""
     runs: list[tuple[int, int]] = []
     start = 0
     while start < len(text):
@@ -213,7 +211,7 @@ def _cut(text: str, level: list[int]) -> Iterator[_Run]:
         kind = "raised" if level[start] > 0 else "lowered"
         before = text[max(0, start - 12) : start]
         if start and level[start - 1] < 0 and text[start - 1].isalpha():
-            before += "_"  # "K_max": a symbol with its index, no word behind which is cited
+            before += "_"  # "K_max" is a symbol with an index, not a word
         while start < end and text[start] in ", ":
             start += 1
         while start < end and text[end - 1] in ", ":
@@ -227,7 +225,7 @@ def _cut(text: str, level: list[int]) -> Iterator[_Run]:
 
 
 def _is_fraction(text: str, over: tuple[int, int], under: tuple[int, int]) -> bool:
-    """Whether a raised run and the lowered run after it are a number without a base."""
+    """Return whether a raised run and the following lowered run are numbers without a base."""
     numbers = text[slice(*over)].strip(), text[slice(*under)].strip()
     apart = over[0] == 0 or text[over[0] - 1].isspace()
     next_to = not text[over[1] : under[0]].strip()
@@ -240,8 +238,8 @@ def _is_fraction(text: str, over: tuple[int, int], under: tuple[int, int]) -> bo
 
 
 def _set(text: str, runs: list[_Run]) -> str:
-    """The text of a line with its runs set as what they are."""
-    for run in reversed(runs):  # so that what stands before a run is where it was
+    """Return the text of a line with its runs as scripts."""
+    for run in reversed(runs):  # from the end, so that positions stay valid
         start, after = run.start, text[run.end :]
         if run.kind != "lowered" and _BRACKET.search(text[:start]):
             continue
@@ -253,7 +251,10 @@ def _set(text: str, runs: list[_Run]) -> str:
 
 
 def _written(run: _Run, script: str, space: str, after: str) -> str | None:
-    """How a run with the `space` before it is written, None as it is; `script` is its text."""
+    """Return how a run with the `space` before it is written, `None` if unchanged.
+
+    `script` is the text of the run.
+    """
     before = run.before.rstrip()
     script = "".join(script.split())
     if run.kind == "over":
@@ -272,7 +273,7 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
 
 
 def _raised_number(script: str, before: str, space: str, after: str) -> str | None:
-    """How an exponent, a charge, or the number of a reference is written."""
+    """Return how an exponent, a charge or a reference number is written."""
     if _is_nucleus(script, after) and (space or _BEFORE_NUCLEUS.search(before)):
         parted = space or (" " if before[-1:].isalnum() or before[-1:] in ".,;:" else "")
         return f"{parted}{script.translate(_SUPERSCRIPTS)}"
@@ -295,13 +296,13 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
 
 
 def _is_nucleus(script: str, after: str) -> bool:
-    """Whether a raised number is the mass number of the element that follows."""
+    """Return whether a superscript is the mass number of the element that follows."""
     element = _ELEMENT.match(after)
     return bool(element and script.isdecimal() and int(script) in _NUCLEI.get(element[1], ()))
 
 
 def _raised_letters(script: str, before: str, after: str) -> str | None:
-    """How an exponent that is no number, or the mark of a footnote, is written."""
+    """Return how an exponent that is not a number, or a footnote mark, is written."""
     ordinal = _ORDINAL.fullmatch(script) and _NUMBERED.search(before)
     if ordinal or script in _TRADEMARK or not re.search(rf"[\w\u221e{_STARS}]", script):
         return None
@@ -313,7 +314,7 @@ def _raised_letters(script: str, before: str, after: str) -> str | None:
 
 
 def _subscript(script: str, before: str, after: str) -> str | None:
-    """How an index is written."""
+    """Return how a subscript is written."""
     if not re.search(r"[\w\u221e*\u2217]", script) or not before or before[-1] in ".,;:":
         return None
     if script.isdecimal() and script.isascii():
@@ -322,6 +323,6 @@ def _subscript(script: str, before: str, after: str) -> str | None:
 
 
 def _as_tex(sign: str, script: str, after: str) -> str:
-    """An index or exponent as TeX writes it; braces part it from what follows."""
+    """Write an index or exponent as in TeX, in braces if letters or digits follow."""
     plain = script.isalnum() or script == "*"
     return f"{sign}{script}" if plain and not after[:1].isalnum() else f"{sign}{{{script}}}"

@@ -1,4 +1,4 @@
-"""One PDF file to one Parquet shard of each table: what a worker process does."""
+"""Read one PDF file in a worker process and write a Parquet shard of each table."""
 
 from pathlib import Path
 
@@ -13,10 +13,19 @@ from cephalo.dataset_scripts.pdf.settings import Settings
 
 
 def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -> DocumentOutcome:
-    """Read one PDF file and write its figures to `shard`, aside first, then renamed.
+    """Read a PDF file and write its figures to `shard` atomically.
 
-    A file that cannot be read gives a DocumentOutcome with an error. Raises ShardError where the
-    shard cannot be written: the disk is full, the folder is not writable.
+    Args:
+        path: PDF file.
+        sha256: SHA-256 of the file.
+        shard: Output file.
+        settings: Options of the extraction.
+
+    Returns:
+        Counts of the document, or an error if the file cannot be read.
+
+    Raises:
+        ShardError: If the shard cannot be written, for example because the disk is full.
     """
     try:
         result = extract_document(path, settings, sha256)

@@ -1,7 +1,7 @@
-"""What captions see of a page's graphics, and the features of choosing a side for each.
+"""Find the graphics that each caption sees, and the features of choosing a side for each.
 
-Every caption sees graphics above, below, left or right of it: those that no running text and no
-other caption parts from it.
+A caption sees graphics above, below, left or right of it that are not separated from it by running
+text or another caption.
 """
 
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.regions import Scene
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
-SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
-_TABLES = ("table", "algorithm")  # their captions stand above
+SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # position of the figure relative to its caption
+_TABLES = ("table", "algorithm")  # kinds with the caption above
 
 
 @dataclass(frozen=True)
 class SightParameters:
-    """Limits of what a caption sees. Lengths are in font sizes of the body, if not said else."""
+    """Limits for what a caption sees. Lengths are in body font sizes unless stated otherwise."""
 
-    far: float = 4.0  # a figure that is farther from its caption may be another's
-    least_overlap: float = 0.15  # of the narrower width; less is beside, not above or below
-    height_inside: float = 0.35  # of a graphic's height that may reach past the caption's edge
-    inside: float = 4.0  # but no more than this
-    past_side: float = 2.0  # how far beyond a figure's foot or head a caption beside it may lie
-    row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
-    row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
-    stack_gap: float = 1.2  # between panels of one column; figures with captions are further apart
-    beside: float = 3.0  # captions whose heights differ by less stand side by side
+    far: float = 4.0  # distance above which a figure may belong to another caption
+    least_overlap: float = 0.15  # share of the narrower width; with less overlap it is beside
+    height_inside: float = 0.35  # share of a graphic's height that may exceed the caption's edge
+    inside: float = 4.0  # largest such excess
+    past_side: float = 2.0  # how far a caption beside a figure may exceed its bottom or top
+    row_gap: float = 4.0  # largest gap in a row of panels, also across a column gutter
+    row_slack: float = 0.5  # tolerance of the tops and bottoms of panels in a row
+    stack_gap: float = 1.2  # largest gap in a column of panels; captioned figures have more
+    beside: float = 3.0  # largest vertical offset of captions side by side
 
 
 P = SightParameters()
@@ -41,9 +41,13 @@ P = SightParameters()
 class Problem:
     """The pairing of one page.
 
-    `walls`: for each caption the boxes (n, 4) that its figure does not cross: running text, and
-    the other captions. `seen`: for each caption and side the atoms it sees, and how far they are
-    in points. `prior`: features of a side that the rest of the document speaks for.
+    Attributes:
+        scene: The page.
+        captions: Captions of the page.
+        prior: Log share of the document's figures on each side.
+        walls: For each caption, boxes (n, 4) that its figure does not cross: running text and other
+            captions.
+        seen: For each caption and side, the index of each visible atom and its distance in points.
     """
 
     scene: Scene
@@ -66,10 +70,9 @@ class Problem:
         self.grids = _grids(self)
 
     def _look_around(self, index: int, cap: Box) -> dict[str, dict[int, float]]:
-        """The atoms that a caption sees on each side.
+        """Return the atoms that a caption sees on each side.
 
-        One that sees none, since it stands off to the side of its figure, sees with all the width
-        that is free beside it.
+        If it sees none, because it is beside its figure, its box is widened to the free space.
         """
         seen = {side: self._look(index, side, cap) for side in SIDES}
         if any(seen.values()) or self.captions[index].kind in _TABLES:
@@ -80,7 +83,7 @@ class Problem:
         }
 
     def _widened(self, index: int, cap: Box) -> Box:
-        """The box of a caption with what is free on both sides of it, up to text and graphics."""
+        """Return the box of a caption with the free space on both sides, up to text or graphics."""
         graphics = np.array([atom.box for atom in self.scene.atoms]).reshape(-1, 4)
         others = np.concatenate([self.walls[index], graphics])
         level = others[(others[:, 1] < cap[3]) & (others[:, 3] > cap[1])]
@@ -89,7 +92,7 @@ class Problem:
         return min(left, cap[0]), cap[1], max(right, cap[2]), cap[3]
 
     def _look(self, index: int, side: str, cap: Box) -> dict[int, float]:
-        """The atoms seen on one side of the box of a caption: index → distance in points."""
+        """Return the atoms on one side of a caption's box: index → distance in points."""
         if self.captions[index].kind in _TABLES and side in (LEFT, RIGHT):
             return {}
         seen = {}
@@ -104,14 +107,21 @@ class Problem:
         return seen
 
     def options(self, index: int) -> list[str | None]:
-        """The sides on which a caption sees something, and None: its figure is elsewhere."""
+        """Return the sides with visible atoms, and `None` for a figure elsewhere."""
         return [*(side for side in SIDES if self.seen[index][side]), None]
 
 
 def choice_features(
     problem: Problem, index: int, side: str | None, owner: dict[int, int]
 ) -> dict[str, float]:
-    """Features of a caption's side, where `owner` says whose each atom is."""
+    """Return the features of a caption's side.
+
+    Args:
+        problem: The page.
+        index: Index of the caption.
+        side: The side, or `None`.
+        owner: Index of the caption of each atom.
+    """
     caption = problem.captions[index]
     table = caption.kind in _TABLES
     own = [k for k, who in owner.items() if who == index]
@@ -122,7 +132,7 @@ def choice_features(
     seen = problem.seen[index][side]
     near = min(seen[k] for k in own if k in seen) if any(k in seen for k in own) else 0.0
     share = sum(problem.sizes[k] for k in own) / problem.whole
-    # Below is what the other sides are compared with, and above for tables.
+    # The reference side is below, and above for tables.
     if table:
         return {"table_below": float(side == BELOW), "table_gap": near / size, "covered": share}
     return {
@@ -134,7 +144,7 @@ def choice_features(
 
 
 def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
-    """Atom index → caption index, for the atoms that captions see on their chosen sides."""
+    """Map atoms to captions, for the atoms that captions see on their chosen sides."""
     owner: dict[int, tuple[float, int]] = {}
     for index, side in sides.items():
         if side is None:
@@ -147,9 +157,9 @@ def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
 
 
 def _keep_grids(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
-    """Give panels in line to one caption, but for those over captions that stand side by side.
+    """Assign aligned panels to one caption, unless they are above captions side by side.
 
-    `owner` has for each atom the distance and the number of its caption, and is changed.
+    `owner` has the distance and the caption of each atom, and is changed in place.
     """
     size = problem.scene.profile.size
     for grid in problem.grids:
@@ -164,7 +174,7 @@ def _keep_grids(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
 
 
 def _grids(problem: Problem) -> list[list[int]]:
-    """Groups of atoms that are panels of one figure, since they stand in rows and columns."""
+    """Return groups of atoms that are panels of one figure, arranged in rows and columns."""
     groups: list[set[int]] = []
     for pair in _in_line(problem):
         touching = [group for group in groups if group.intersection(pair)]
@@ -174,9 +184,9 @@ def _grids(problem: Problem) -> list[list[int]]:
 
 
 def _in_line(problem: Problem) -> list[tuple[int, int]]:
-    """Pairs of neighbouring atoms that are panels of one row, or of one column of a grid.
+    """Return pairs of neighbouring atoms that are panels in a row, or in a column of a grid.
 
-    They are of one height, or one width, with no wall between.
+    They have the same height or width, with no wall between them.
     """
     scene, size = problem.scene, problem.scene.profile.size
     captions = np.array([caption.box for caption in problem.captions]).reshape(-1, 4)
@@ -195,7 +205,7 @@ def _in_line(problem: Problem) -> list[tuple[int, int]]:
 def _are_in_line(
     first: Box, second: Box, axis: int, reach: float, walls: np.ndarray, size: float
 ) -> bool:
-    """Whether a box follows another along an axis (0: x, 1: y) as its neighbour in a grid."""
+    """Return whether a box is the next one after another along an axis (0: x, 1: y) of a grid."""
     across = 1 - axis
     gap = second[axis] - first[axis + 2]
     ends = (abs(first[k] - second[k]) for k in (across, across + 2))
@@ -208,7 +218,7 @@ def _are_in_line(
 
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
-    """The atoms that a caption sees on a side and may have, with their distances in points."""
+    """Yield the atoms that a caption may have on a side, with their distances in points."""
     scene, seen = problem.scene, problem.seen[index][side]
     others = np.array([c.box for k, c in enumerate(problem.captions) if k != index]).reshape(-1, 4)
     _, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
@@ -216,8 +226,8 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
         box = scene.atoms[atom].box
         if side in (ABOVE, BELOW) and _captioned_between(problem, index, box, nearest):
             continue
-        # The legend beside another figure may be seen past that figure's caption, and a logo or
-        # an author's photograph past the text beside it.
+        # A caption might see the legend of another figure past that figure's caption, or a logo or
+        # portrait past the text beside it.
         hull = inset(union([nearest, box]))
         walls = others
         if side in (ABOVE, BELOW):
@@ -228,9 +238,9 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
 
 
 def _rows_in(lines: np.ndarray, box: Box) -> np.ndarray:
-    """Which lines (n, 4) are rows that reach into a box by more than their height: boolean (n,).
+    """Return which lines (n, 4) are rows that extend into a box by more than their height.
 
-    The title of an axis is set sideways, and rows of the next column may touch the box.
+    Axis titles are vertical, and rows of the next column may touch the box.
     """
     wide, high = lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]
     inside = np.minimum(lines[:, 2], box[2]) - np.maximum(lines[:, 0], box[0])
@@ -238,9 +248,9 @@ def _rows_in(lines: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> bool:
-    """Whether a caption over all columns stands between a graphic and the nearest one.
+    """Return whether a caption across all columns is between a graphic and the nearest one.
 
-    Then the graphic is of that caption, though it may not stand right over it.
+    The graphic then belongs to that caption, even if it is not directly above it.
     """
     page = problem.scene.page
     top, bottom = min(box[3], nearest[3]), max(box[1], nearest[1])
@@ -254,9 +264,9 @@ def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> 
 
 
 def _gap(cap: Box, box: Box, side: str, size: float) -> float | None:
-    """Distance from a caption to a box on one side; None where the box is not on that side.
+    """Return the distance from a caption to a box on one side, or `None` if it is not there.
 
-    `size`: that of the body, in points.
+    `size` is the body font size in points.
     """
     slack = min(P.height_inside * (box[3] - box[1]), P.inside * size)
     if side in (ABOVE, BELOW):
@@ -265,7 +275,7 @@ def _gap(cap: Box, box: Box, side: str, size: float) -> float | None:
             return None
         gap = cap[1] - box[3] if side == ABOVE else box[1] - cap[3]
         return max(gap, 0.0) if gap > -slack else None
-    # Set on one baseline with the foot or the head of its figure, a caption may lie just past it.
+    # A caption on a baseline with the bottom or top of its figure may slightly exceed it.
     past = -overlap_y(cap, box)
     gap = cap[0] - box[2] if side == LEFT else box[0] - cap[2]
     if gap < -P.past_side * size or past > P.past_side * size:
@@ -274,13 +284,14 @@ def _gap(cap: Box, box: Box, side: str, size: float) -> float | None:
 
 
 def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
+    """Return whether a wall is between a caption and a box."""
     if side in (ABOVE, BELOW):
         x0, x1 = max(cap[0], box[0]), min(cap[2], box[2])
         y0, y1 = (box[3], cap[1]) if side == ABOVE else (cap[3], box[1])
     else:
         y0, y1 = max(cap[1], box[1]), min(cap[3], box[3])
         x0, x1 = (box[2], cap[0]) if side == LEFT else (cap[2], box[0])
-    inset_x, inset_y = 0.02 * (x1 - x0), 0.02 * (y1 - y0)  # what only touches is no wall
+    inset_x, inset_y = 0.02 * (x1 - x0), 0.02 * (y1 - y0)  # ignore walls that only touch
     corridor = (x0 + inset_x, y0 + inset_y, x1 - inset_x, y1 - inset_y)
     if corridor[0] >= corridor[2] or corridor[1] >= corridor[3] or not len(walls):
         return False
@@ -288,4 +299,5 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
 
 
 def inset(box: Box) -> Box:
+    """Return a box reduced by one point on each side."""
     return box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1

@@ -1,4 +1,4 @@
-"""Tables: the region of a table, from its caption, its rules and its rows."""
+"""Find the region of a table from its caption, rules and rows."""
 
 from dataclasses import dataclass
 
@@ -14,30 +14,34 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 
 @dataclass(frozen=True)
 class Parameters:
-    """How far a table goes from its caption. Lengths are in points if not said else."""
+    """Limits for the extent of a table. Lengths are in points unless stated otherwise."""
 
-    rule: float = 2.5  # a graphic that is less high is a rule
-    rule_width: float = 5.0  # font sizes of the body; a shorter one underlines a word
-    ruled_lines: float = 3.0  # leadings; the rule that tells a table's width is no farther
-    gap: float = 2.2  # leadings; the next row is no farther, with one empty line between groups
-    touch: float = 2.0  # by which boxes of a caption and of its table overlap
-    inside: float = 0.5  # of a row's width that lies in the table's
-    slack: float = 2.0  # font sizes of the body, by which a row may stick out
-    last_rule: float = 1.0  # by which a row may stick out of the last rule
-    rows: int = 2  # fewer are a note under a caption
-    pictures: float = 3.0  # leadings; a table that is a picture begins no farther
-    same_size: float = 0.06  # of the body's size, by which running text differs from it
-    running_width: float = 0.85  # of a column, that running text fills
+    rule: float = 2.5  # a graphic of smaller height is a rule
+    rule_width: float = 5.0  # body font sizes; a shorter rule underlines a word
+    ruled_lines: float = 3.0  # leadings; largest distance of the first rule
+    gap: float = 2.2  # leadings; largest gap between rows: one empty line
+    touch: float = 2.0  # largest overlap of the boxes of a caption and its table
+    inside: float = 0.5  # smallest share of a row's width inside the table
+    slack: float = 2.0  # body font sizes by which a row may exceed the table
+    last_rule: float = 1.0  # by which a row may exceed the last rule
+    rows: int = 2  # fewer rows are a note below a caption
+    pictures: float = 3.0  # leadings; largest distance of a table that is an image
+    same_size: float = 0.06  # relative tolerance of the size of running text
+    running_width: float = 0.85  # share of a column's width filled by running text
 
 
 P = Parameters()
 
 
 def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
-    """The tables of a page: for each caption of a table the rows and rules under or over it.
+    """Find the tables of a page: for each caption, the rows and rules above or below it.
 
-    `pairs` are those that were found by graphics; a table among them (a picture, a grid) keeps
-    what it has. A caption without rows gives none.
+    Tables among `pairs`, found by their graphics (an image, a grid), keep these. A caption without
+    rows gives no table.
+
+    Args:
+        scene: The page.
+        pairs: Pairs of the page found so far.
     """
     page, captions, blocks, body = scene.page, scene.captions, scene.blocks, scene.profile
     drawn = {id(pair.caption): pair for pair in pairs}
@@ -62,7 +66,7 @@ def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
 
 
 def _window(caption: Caption, page: PageContent, body: TypeProfile) -> tuple[float, float]:
-    """The x range in which the rows of a table are looked for."""
+    """Return the x range in which the rows of a table are searched."""
     column = in_one_column(caption.box, page)
     left = min(a for a, _ in page.columns)
     right = max(b for _, b in page.columns)
@@ -75,7 +79,7 @@ def _window(caption: Caption, page: PageContent, body: TypeProfile) -> tuple[flo
 
 
 def _ruled(caption: Caption, page: PageContent, body: TypeProfile) -> Box | None:
-    """The rule nearest to a caption; None where none is near."""
+    """Return the rule nearest to a caption, `None` if none is near."""
     cap = caption.box
     best, nearest = None, P.ruled_lines * body.leading
     for rule in page.boxes[_flat(page.boxes, body)].tolist():
@@ -86,7 +90,7 @@ def _ruled(caption: Caption, page: PageContent, body: TypeProfile) -> Box | None
 
 
 def _flat(boxes: np.ndarray, body: TypeProfile) -> np.ndarray:
-    """Which boxes (n, 4) are horizontal rules: boolean (n,)."""
+    """Return which boxes (n, 4) are horizontal rules, as bool of shape (n,)."""
     return (boxes[:, 3] - boxes[:, 1] < P.rule) & (
         boxes[:, 2] - boxes[:, 0] > P.rule_width * body.size
     )
@@ -101,9 +105,9 @@ def _rows(
     body: TypeProfile,
     down: bool,
 ) -> Box | None:
-    """Rows and rules one after another from a caption, down or up; None where there are none.
+    """Return the box of consecutive rows and rules below or above a caption, or `None`.
 
-    Running text, another caption or figure, or a gap ends them.
+    They end at running text, another caption or figure, or a gap.
     """
     slack = P.slack * body.size
     pieces: list[tuple[Box, bool]] = []
@@ -131,7 +135,7 @@ def _rows(
         taken.append(box)
         edge = max(edge, box[3]) if down else min(edge, box[1])
     flat = [box for box in taken if box[3] - box[1] < P.rule]
-    if len(flat) > 1:  # what follows the last rule is a note or the text
+    if len(flat) > 1:  # text after the last rule is a note or running text
         last = max(box[3] for box in flat) if down else min(box[1] for box in flat)
         taken = [
             box
@@ -146,7 +150,7 @@ def _rows(
 
 
 def _is_running(block: Block, page: PageContent, body: TypeProfile) -> bool:
-    """Whether a block is text of the body: in its type, filled to the width of a column."""
+    """Return whether a block is body text: in body type, with the width of a column."""
     size = block.lines[0].size
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)

@@ -1,7 +1,7 @@
-"""Text lines: from the characters of a page to lines of one orientation, in reading frames.
+"""Build text lines from the characters of a page, in one frame per orientation.
 
-A line is a run of characters on one baseline without a gap much wider than the text is high, so a
-table row gives one line per cell and the two columns of a page never share a line.
+A line is a run of characters on a baseline without gaps much wider than the text height. A table
+row gives one line per cell, and two columns of a page never share a line.
 """
 
 import ctypes
@@ -22,20 +22,20 @@ from cephalo.dataset_scripts.pdf.gutters import find_gutters
 from cephalo.dataset_scripts.pdf.text_styles import Styles, choose_styles
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
-_ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
-MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
-_HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
+_ICONS = f" {text_layer.UNREAD}"  # a line of only these is a logo or a button
+MAX_CHARS = 200_000  # a newspaper page has 30,000; more is an attack or a data dump
+_HYPHENS = (0x02, 0xAD, 0xFFFE)  # codes of pdfium for a hyphen at a line end
 _EXPANSIONS = text_layer.EXPANSIONS | {ERASED: ""}
-# Surrogates and what is in `_EXPANSIONS`.
+# Surrogates and the keys of `_EXPANSIONS`.
 _RARE = re.compile("[\ud800-\udfff\u200b\U0010f000-\U0010ffff]")
-_BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
+_BLANKS = (0xA0, 0x200B)  # the second has no width, and may have size 0
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes runs of characters lines."""
+    """Limits for lines."""
 
-    long_run: int = 20  # characters; a run with more is a part of a line, and no sign in it
+    long_run: int = 20  # characters; a longer run is part of a line, not a sign in it
 
 
 P = Parameters()
@@ -45,11 +45,16 @@ P = Parameters()
 class Line:
     """One line of text.
 
-    `box` is in points on the displayed page turned by `quarters` quarter turns clockwise, so
-    that the text reads from left to right. `size` is the font size in points. `font` is the
-    name of the font in the middle of the line, `lead` of its first character. `span` holds the
-    numbers of its first and last character: text that goes on has the next numbers. `visible`:
-    not white, nor printed without ink as a layer over a scan is.
+    Attributes:
+        text: The text.
+        box: Box in points on the displayed page after `quarters` turns; the text is horizontal.
+        size: Font size in points.
+        font: Name of the font in the middle of the line.
+        lead: Name of the font of the first character.
+        quarters: Clockwise quarter turns.
+        visible: Whether it is neither white nor invisible, such as the OCR layer of a scan.
+        span: Indices of the first and last character. Consecutive text has consecutive indices.
+        tags: Roles of the line, such as "caption".
     """
 
     text: str
@@ -63,23 +68,23 @@ class Line:
     tags: set[str] = field(default_factory=set)
 
     def continues(self, other: "Line") -> bool:
-        """Whether this line comes next after `other` in the page's content."""
+        """Return whether this line follows `other` in the content stream of the page."""
         return 0 < self.span[0] - other.span[1] <= 4
 
     @property
     def first_word(self) -> float:
-        """The width of the first word in points, by its share of the characters."""
+        """Width of the first word in points, estimated by its share of the characters."""
         word = self.text.split(maxsplit=1)[0] if self.text else ""
         return len(word) / max(len(self.text), 1) * (self.box[2] - self.box[0])
 
     @property
     def bold(self) -> bool:
-        """Whether the line's first characters are set in a bold face, by the font's name."""
+        """Whether the first characters are bold, judged by the font name."""
         return is_bold(self.lead)
 
 
 def is_bold(font: str) -> bool:
-    """Whether a PostScript font name is that of a bold face ("Times-Bold", "CMBX10")."""
+    """Return whether a PostScript font name is that of a bold face ("Times-Bold", "CMBX10")."""
     name = font.lower()
     bold = ("bold", "black", "heavy", "cmbx", "ssbx", "sfbx", "sfsx", "-bd", "demi", "medi")
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
@@ -90,11 +95,10 @@ def read_lines(
     texts: TextObjects | None = None,
     memory: text_layer.Memory | None = None,
 ) -> list[Line]:
-    """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
+    """Read the lines of a page, each in the frame of its orientation (`Line.quarters`).
 
-    `texts` is true for hidden text objects: publishers' tools leave there what stood around a
-    figure in another version of the page. `memory` has the glyphs of the document that were
-    recognised on other pages.
+    `texts` has hidden text objects: some tools of publishers keep there the text around a figure in
+    another version of the page. `memory` has glyphs recognised on other pages of the document.
     """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
@@ -114,6 +118,7 @@ def read_lines(
 def _lines(
     page: fast.Page, handle: ctypes.c_void_p, codes: np.ndarray, texts: TextObjects
 ) -> list[Line]:
+    """Return the lines of a page with the given character codes."""
     blank = np.logical_or.reduce([codes == code for code in _BLANKS])
     solid = ~((codes <= 32) & (codes != 2) | blank)
     boxes = CharBoxes(page, handle, solid, texts)
@@ -130,11 +135,11 @@ def _lines(
 
 @dataclass
 class _Marks:
-    """Characters that tell where lines begin and end, in the order of the text.
+    """Characters at which lines may begin and end, in text order.
 
-    `chars` are their numbers; `boxes` (n, 4) are theirs on the displayed page, in points;
-    `quarters` the quarter turns clockwise that set each upright. `joined` tells of each whether
-    it ends the word that the one before it begins: the characters between them are left out.
+    `chars` are their indices, `boxes` (n, 4) their boxes on the displayed page in points, and
+    `quarters` the clockwise turns that make each upright. `joined` is true for the end of a word
+    whose start is the previous mark; the characters between are omitted.
     """
 
     chars: np.ndarray
@@ -143,16 +148,16 @@ class _Marks:
     joined: np.ndarray
 
     def of(self, chosen: np.ndarray) -> "_Marks":
-        """The marks for which the boolean array `chosen` is true."""
+        """Return the marks for which the boolean array `chosen` is true."""
         return _Marks(
             self.chars[chosen], self.boxes[chosen], self.quarters[chosen], self.joined[chosen]
         )
 
 
 def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _Marks:
-    """Read the ends of plain words, and every character of all others.
+    """Read the first and last characters of plain words, and all characters of others.
 
-    A call for each character is what costs most; a word in level type of one size needs two.
+    Calls per character dominate the cost; a horizontal word of one size needs two.
     """
     page, handle = char_boxes.page, char_boxes.textpage
     edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
@@ -170,7 +175,7 @@ def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _
     chars = np.concatenate([ends[plain].ravel(), others])
     joined = np.zeros(len(chars), bool)
     joined[1 : 2 * plain.sum() : 2] = True
-    quarters = np.zeros(len(chars), int)  # a plain word lies level on the displayed page
+    quarters = np.zeros(len(chars), int)  # plain words are horizontal on the displayed page
     quarters[2 * plain.sum() :] = _orientations(page, handle, others, begins)
     order = np.argsort(chars, kind="stable")
     every = np.concatenate([boxes[plain].reshape(-1, 4), other_boxes])
@@ -180,9 +185,9 @@ def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _
 def _boxes_within(
     char_boxes: CharBoxes, chars: np.ndarray, first: np.ndarray, last: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:
-    """Boxes (n, 4) of the characters of words; those at the `ends` (words, 2, 4) are known.
+    """Return boxes (n, 4) of the characters of words, given the boxes `ends` (words, 2, 4).
 
-    `first` and `last` (words,) are the numbers of a word's first and last character.
+    `first` and `last` (words,) are the indices of the first and last character of each word.
     """
     boxes = np.empty((len(chars), 4))
     inner = np.ones(len(chars), bool)
@@ -195,10 +200,10 @@ def _boxes_within(
 
 
 def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Which words are level, in type of one height, on the page, and as wide as words are.
+    """Return which words are horizontal, of one height, on the page, and of usual width.
 
-    `ends` (n, 2, 4) are the boxes of each word's first and last character, `length` (n,) counts
-    its characters.
+    `ends` (n, 2, 4) are the boxes of the first and last character, `length` (n,) the number of
+    characters.
     """
     (x0, y0, x1, y1), (x2, y2, x3, y3) = ends[:, 0].T, ends[:, 1].T
     high = y1 - y0
@@ -206,7 +211,7 @@ def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarr
     proper = (x1 > x0) & (x3 > x2) & (high > 0)
     inside = (x0 > 0) & (x3 < page.width) & (y0 > 0) & (y1 < page.height)
     along = (length > 1) & (x2 > x1 - 0.2 * high)
-    width = (x3 - x0) / np.maximum(high * length, 1e-6)  # 0.31 to 0.73 for 998 words in 1000
+    width = (x3 - x0) / np.maximum(high * length, 1e-6)  # 0.31 to 0.73 for 99.8 % of the words
     usual = (width > 0.33) & (width < 0.9)
     return level & proper & inside & along & usual
 
@@ -214,9 +219,9 @@ def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarr
 def _is_seen(
     page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
 ) -> np.ndarray:
-    """Which characters have a size, lie on the page, and are not clipped away."""
+    """Return which characters have a size, are on the page, and are not clipped away."""
     proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    # Publishers leave text beyond the page's edge; a reader never sees it.
+    # Publishers leave text beyond the page edge, which readers never see.
     middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
     inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
     if hidden:
@@ -226,17 +231,18 @@ def _is_seen(
 
 
 def _codes(textpage, handle: ctypes.c_void_p, count: int) -> np.ndarray:
+    """Return the Unicode code points of all characters of a page."""
     buffer = np.zeros(count + 1, np.uint16)
     pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
     if pdfium.FPDFText_GetText(textpage, 0, count, pointer) == count + 1:
         return buffer[:count].astype(np.uint32)
-    # Characters without a text index, or outside the basic plane: one call for each.
+    # Characters without a text index, or outside the BMP: one call per character.
     numbers = range(count)
     return np.fromiter(map(fast.text_unicode, repeat(handle), numbers), np.uint32, count)
 
 
 def _string(codes: np.ndarray) -> str:
-    """The text of a page, one element for each code: surrogates stay apart (see `_whole`)."""
+    """Convert the codes of a page to a text with one element per code (see `_whole`)."""
     hyphens = np.logical_or.reduce([codes == code for code in _HYPHENS])
     codes = np.where(hyphens, ord("-"), codes)
     if codes.max() < 0xD800:
@@ -245,7 +251,7 @@ def _string(codes: np.ndarray) -> str:
 
 
 def _whole(text: str) -> str:
-    """Text with white space folded and pairs of surrogates joined."""
+    """Normalise white space and join surrogate pairs."""
     if text.isascii() or not _RARE.search(text):
         return " ".join(text.split())
     text = " ".join(text.translate(_EXPANSIONS).split())
@@ -255,15 +261,15 @@ def _whole(text: str) -> str:
 def _orientations(
     page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, begins: np.ndarray
 ) -> np.ndarray:
-    """Quarter turns clockwise that set each of `chars` upright: int array.
+    """Return the clockwise quarter turns that make each of `chars` upright, as int array.
 
-    Asked for those that begin a word; the others have that of the word.
+    Only the first character of each word is queried.
     """
     starts = np.flatnonzero(begins)
-    # Not pdfium's own angle, which is that of the letters' height: bitmap fonts are mirrored.
+    # pdfium's own angle is that of the glyph height, and bitmap fonts are mirrored.
     along = fast.text_matrices(handle, chars[starts].tolist())
     angles = np.arctan2(along[:, 1], along[:, 0])
-    # The angle runs counterclockwise in user space; /Rotate turns the page clockwise.
+    # The angle is counterclockwise in user space; /Rotate is clockwise.
     turns = np.rint(angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
     return np.repeat(turns % 4, np.diff(np.append(starts, len(chars))))
 
@@ -271,7 +277,7 @@ def _orientations(
 def _runs(
     char_boxes: CharBoxes, string: str, solid: np.ndarray, marks: _Marks, turns: int
 ) -> list[Line]:
-    """Cut marks of one orientation into runs, then join the runs that share a baseline."""
+    """Divide marks of one orientation into runs, and join the runs on the same baseline."""
     page = char_boxes.page
     boxes = turn(marks.boxes, turns, page.width, page.height)
     x0, y0, x1, y1 = boxes.T
@@ -280,7 +286,7 @@ def _runs(
     shared = np.minimum(y1[1:], y1[:-1]) - np.maximum(y0[1:], y0[:-1])
     gap = x0[1:] - x1[:-1]
     most = np.maximum(high[1:], high[:-1])
-    # Line numbers stand off from the text and are set smaller. A raised number ends a word.
+    # Line numbers are separate from the text and smaller. A superscript ends a word.
     apart = (gap > 0.2 * most) | (shared < 0.3 * least)
     number = (least < 0.75 * most) & (gap > 0.2 * most) & _is_between_sizes(high, apart)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
@@ -306,9 +312,9 @@ def _runs(
 
 
 def _is_between_sizes(high: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    """Which gaps part a word from one that is set much smaller throughout: boolean (n - 1,).
+    """Return which gaps separate a word from one that is much smaller throughout, bool (n - 1,).
 
-    `high` (n,) are the heights of marks, `apart` (n - 1,) is true for those with a gap after them.
+    `high` (n,) are the heights of marks, `apart` (n - 1,) is true for gaps.
     """
     starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
     tallest = np.maximum.reduceat(high, starts)
@@ -318,10 +324,10 @@ def _is_between_sizes(high: np.ndarray, apart: np.ndarray) -> np.ndarray:
 
 
 def _set_heights(char_boxes: CharBoxes, lines: list[Line], bases: list[int], turns: int) -> None:
-    """Make each line as high as its type: 0.8 sizes above the baseline, 0.2 below.
+    """Set the height of each line to its type: 0.8 sizes above the baseline and 0.2 below.
 
-    What fonts say of their height differs by a factor of two, even within one line where a
-    font is split into subsets. `bases` has a character of each line in its main style.
+    The heights in fonts vary by a factor of two, even within a line if a font is split into
+    subsets. `bases` has one character of each line in its main style.
     """
     page = char_boxes.page
     points = fast.origins(char_boxes.textpage, bases) @ page.to_display[:2] + page.to_display[2]
@@ -330,16 +336,16 @@ def _set_heights(char_boxes: CharBoxes, lines: list[Line], bases: list[int], tur
     heights = (boxes[:, 3] - boxes[:, 1]).tolist()
     for line, high, base in zip(lines, heights, upright[:, 1].tolist(), strict=True):
         x0, y0, x1, y1 = line.box
-        if not 0.3 * high < line.size < 2 * high:  # the size of a Type 3 font may mean nothing
+        if not 0.3 * high < line.size < 2 * high:  # Type 3 font sizes may be arbitrary
             line.size = high / 1.2
         elif y0 - line.size < base < y1 + line.size:
             line.box = x0, base - 0.8 * line.size, x1, base + 0.2 * line.size
 
 
 def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
-    """Join runs that continue each other on one baseline (a formula, a change of font).
+    """Join runs that continue each other on a baseline (a formula, a change of font).
 
-    `parted` has the numbers of the first characters of runs that begin right of a gutter.
+    `parted` has the first characters of runs that begin to the right of a gutter.
     """
     lines = sorted(lines, key=lambda line: (line.box[0], line.box[1]))
     farthest = 0.5 * max((line.box[3] - line.box[1] for line in lines), default=0.0)
@@ -353,7 +359,7 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
         best = None
         for other in level_runs:
             gap = box[0] - other.box[2]
-            if not -farthest < gap < 1.6 * farthest:  # most are: they end columns away
+            if not -farthest < gap < 1.6 * farthest:  # most runs are far away
                 continue
             tall = max(high, other.box[3] - other.box[1])
             shared = min(box[3], other.box[3]) - max(box[1], other.box[1])
@@ -380,7 +386,7 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
 
 
 def _in_two_columns(left: Line, right: Line) -> bool:
-    """Whether two runs are lines of columns that stand close: long, of two sizes, not in order."""
+    """Return whether two runs are lines of adjacent columns: long, of two sizes, not in order."""
     long = min(len(left.text), len(right.text)) > P.long_run
     sizes = left.size, right.size
     return long and max(sizes) - min(sizes) > 0.05 * max(sizes) and not right.continues(left)

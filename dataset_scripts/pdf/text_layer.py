@@ -1,9 +1,9 @@
-"""What the text layer of a page says, put right where other glyphs are drawn.
+"""Correct the text layer of a page where it differs from the printed glyphs.
 
-Fonts of signs often come without a table of their characters, or with a wrong one. Then a minus
-is read as a control character, and is lost, or as "2", "$" or "¼". Glyphs that cannot be what the
-layer says, by their code or by their extent, are drawn and recognised by their shape (`glyphs`).
-What is not recognised becomes UNREAD, so that a row can say so.
+Symbol fonts often have no character mapping or a wrong one. A minus is then read as a control
+character and lost, or as "2", "$" or "¼". Glyphs that cannot be the character of the layer, by
+their code or extent, are rendered and recognised by shape (`glyphs`). Unrecognised ones become
+UNREAD, so that a row can report them.
 """
 
 import ctypes
@@ -19,37 +19,36 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.glyph_kinds import Kinds, read_kinds, unusual
 from cephalo.dataset_scripts.pdf.symbol_codes import ADOBE, GREEK_FOR, IN_SYMBOL, SYMBOL
 
-UNREAD = "\ufffd"  # stands for a glyph that the text layer names wrongly or not at all
+UNREAD = "\ufffd"  # placeholder for a glyph without a correct character
 _FAULTS = {
     "unread glyphs": re.compile(UNREAD),
     "private-use characters": re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]"),
 }
-_MAX_DRAWN = 200  # glyphs of a page; a text layer with more that are doubtful has no sense
-_FEW = 4  # characters of a font; of so few, most may be misnamed
-_CLEARLY = 0.1  # how much less like the named character than another a glyph must be
+_MAX_DRAWN = 200  # glyphs per page; a text layer with more doubtful ones is useless
+_FEW = 4  # characters of a font; if so few, most may be wrong
+_CLEARLY = 0.1  # smallest difference of distances to replace a character
 
-_SELDOM = "§©®¶?!&@#%$"  # signs that a letter is seldom put for
-_LIKE_ONE = "[]|"  # signs that a "1" of some sans serif types resembles
-_VERY_LIKE = 0.15  # how like one of these a glyph must be
+_SELDOM = "§©®¶?!&@#%$"  # signs that are seldom correct for a letter shape
+_LIKE_ONE = "[]|"  # signs similar to a "1" in some sans serif fonts
+_VERY_LIKE = 0.15  # largest distance to one of these
 
-# Fonts of signs and Greek letters in which ASCII codes stand for others: Arbortext's, MathPi,
-# MathType's. A font that is not known here is found by the extents of its glyphs.
+# Fonts of signs and Greek letters under ASCII codes: Arbortext, MathPi, MathType. Other such fonts
+# are detected by the extents of their glyphs.
 _SIGN_FONT = re.compile(
     r"AdvP(?:S|i|SMP)?[\dA-F]+|Adv\w*sym|math.?pi|^PI_|TeX_CM_(?:Bold_)?Math|greek|MT-?Extra|EuclidExtra"
     r"|SymbolMT|^Symbol|\+Symbol|Wingding|Webding",
     re.I,
 )
 
-# What the control codes of TeX's fonts for words stand for, in the order of two of its encodings.
+# Meaning of the control codes of TeX text fonts, in the order of two encodings.
 _TEX_CODES = dict(zip(range(0x0B, 0x10), ["ff", "fi", "fl", "ffi", "ffl"], strict=True))
 _TEX_CODES |= dict(zip(range(0x1B, 0x20), ["ff", "fi", "fl", "ffi", "ffl"], strict=True))
 _WITH_F = "f", "ff", "fi", "fl", "ffi", "ffl"
 
 _ICON_FONT = re.compile(r"awesome|academicons|fontello|ionicons|material.?icons", re.I)
 
-# Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
-# keep to it, small capitals and old-style figures too: least and greatest height, lowest bottom,
-# highest top.
+# Extents of the ink of characters, in ems: smallest and largest height, lowest bottom, highest top.
+# The fonts of 89 papers are within them, including small capitals and old-style figures.
 _EXTENTS = {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ": (0.35, 1.3, -0.4, 1.4),
     "abcdehiklmnorstuvwx": (0.33, 1.2, -0.15, 1.4),
@@ -72,7 +71,7 @@ _EXTENTS = {
 
 
 def _extent_table() -> np.ndarray:
-    """`_EXTENTS` by code, (257, 4); the last row is for all other codes, which are free."""
+    """Return `_EXTENTS` by code, of shape (257, 4). The last row, for other codes, is unlimited."""
     table = np.full((257, 4), (0.0, np.inf, -np.inf, np.inf))
     for chars, extent in _EXTENTS.items():
         table[[ord(char) for char in chars]] = extent
@@ -81,23 +80,29 @@ def _extent_table() -> np.ndarray:
 
 _EXTENT_OF = _extent_table()
 
-_PLACEHOLDERS = 0x10F000  # private codes for glyphs that are several characters
+_PLACEHOLDERS = 0x10F000  # private codes for glyphs of several characters
 EXPANSIONS = {_PLACEHOLDERS + k: text for k, text in enumerate(glyphs.LIGATURES)}
-"""What to put for the codes of ligatures that `repair` gives, for `str.translate`."""
+"""Text of the ligature codes returned by `repair`, for `str.translate`."""
 _CODES = {text: code for code, text in EXPANSIONS.items()}
 
 
 Memory = dict[tuple, int]
-"""What was found of kinds of characters, by their font's name, code and extent. Of one document:
-in another, a font of the same name may have other glyphs."""
+"""Codes found for kinds of characters in a document, by font name, code and extent."""
 
 
 def repair(
     page: fast.Page, textpage: ctypes.c_void_p, codes: np.ndarray, memory: Memory | None = None
 ) -> np.ndarray:
-    """The codes of the characters of a page, uint32 (n,), with those put right that are wrong.
+    """Correct the character codes of a page.
 
-    `memory` holds what was found on other pages of the document.
+    Args:
+        page: Page of pdfium.
+        textpage: Text page handle of pdfium.
+        codes: Code points of the text layer, uint32 of shape (n,).
+        memory: Results of other pages of the document, extended in place.
+
+    Returns:
+        Corrected codes, uint32 of shape (n,).
     """
     chars = unusual(codes)
     if not len(chars):
@@ -109,7 +114,7 @@ def repair(
     new = _put(found, kinds, members, chars, codes)
     if not len(fs) or "" not in kinds.names:
         return new
-    # In a bitmap font, which has no name, the code of an "f" may be that of a ligature.
+    # In an unnamed bitmap font, the code of an "f" may be that of a ligature.
     kinds, members = read_kinds(textpage, fs, codes)
     return _put(_Drawn(page, textpage, kinds).ligatures(memory), kinds, members, fs, new)
 
@@ -117,10 +122,10 @@ def repair(
 def _put(
     found: dict[int, int], kinds: Kinds, members: np.ndarray, chars: np.ndarray, codes: np.ndarray
 ) -> np.ndarray:
-    """The codes of a page with those `found` for kinds, of which `chars` are `members`."""
+    """Insert the codes `found` for kinds, whose characters are `chars` with kinds `members`."""
     if not found:
         return codes
-    new = np.zeros(len(kinds.codes) + 1, codes.dtype)  # the last is for members of none
+    new = np.zeros(len(kinds.codes) + 1, codes.dtype)  # last: characters without a kind
     new[list(found)] = list(found.values())
     put = new[members]
     codes = codes.copy()
@@ -129,12 +134,12 @@ def _put(
 
 
 def _has_table(codes: np.ndarray) -> np.ndarray:
-    """Which codes are named by a table, whatever is drawn for them."""
+    """Return which codes are in a code table, regardless of their glyph."""
     return np.array([code in ADOBE or code in SYMBOL for code in codes.tolist()], bool)
 
 
 class _Drawn:
-    """The kinds of characters of a page as they are drawn."""
+    """The kinds of characters of a page, with their rendered glyphs."""
 
     def __init__(self, page: fast.Page, textpage: ctypes.c_void_p, kinds: Kinds) -> None:
         self.page = page
@@ -148,28 +153,30 @@ class _Drawn:
         self.extents = self._extents(_finite(fast.origins(textpage, samples)))
 
     def read(self, memory: Memory) -> dict[int, int]:
-        """The codes to put for kinds, by their number, where they differ from the text layer's."""
+        """Return the corrected codes of kinds that differ from the text layer, by index."""
         kinds = self.kinds
         unnamed, doubtful = self._suspects()
         blank = unnamed & (self.extents[:, 0] >= self.extents[:, 1]) & ~_has_table(kinds.codes)
         found = dict.fromkeys(np.flatnonzero(blank).tolist(), ord(" "))
         found |= self._look(unnamed & ~blank, self._name, memory)
         wrong = self._look(doubtful & ~unnamed, self._correct, memory)
-        # One misnamed sign makes all of its font doubtful.
+        # One wrong sign makes the whole font doubtful.
         others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
         others &= (kinds.codes < 256) & ~doubtful & ~unnamed
         wrong |= self._look(others, self._correct, memory)
         return found | wrong | self._in_symbol(wrong, memory)
 
     def ligatures(self, memory: Memory) -> dict[int, int]:
-        """The codes of the kinds without a font's name that are ligatures by their shape."""
+        """Return the codes of kinds in unnamed fonts that are ligatures by their shape."""
         nameless = np.array([not name for name in self.kinds.names])[self.kinds.fonts]
         return self._look(nameless, self._ligature, memory)
 
     def _in_symbol(self, wrong: dict[int, int], memory: Memory) -> dict[int, int]:
-        """The letters of fonts that have the codes of Symbol, as two of their letters show, on
-        this page or on those before it; of a font of signs, by its name, one that has another
-        place in the alphabet."""
+        """Return the Greek letters of fonts encoded like Symbol.
+
+        A font is recognised by two of its letters on this page or earlier ones. In a font of signs
+        by name, one letter that has another place in the alphabet is sufficient.
+        """
         kinds = self.kinds
         letters = {k: code for k, code in wrong.items() if int(kinds.codes[k]) in IN_SYMBOL}
         seen = {
@@ -196,7 +203,7 @@ class _Drawn:
     def _look(
         self, chosen: np.ndarray, judge: Callable[[int], int], memory: Memory
     ) -> dict[int, int]:
-        """What `judge` says of the kinds for which `chosen` is true, where it says something."""
+        """Return the nonzero results of `judge` for the kinds for which `chosen` is true."""
         found = {}
         kinds = self.kinds
         for kind in np.flatnonzero(chosen)[:_MAX_DRAWN].tolist():
@@ -210,7 +217,7 @@ class _Drawn:
         return found
 
     def _extents(self, origins: np.ndarray) -> np.ndarray:
-        """Bottom and top of the ink above the baseline, and its width, in ems: (n, 3)."""
+        """Return bottom and top of the ink above the baseline and its width, in ems: (n, 3)."""
         down_left, up_right = self.boxes[:, :2] - origins, self.boxes[:, 2:] - origins
         turns = self.turns % 4
         level = np.stack([down_left[:, 1], up_right[:, 1]], axis=1)
@@ -222,13 +229,13 @@ class _Drawn:
         return np.column_stack([level, width]) / self.ems[:, None]
 
     def _suspects(self) -> tuple[np.ndarray, np.ndarray]:
-        """Which kinds the layer does not name, and which it may name wrongly: bool (n,) each."""
+        """Return which kinds have no character, and which may have a wrong one: bool (n,) each."""
         kinds = self.kinds
         codes, fonts = kinds.codes, kinds.fonts
         controls = (codes < 32) | (codes >= 0x7F) & (codes < 0xA0)
-        hyphens = ((codes == 2) | (codes == 0xFFFE)) & ~kinds.unmapped  # at the ends of lines
+        hyphens = ((codes == 2) | (codes == 0xFFFE)) & ~kinds.unmapped  # at line ends
         private = (codes >= 0xE000) & (codes < 0xF900) | (codes == ord(UNREAD))
-        # A font all of whose characters are unmapped has the codes of ASCII, most often.
+        # A font in which all characters are unmapped mostly has ASCII codes.
         count = np.bincount(fonts)
         some = np.bincount(fonts, kinds.unmapped) < 0.5 * count
         unnamed = (controls & ~hyphens) | private
@@ -238,17 +245,17 @@ class _Drawn:
         odd = (height < least) | (height > greatest)
         odd |= (self.extents[:, 0] < bottom) | (self.extents[:, 1] > top)
         odd &= height > 0
-        # Where most are odd, the font's size is not that of its type.
+        # If most glyphs are odd, the font size is not that of the type.
         count = np.bincount(fonts, minlength=len(kinds.names))
         strange = (np.bincount(fonts, odd, len(count)) > 0.5 * count) & (count > _FEW)
         signs = np.array([bool(_SIGN_FONT.search(name)) for name in kinds.names])
-        strange |= np.array([not name for name in kinds.names])  # bitmaps, whose sizes mean nothing
+        strange |= np.array([not name for name in kinds.names])  # bitmap fonts: arbitrary sizes
         doubtful = odd & ~strange[fonts]
         doubtful |= (signs & ~kinds.words)[fonts] & (codes < 256)
         return unnamed, doubtful & ~hyphens & (codes > 32)
 
     def _name(self, kind: int) -> int:
-        """The code of a kind that the text layer does not name."""
+        """Return the code of a kind that has no character in the text layer."""
         code, name = int(self.kinds.codes[kind]), self.kinds.names[self.kinds.fonts[kind]]
         if _ICON_FONT.search(name):
             return ord(" ")
@@ -266,14 +273,14 @@ class _Drawn:
             return _code(usual)
         if text:
             return _code(text)
-        # The code of an unmapped glyph may be that of ASCII; a font for Windows has it higher up.
+        # The code of an unmapped glyph may be ASCII, or U+F000 plus ASCII in Windows fonts.
         ascii_code = code - 0xF000 if 0xF021 <= code < 0xF07F else code
         likely = ascii_code != code or (self.kinds.unmapped[kind] and 32 < code < 127)
         likely = likely and distances.get(chr(ascii_code), np.inf) < glyphs.UNLIKE
         return ascii_code if likely else ord(UNREAD)
 
     def _ligature(self, kind: int) -> int:
-        """The code of the ligature that is drawn for an "f"; 0 if it is one."""
+        """Return the code of the ligature that is drawn for an "f", 0 if it is an "f"."""
         glyph = self._glyph(kind)
         if glyph is None:
             return 0
@@ -285,7 +292,7 @@ class _Drawn:
         return _code(glyphs.by_dot(_WITH_F[1 + others.index(least)], glyph))
 
     def _correct(self, kind: int) -> int:
-        """The code of a sign that is drawn for a kind instead of what the layer says; 0 if none."""
+        """Return the code of the sign drawn instead of the layer's character, 0 if none is."""
         glyph = self._glyph(kind)
         if glyph is None:
             return 0
@@ -304,7 +311,7 @@ class _Drawn:
         return _code(text) if distances[text] < most else 0
 
     def _glyph(self, kind: int) -> glyphs.Glyph | None:
-        """A kind as it is drawn, upright."""
+        """Return the glyph of a kind, upright."""
         owner = ctypes.cast(int(self.kinds.owners[kind]), glyphs.PageObject)
         coverage = glyphs.draw_part(self.page, owner, self.boxes[kind])
         if coverage is None:
@@ -314,7 +321,7 @@ class _Drawn:
 
 
 def text_faults(columns: dict[str, Iterable[str]]) -> list[str]:
-    """What is wrong with the texts of a row, by column: "unread glyphs in caption", ..."""
+    """Return the faults in the texts of a row by column: "unread glyphs in caption", ..."""
     return [
         f"{fault} in {column}"
         for column, texts in columns.items()
@@ -324,10 +331,11 @@ def text_faults(columns: dict[str, Iterable[str]]) -> list[str]:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """Numbers of a paper, which may be anything, with 0 for those that are none."""
+    """Replace numbers that are not finite by 0."""
     values[~np.isfinite(values)] = 0.0
     return values
 
 
 def _code(text: str) -> int:
+    """Return the code of a character or ligature."""
     return _CODES[text] if text in _CODES else ord(text)

@@ -1,4 +1,4 @@
-"""Styles of characters: font name, size in points and visibility, by their text objects."""
+"""Styles of characters: font name, size in points and visibility, by text object."""
 
 import ctypes
 from itertools import repeat
@@ -9,15 +9,15 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
-_SAMPLED = 16  # characters of a run with several sizes that are looked at
-_SHARE = 0.25  # of them in larger type: less is a sign of a formula, or an initial
-_ALIKE = 0.03  # by which sizes that are one differ, at most
-_OFF_BASELINE = 0.05  # font sizes that a script stands off the baseline; small capitals do not
+_SAMPLED = 16  # characters sampled in a run with several sizes
+_SHARE = 0.25  # smallest share in larger type; less is a sign or an initial
+_ALIKE = 0.03  # relative tolerance of equal sizes
+_OFF_BASELINE = 0.05  # smallest offset of a script from the baseline, in sizes
 _INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 
 
 class Styles:
-    """Font name, size in points and visibility of characters, remembered by text object."""
+    """Font name, size in points and visibility of characters, cached by text object."""
 
     def __init__(self, boxes: CharBoxes) -> None:
         self.textpage = boxes.textpage
@@ -28,13 +28,13 @@ class Styles:
         self.buffer = ctypes.create_string_buffer(256)
 
     def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
-        """The styles of characters, by their numbers."""
+        """Return the styles of characters, by their indices."""
         owners = list(map(fast.text_object, repeat(self.textpage), chars))
         self._take({o: c for o, c in zip(owners, chars, strict=True) if o not in self.objects})
         return [self.objects[owner] for owner in owners]
 
     def _take(self, new: dict[int, int]) -> None:
-        """Read the styles of text objects from a character of each."""
+        """Read the styles of text objects from one character of each."""
         if not new:
             return
         chars = list(new.values())
@@ -47,6 +47,7 @@ class Styles:
             self.objects[owner] = self._name(font), size, visible and owner not in self.beneath
 
     def _name(self, font: int) -> str:
+        """Return the name of a font, cached."""
         if not font:
             return ""
         if font not in self.fonts:
@@ -57,7 +58,7 @@ class Styles:
 
 
 def _is_visible(texts: list[int]) -> list[bool]:
-    """Which text objects leave a mark on white paper; 0, which stands for none, does."""
+    """Return which text objects are visible on white paper; 0, for no object, is visible."""
     modes = np.fromiter(map(fast.text_render_mode, texts), int, len(texts))
     marked = fast.marks(fast.object_fill, texts)
     return np.where(modes == 0, marked, modes != _INVISIBLE).tolist()
@@ -66,11 +67,21 @@ def _is_visible(texts: list[int]) -> list[bool]:
 def choose_styles(
     styles: "Styles", solid: np.ndarray, first: np.ndarray, last: np.ndarray
 ) -> tuple[list[tuple], list[tuple], list[int]]:
-    """For each run from `first` to `last`: the style of its first character, and its main style.
+    """Choose the styles of runs of characters.
 
-    Then the character that has the main one. `solid` is true for characters that are no spaces. A
-    character in the middle may be a subscript; of three, the median is that of the line, unless it
-    stands off the baseline of larger type: most characters of a formula are subscripts.
+    The main style is that of the median of three characters, since one in the middle may be a
+    subscript. If that one is off the baseline of larger type, the larger type is used, because most
+    characters of a formula are subscripts.
+
+    Args:
+        styles: Styles of the page.
+        solid: Whether each character is not a space.
+        first: Index of the first character of each run.
+        last: Index of the last character of each run.
+
+    Returns:
+        For each run, the style of its first character, its main style, and a character in the main
+        style.
     """
     order = np.flatnonzero(solid)
     start = np.searchsorted(order, first)
@@ -98,10 +109,10 @@ def choose_styles(
 def _on_baseline(
     styles: "Styles", run: np.ndarray, main: tuple[str, float, bool], base: int
 ) -> tuple[tuple[str, float, bool], int]:
-    """The main style of a run, and a character of it, where those given may be of a script.
+    """Return the main style of a run and a character in it, if the given ones are a script.
 
-    `run` has the numbers of its characters, `base` one in the style `main`. Larger type that a
-    good share of the run is set in, on another baseline, is what the scripts belong to.
+    `run` has the indices of its characters, `base` is one in the style `main`. The scripts belong
+    to larger type on another baseline with a good share of the run.
     """
     some = run[np.linspace(0, len(run) - 1, min(len(run), _SAMPLED)).astype(int)].tolist()
     found = styles.read(some)

@@ -1,6 +1,6 @@
-"""Figures without a caption, such as graphical abstracts: large graphics that no caption claims.
+"""Figures without a caption, such as graphical abstracts: large graphics outside all pairs.
 
-Portraits of authors, which stand beside or over their biographies, are none.
+Portraits of authors, beside or above their biographies, are excluded.
 """
 
 import re
@@ -18,13 +18,13 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 
 @dataclass(frozen=True)
 class Parameters:
-    """What makes a graphic without a caption a figure."""
+    """Limits for figures without a caption."""
 
-    least_lines: int = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
-    text: float = 0.2  # of its area may be lines; more is a boxed abstract, a table or a notice
-    leading: float = 1.2  # of the body's size, the height of a line that is meant above
-    beside: float = 3.0  # body sizes from a portrait to the biography that it belongs to
-    place: float = 2.0  # points; edges that differ by less are at one place of several pages
+    least_lines: int = 6  # lines of body text; smaller graphics are logos, badges or rules
+    text: float = 0.2  # largest share of text; more is a boxed abstract, table or notice
+    leading: float = 1.2  # ratio to the body size: height of a line for `least_lines`
+    beside: float = 3.0  # body sizes; largest gap from a portrait to its biography
+    place: float = 2.0  # points; bin size of positions that repeat on several pages
 
 
 P = Parameters()
@@ -42,9 +42,14 @@ _BIOGRAPHY = re.compile(
 def find_uncaptioned(
     scenes: list[Scene], pairs: list[list[Pair]], body: TypeProfile
 ) -> list[list[Pair]]:
-    """For each scene the large graphics outside its pairs, as pairs with an empty caption.
+    """Return the large graphics outside the pairs of each scene, with an empty caption.
 
-    What stands at one place on several pages is a publisher's mark and no figure.
+    Graphics at the same position on several pages are publishers' marks.
+
+    Args:
+        scenes: Scene of each page.
+        pairs: Pairs of each page.
+        body: Type of the body text.
     """
     seen = Counter(_place(atom.box) for scene in scenes for atom in scene.atoms)
     least = P.least_lines * P.leading * body.size
@@ -63,13 +68,13 @@ def find_uncaptioned(
 
 
 def _text_share(box: Box, scene: Scene) -> float:
-    """The share of a box's area that lines of text take."""
+    """Return the share of a box's area covered by lines of text."""
     lines = [line.box for block in scene.blocks for line in block.lines]
     return sum(covered(line, box) * area(line) for line in lines) / area(box)
 
 
 def _is_portrait(box: Box, scene: Scene, reach: float) -> bool:
-    """Whether text beside a graphic or under it tells of a person's career."""
+    """Return whether text beside or below a graphic describes a person's career."""
     around = grow(box, reach)
     return any(
         overlap_x(block.box, around) > 0
@@ -80,10 +85,11 @@ def _is_portrait(box: Box, scene: Scene, reach: float) -> bool:
 
 
 def _place(box: Box) -> tuple[int, ...]:
+    """Return the position of a box in bins."""
     return tuple(round(edge / P.place) for edge in box)
 
 
 def _no_caption(atom: Atom, scene: Scene) -> Caption:
-    """An empty caption at the lower edge of the graphic."""
+    """Return an empty caption at the lower edge of the graphic."""
     x0, _, x1, y1 = atom.box
     return Caption("figure", "", "", "", (x0, y1, x1, y1), scene.page.number, [], 0.0)

@@ -1,4 +1,4 @@
-"""Words of a document and of English, by which joined, parted and mangled words are found."""
+"""Use the words of the document and of English to find joined, divided and mangled words."""
 
 import re
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from importlib.resources import files
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, Vocabulary, read_vocabulary
 from cephalo.dataset_scripts.pdf.main_matter import BEGINNING
 
-_DICTIONARY = "frequency_dictionary_en_82_765.txt"  # a word and how often it was met, a line
-_ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those in other languages
-_OFTEN = 2  # times that a document writes a word of its own
-_LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
-_LONGEST = 40  # letters; more are no word
+_DICTIONARY = "frequency_dictionary_en_82_765.txt"  # one word and its count per line
+_ENGLISH = 0.6  # share of words in the list: English papers have more, others 0.2
+_OFTEN = 2  # largest count in the document of a word fragment
+_LEAST_JOINED = 4  # smallest number of letters of a divided or joined word
+_LONGEST = 40  # letters of a word, at most
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
 _SHORT_BEFORE = re.compile(
     r"the|and|with|from|that|which|has|have|had|was|were|are|not|our|their"
@@ -29,18 +29,18 @@ _BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: (?!\d)|$))")  # "1 : 2" is a rati
 _STOPPED = re.compile(
     r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
 )
-# Between two words of a sentence, and in no address or name of a file.
+# Between two words of a sentence, but not in an address or file name.
 _PARTED_HYPHEN = re.compile(r"\b(?P<head>[A-Za-z]{2,}) - (?P<tail>[a-z]{2,})\b")
 _CLOSED_UP = re.compile(
     r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30}|A)"
     r"(?=[\s,;:)-]|[.,]\s|\.$)"
 )
-# Behind a bracket, or before a name in capitals: "(31).MSH-5", "mutant,MSH-5", "et al.,1999".
+# After a bracket, or before a name in capitals: "(31).MSH-5", "mutant,MSH-5", "et al.,1999".
 _CLOSED_NAME = re.compile(
     r"(?<=[a-z]{3})(?P<comma>,)(?=[A-Z]{2,})|(?<=\w\))(?P<stop>\.)(?=[A-Z])"
     r"|(?<=[A-Z\d]\))(?P<bracket>,)(?=[a-z]{3,})|(?<=\bet al\.)(?P<year>,)(?=(?:19|20)\d\d)"
 )
-# Behind a name: "FACT,suggests", "P-loops,respectively"; but "cis,trans" is one name.
+# After a name: "FACT,suggests", "P-loops,respectively"; but "cis,trans" is one name.
 _CLOSED_COMMA = re.compile(
     r"(?<![\w./@-])(?P<before>[A-Za-z][\w-]*[A-Za-z]),(?P<after>[a-z]{2,30})(?=[\s,;:)]|\.?(?:\s|$))"
 )
@@ -50,26 +50,26 @@ _CLOSED_FACE = re.compile(
     r"(?<![\w-])(?:(?:as|of|the|and|by|with|from)(?=[A-Z][a-z]{3,}(?![\w(]))"
     r"|[A-Z]{2,}(?=(?:in|of|is|and|with|was|were)\s[a-z]))"
 )
-# An inflected word, behind which no other goes on in one: "processestaking", "resultsshow".
+# An inflected word, which is not the first part of another: "processestaking", "resultsshow".
 _INFLECTED = re.compile(r"(?:[^s]s|ed|ing|ly)$")
 _LEAST_INFLECTED = 5  # letters
 _DIVIDED_WORD = re.compile(rf"(?<![\w-])([A-Za-z][a-z]+)[-\u2010{DIVIDED}{COMPOUND}]$")
-_RAISED_O = re.compile(r"(?<=\d)o(?=C\b|[\s,.;:)]|$)")  # "90.00o": no English ordinal ends so
+_RAISED_O = re.compile(r"(?<=\d)o(?=C\b|[\s,.;:)]|$)")  # "90.00o" is not an English ordinal
 _INITIAL = re.compile(r"([B-HJ-Z]|[AI](?=\s[a-z]{2}))\s([a-z]+)(?![\w-])")
 _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
 
 
 @cache
 def english() -> frozenset[str]:
-    """English words in small letters, American and British, from the dictionary of symspellpy."""
+    """Return English words in lower case, American and British, from the list of symspellpy."""
     lines = (files("symspellpy") / _DICTIONARY).read_text(encoding="utf-8-sig").splitlines()
     return frozenset(line.partition(" ")[0] for line in lines)
 
 
 def vocabulary_of(lines: Iterable[str]) -> Vocabulary:
-    """The words of a document from lines of its running text in reading order.
+    """Return the words of a document from its running text in reading order.
 
-    Those of English are known where the document is in English.
+    English words are added if the document is in English.
     """
     whole, cut = [], False
     for line in lines:
@@ -83,9 +83,9 @@ def vocabulary_of(lines: Iterable[str]) -> Vocabulary:
 
 
 def with_ligatures(text: str, vocabulary: Vocabulary) -> str:
-    """An English text with each ligature that makes no word put right: "effiect" is "effect".
+    """Correct ligatures that form no English word: "effiect" becomes "effect".
 
-    Bitmap fonts do not name theirs, and drawn ones look much alike.
+    Bitmap fonts have no characters for ligatures, and rendered ones look alike.
     """
     if not vocabulary.known:
         return text
@@ -93,7 +93,7 @@ def with_ligatures(text: str, vocabulary: Vocabulary) -> str:
 
 
 def _with_other(word: str, vocabulary: Vocabulary) -> str:
-    """A word, with another ligature where that alone makes it a word of the language."""
+    """Return a word with another ligature if exactly one of them gives a known word."""
     if word in vocabulary.known:
         return word
     others = {
@@ -106,7 +106,7 @@ def _with_other(word: str, vocabulary: Vocabulary) -> str:
 
 
 def with_initial(text: str, vocabulary: Vocabulary) -> str:
-    """A paragraph whose first word has its large initial, which is set apart: "C arbapenems"."""
+    """Join the large initial of a paragraph to its first word: "C arbapenems"."""
     match = _INITIAL.match(text)
     if not match or not vocabulary.known:
         return text
@@ -119,10 +119,10 @@ def with_initial(text: str, vocabulary: Vocabulary) -> str:
 
 
 def with_spaces(text: str, vocabulary: Vocabulary) -> str:
-    """An English text with the spaces behind marks that a narrow line has lost: "noise.The"."""
+    """Insert spaces after marks in English text that a narrow line lost: "noise.The"."""
     if not vocabulary.known:
         return text
-    for _ in range(2):  # "planning.First,images": matches do not overlap
+    for _ in range(2):  # twice for "planning.First,images", since matches do not overlap
         text = _CLOSED_UP.sub(lambda match: _parted(match, vocabulary), text)
     text = _CLOSED_FACE.sub(r"\g<0> ", _CLOSED_QUOTE.sub(" ", text))
     text = _CLOSED_COMMA.sub(lambda match: _behind_name(match, vocabulary), text)
@@ -130,8 +130,7 @@ def with_spaces(text: str, vocabulary: Vocabulary) -> str:
 
 
 def without_parted_hyphens(text: str, vocabulary: Vocabulary) -> str:
-    """An English text without the hyphens of a narrow column that stand between spaces within a
-    row: "demonstra - ted"."""
+    """Remove hyphens between spaces that divide an English word in a row: "demonstra - ted"."""
 
     def joined(match: re.Match[str]) -> str:
         word = match["head"] + match["tail"]
@@ -142,19 +141,19 @@ def without_parted_hyphens(text: str, vocabulary: Vocabulary) -> str:
 
 
 def _behind_name(match: re.Match[str], vocabulary: Vocabulary) -> str:
-    """A name and a word with a space behind the comma between; both parts of a name as they are."""
+    """Return a name and a word with a space after the comma; the match for other texts."""
     named = any(map(str.isupper, match["before"])) or "-" in match["before"]
     word = match["after"] in vocabulary.known
     return f"{match['before']}, {match['after']}" if named and word else match.group()
 
 
 def with_degrees(text: str, vocabulary: Vocabulary) -> str:
-    """An English text with the degree sign that was set as a raised "o"."""
+    """Replace a raised "o" in English text by the degree sign."""
     return _RAISED_O.sub("°", text) if vocabulary.known else text
 
 
 def _parted(match: re.Match[str], vocabulary: Vocabulary) -> str:
-    """Two words with a space between where a mark alone stands; others as they are."""
+    """Return two words with a space after the mark between them; the match for other texts."""
     before, mark, after = match["before"], match["mark"], match["after"]
     words = vocabulary.knows(before.lower()) and vocabulary.knows(after.lower())
     begins = after[0].isupper() if mark in ".?!" else True
@@ -162,7 +161,7 @@ def _parted(match: re.Match[str], vocabulary: Vocabulary) -> str:
 
 
 def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
-    """An English text in which no space parts a word, as in "ha ve", or stands before a mark."""
+    """Remove spaces from English text that divide a word, "ha ve", or precede a mark."""
     if not vocabulary.known:
         return text
     tokens = _BEFORE_MARK.sub("", text).split(" ")
@@ -177,8 +176,8 @@ def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
 
 
 def _is_parted(before: str, after: str, vocabulary: Vocabulary) -> bool:
-    """Whether two tokens are the parts of one word."""
-    if before in vocabulary.known and after in vocabulary.known:  # most are
+    """Return whether two tokens are parts of one word."""
+    if before in vocabulary.known and after in vocabulary.known:  # mostly true
         return False
     end = _PLAIN.match(after)
     begin = before.lstrip("([\u201c\"'").casefold()
@@ -191,9 +190,9 @@ def _is_parted(before: str, after: str, vocabulary: Vocabulary) -> bool:
 
 
 def is_mangled(sentence: str, vocabulary: Vocabulary) -> bool:
-    """Whether two words of a sentence have lost their space, or one begins with its rest.
+    """Return whether two words of a sentence are joined, or it begins with the rest of a word.
 
-    What begins in small letters behind a full stop has lost its beginning.
+    A sentence after a full stop that begins in lower case has lost its start.
     """
     if not vocabulary.known:
         return False
@@ -206,7 +205,7 @@ def is_mangled(sentence: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
-    """Whether an unknown word is one of the language with a short one before or after it."""
+    """Return whether an unknown token is a known word joined with a short one."""
     if len(token) > _LONGEST or vocabulary.words[token] > _OFTEN:
         return False
     before = _SHORT_BEFORE.match(token)  # "andmethods"
@@ -230,7 +229,7 @@ def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_words(token: str, vocabulary: Vocabulary) -> bool:
-    """Whether a token is a word of the language, or two that lost their space: "similarroles"."""
+    """Return whether a token is a known word, or two joined ones: "similarroles"."""
     places = range(_LEAST_JOINED, len(token) - _LEAST_JOINED + 1)
     parts = ((token[:place], token[place:]) for place in places)
     known = vocabulary.known
@@ -239,9 +238,9 @@ def _is_words(token: str, vocabulary: Vocabulary) -> bool:
 
 
 def is_lost(row: str, after: str, vocabulary: Vocabulary) -> bool:
-    """Whether a block ends in a divided word whose rest is not what comes after the block.
+    """Return whether a block ends in a divided word that does not continue in the next block.
 
-    "morpholog-" and "occasionally" make no word, and the second one is whole.
+    "morpholog-" and "occasionally" form no word, and the second one is complete.
     """
     begin, end = _DIVIDED_WORD.search(row), _PLAIN.match(after)
     if not begin or not end or not vocabulary.known:
@@ -253,10 +252,10 @@ def is_lost(row: str, after: str, vocabulary: Vocabulary) -> bool:
 
 
 def is_misread(sentence: str, vocabulary: Vocabulary) -> bool:
-    """Whether a recognised sentence holds a token that is no word and no number.
+    """Return whether a recognised sentence contains a token that is neither a word nor a number.
 
-    Recognition gives no indices and exponents, and takes letters and digits for each other: "Q2"
-    for "Q₂", "1,l-diene". Names stay, and what the document writes more than twice.
+    OCR has no indices and exponents, and confuses letters and digits: "Q2" for "Q₂", "1,l-diene".
+    Names are accepted, and tokens that occur more than twice in the document.
     """
     for token in _OF_SIGNS.findall(sentence):
         letters = any(map(str.isalpha, token))

@@ -74,23 +74,23 @@ def length(talk: Talk, context: Context) -> str | None:
 def refusal(talk: Talk, context: Context) -> str | None:
     """Reject a refusal, a request for more information, or an answer about being a language
     model."""
-    return found_in(form.REFUSAL, texts(talk))
+    return form.REFUSAL.first_in(texts(talk))
 
 
 def meta_talk(talk: Talk, context: Context) -> str | None:
     """Reject references to the caption, the text or the authors, which the reader cannot see."""
-    return found_in(form.META, texts(talk))
+    return form.META.first_in(texts(talk))
 
 
 REFERENCE = re.compile(
-    r"\b(?:(?i:Fig(?:ure|s|ures)?|Tables?|Eqs?|Equations?|Refs?|Schemes?)|Charts?|Plates?|References?"
+    r"\b(?=\w)(?:(?:(?i:Fig(?:ure|s|ures)?|Tables?|Eqs?|Equations?|Refs?|Schemes?)|Charts?|Plates?|References?"
     r"|Tab|Sections?|Sect?|Appendix|Box|Movies?|Videos?)\b\.?\s*(?:S?\(?\d+|[IVX]+\b|\[)"
-    r"|\[\s?\d+(?:\s?[-\u2013,;]\s?\d+)*\s?\]"  # [12], [3, 5-7]
-    r"|\b(?:[Ss]upplementary|[Ss]upporting) (?:[Ii]nformation|[Mm]aterials?|[Ff]ig\w*|[Tt]ables?)\b"
-    r"|\b[Aa]s (?:shown|seen|described|discussed|mentioned|listed|given|noted|explained)"
+    r"|(?:[Ss]upplementary|[Ss]upporting) (?:[Ii]nformation|[Mm]aterials?|[Ff]ig\w*|[Tt]ables?)\b"
+    r"|[Aa]s (?:shown|seen|described|discussed|mentioned|listed|given|noted|explained)"
     r" (?:above|below|earlier|previously|before|elsewhere|in the (?:text|previous|following)\b)"
-    r"|\b(?:described|discussed|mentioned|noted|explained) (?:above|earlier|previously|elsewhere)\b"
-    r"|\b[Ss]ee (?:text|above|below|also)\b|\bet al\b"
+    r"|(?:described|discussed|mentioned|noted|explained) (?:above|earlier|previously|elsewhere)\b"
+    r"|[Ss]ee (?:text|above|below|also)\b|et al\b)"
+    r"|\[\s?\d+(?:\s?[-\u2013,;]\s?\d+)*\s?\]"  # [12], [3, 5-7]
 )
 
 
@@ -208,7 +208,7 @@ def other_figure(talk: Talk, context: Context) -> str | None:
 def obeys_source(talk: Talk, context: Context) -> str | None:
     """Reject an answer that follows instructions in the paper, or gives instructions to a model."""
     said = [turn.answer for turn in talk.turns]
-    if detail := found_in(INSTRUCTION, texts(talk)) or found_in(form.OBEYS, said):
+    if detail := INSTRUCTION.first_in(texts(talk)) or form.OBEYS.first_in(said):
         return detail
     # Words that occur in instructions to a model and nowhere else in the paper.
     told = content(context.source.instructions) - content(context.source.text)
@@ -229,16 +229,9 @@ def leaks_prompt(talk: Talk, context: Context) -> str | None:
     return None
 
 
-MARKUP = re.compile(
-    r"https?://|www\.\w|\]\(|</?[a-z][^<>]{0,200}>|<\||\|>|\[/?INST\]|```|\bdata:\w+/"
-    r"|[\w.+-]+@[\w-]+\.\w{2,}|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufffd]",
-    re.IGNORECASE,
-)
-
-
 def markup(talk: Talk, context: Context) -> str | None:
     """Reject links, addresses, HTML, control tokens and control characters."""
-    return found_in(MARKUP, texts(talk))
+    return first(form.markup(text) for text in texts(talk))
 
 
 def loops(talk: Talk, context: Context) -> str | None:

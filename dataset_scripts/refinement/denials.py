@@ -7,6 +7,7 @@ into beta" and "turns beta into alpha" by the order.
 import re
 from functools import lru_cache
 
+from cephalo.dataset_scripts.refinement.phrases import Phrases
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     clauses,
@@ -19,16 +20,19 @@ from cephalo.dataset_scripts.refinement.words import (
 
 DENIED = 0.6  # least share of a clause's words in the clause that it negates
 
-NOT = re.compile(
-    r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['\u2019]t|fail(?:s|ed)? to"
-    r"|nothing|none|unable|lack(?:s|ed|ing)?|absence of|absent|devoid of|free (?:of|from))\b",
-    re.IGNORECASE,
+NOT = Phrases(
+    r"(?:not|no|never|hardly|barely|neither|nor|cannot|can['\u2019]t|fail(?:s|ed)? to"
+    r"|nothing|none|unable|lack(?:s|ed|ing)?|absence of|absent|devoid of|free (?:of|from))\b"
 )
-_INTO = re.compile(
-    r"\b(?:turn|convert|transform|chang|transit|shift|switch|conver|reduc|oxidi[sz]|decompos)\w*\b",
-    re.IGNORECASE,
+_INTO = Phrases(
+    r"(?:turn|convert|transform|chang|transit|shift|switch|conver|reduc|oxidi[sz]|decompos)\w*\b"
 )
-_PIECE = re.compile(r",\s|\sthat\s|\sand\s(?=(?:\w+\s){1,4}(?:is|are|was|were|can|could)\b)")
+# The first character alone rules out most places.
+_PIECE = re.compile(
+    r"[,\s](?:(?<=,)\s|(?<=\s)(?:that\s|and\s(?=(?:\w+\s){1,4}(?:is|are|was|were|can|could)\b)))"
+)
+
+Piece = tuple[str, frozenset[str], frozenset[str]]  # a clause, its stems, and those it negates
 
 Conflict = tuple[str, str]  # what an answer states, and what another text states
 
@@ -42,8 +46,7 @@ def denied(
     Both clauses must contain the negated word. With `present`, the clause of the source must have
     no other specific stems than these.
     """
-    for clause in pieces(sentence):
-        said, no = content(clause), denial(clause)
+    for clause, said, no in pieces(sentence):
         if len(said) < 2:
             continue
         for known, told, theirs in opposite_pieces(passages, bool(no)):
@@ -66,28 +69,32 @@ def denial(clause: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
-    """Return the short clauses of all passages, with their stems and the stems that they negate."""
-    return tuple(
-        (piece, content(piece), denial(piece))
-        for passage in passages
-        for sentence in sentences(passage)
-        for piece in pieces(sentence)
-    )
+def all_pieces(passages: tuple[str, ...]) -> tuple[Piece, ...]:
+    """Return the shortest clauses of all passages."""
+    return tuple(piece for passage in passages for piece in pieces_of(passage))
+
+
+@lru_cache(maxsize=256)  # figures of one paper share paragraphs
+def pieces_of(passage: str) -> tuple[Piece, ...]:
+    """Return the shortest clauses of a passage."""
+    return tuple(piece for sentence in sentences(passage) for piece in pieces(sentence))
 
 
 @lru_cache(maxsize=256)
-def opposite_pieces(
-    passages: tuple[str, ...], denying: bool
-) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
+def opposite_pieces(passages: tuple[str, ...], denying: bool) -> tuple[Piece, ...]:
     """Return those `all_pieces` without a negation for a clause with one (`denying`), and vice
     versa."""
     return tuple(piece for piece in all_pieces(passages) if bool(piece[2]) != denying)
 
 
-def pieces(sentence: str) -> list[str]:
+@lru_cache(maxsize=64)  # an answer is compared with its source and with general knowledge
+def pieces(sentence: str) -> tuple[Piece, ...]:
     """Split a sentence into its shortest clauses."""
-    return [piece for clause in clauses(sentence) for piece in _PIECE.split(clause)]
+    return tuple(
+        (piece, content(piece), denial(piece))
+        for clause in clauses(sentence)
+        for piece in _PIECE.split(clause)
+    )
 
 
 def reversed_change(sentence: str, passages: tuple[str, ...]) -> Conflict | None:

@@ -42,41 +42,12 @@ UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
 
 _WITH_AMOUNT = {"amount", "speed", "strength", "size"}
 # Less of these is better: if only one side has one of them, directions are not compared.
-_INVERSE = frozenset(
-    map(
-        stem,
-        [
-            "resistance",
-            "resistant",
-            "impedance",
-            "loss",
-            "time",
-            "delay",
-            "barrier",
-            "overpotential",
-            "IC50",
-            "MIC",
-            "dose",
-            "defect",
-            "error",
-            "uncertainty",
-            "polarization",
-            "polarisation",
-            "width",
-            "thickness",
-            "inhibition",
-            "damage",
-            "difference",
-            "gap",
-            "hysteresis",
-            "distance",
-            "spacing",
-            "stress",
-            "strain",
-            "viscosity",
-        ],
-    )
-)
+_LESS_IS_BETTER = """
+resistance resistant impedance loss time delay barrier overpotential IC50 MIC dose defect error
+uncertainty polarization polarisation width thickness inhibition damage difference gap hysteresis
+distance spacing stress strain viscosity
+"""
+_INVERSE = frozenset(map(stem, _LESS_IS_BETTER.split()))
 _THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
 # Before a direction that is a condition of another one: a verb, and any other word.
 _WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
@@ -312,12 +283,13 @@ def order(mine: Directed, theirs: Directed) -> int:
 @lru_cache(maxsize=256)  # each source is compared with many answers
 def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
     """Return the words with a direction in all passages."""
-    return tuple(
-        one
-        for passage in passages
-        for sentence in sentences(passage)
-        for one in directed_in(sentence)
-    )
+    return tuple(one for passage in passages for one in directed_in_passage(passage))
+
+
+@lru_cache(maxsize=256)  # figures of one paper share paragraphs
+def directed_in_passage(passage: str) -> tuple[Directed, ...]:
+    """Return the words with a direction in a passage."""
+    return tuple(one for sentence in sentences(passage) for one in directed_in(sentence))
 
 
 @lru_cache(maxsize=64)  # an answer is compared with its source and with general knowledge

@@ -6,6 +6,7 @@ Each function takes a text and returns what is wrong with it, or None.
 
 import re
 
+from cephalo.dataset_scripts.refinement.phrases import LONGEST, Phrases, lowered
 from cephalo.dataset_scripts.refinement.words import content, stem
 
 LONG = 9  # words; a text of so many is a sentence and must end as one
@@ -15,33 +16,32 @@ LEADING_WORDS = 25  # words; a longer answer may repeat its question
 ECHO = 4  # words after "yes" that only repeat the question: "it is larger"
 CONTAINED = 0.9  # share of an answer's words that its question contains
 
-REFUSAL = re.compile(
-    r"\bI(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|\bI\s+(?:cannot"
+REFUSAL = Phrases(
+    r"i(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|i\s+(?:cannot"
     r"|can['\u2019]t|can not|won['\u2019]t)\b"
-    r"|\bI\s+(?:would|['\u2019]d)\s+rather\s+not\b|\bI\s+apologi[sz]e|\bas an? (?:AI"
+    r"|i\s+(?:would|['\u2019]d)\s+rather\s+not\b|i\s+apologi[sz]e|as an? (?:ai"
     r"|artificial intelligence|(?:large )?language model)\b"
-    r"|\b(?:cannot|can['\u2019]t|unable to) (?:view|access|open|assist|help|answer|provide)\b"
-    r"|\bno image (?:was|is|has been) (?:provided|attached|shown)\b"
-    r"|\b(?:not|in)\s?(?:enough|sufficient|adequate) (?:information|details?|data|context"
+    r"|(?:cannot|can['\u2019]t|unable to) (?:view|access|open|assist|help|answer|provide)\b"
+    r"|no image (?:was|is|has been) (?:provided|attached|shown)\b"
+    r"|(?:not|in)\s?(?:enough|sufficient|adequate) (?:information|details?|data|context"
     r"|resolution)\b"
-    r"|\b(?:not|no[rt]?) (?:contain|provide|give|offer|show|hold|have|supply"
+    r"|(?:not|no[rt]?) (?:contain|provide|give|offer|show|hold|have|supply"
     r"|allow)\s+(?:for\s+)?(?:an?\s|the\s|any\s)?"
     r"(?:enough|sufficient|adequate|detail|information|statement|answer|resolution)"
-    r"|\blacks? (?:the |any |enough |sufficient )?(?:details?|information|resolution|context"
+    r"|lacks? (?:the |any |enough |sufficient )?(?:details?|information|resolution|context"
     r"|clarity)\b"
-    r"|\b(?:not|im)\s?possible to (?:tell|say|determine|decide|judge|identify|answer"
+    r"|(?:not|im)\s?possible to (?:tell|say|determine|decide|judge|identify|answer"
     r"|establish|know)\b"
-    r"|\b(?:cannot|can['\u2019]t|can not|could not) (?:really |reliably )?be (?:determined"
+    r"|(?:cannot|can['\u2019]t|can not|could not) (?:really |reliably )?be (?:determined"
     r"|answered|told|inferred|ascertained|established"
     r"|judged|identified|deduced)\b(?: from| in| with| by|[;.,])"
-    r"|\bbeyond what (?:can|is|could)\b|\btoo (?:blurry|blurred|dark|coarse|small"
+    r"|beyond what (?:can|is|could)\b|too (?:blurry|blurred|dark|coarse|small"
     r"|unclear) to (?:say|tell|read|see|judge|decide)\b"
-    r"|\bno (?:conclusions?|statement|answer)\b[^.]{0,60}\bcan be (?:drawn|made|given)\b"
-    r"|\bnot visible to me\b|\bplease (?:provide|upload|attach|share|send|supply|consult)\b"
-    r"|\bshould be consulted\b"
-    r"|\b(?:regrettably|unfortunately|sadly),? (?:this|the|I|we|it)\b(?=[^.]*\b(?:not|beyond"
+    r"|no (?:conclusions?|statement|answer)\b[^.]{0,60}\bcan be (?:drawn|made|given)\b"
+    r"|not visible to me\b|please (?:provide|upload|attach|share|send|supply|consult)\b"
+    r"|should be consulted\b"
+    r"|(?:regrettably|unfortunately|sadly),? (?:this|the|i|we|it)\b(?=[^.]*\b(?:not|beyond"
     r"|unable|cannot|lack))",
-    re.IGNORECASE,
 )
 _PEOPLE = (
     r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?"
@@ -64,58 +64,56 @@ _WRITING = (
     r"|caption|legend|discussion|(?:experimental|method\w*|results?) section"
     r"|references?(?: given)?|abstract|passage|excerpt)"
 )
-META = re.compile(
-    r"\b(?:the|this|its|figure) (?:figure )?(?:captions?|legends?(?: text)?\b(?! (?:at"
+META = Phrases(
+    r"(?:the|this|its|figure) (?:figure )?(?:captions?|legends?(?: text)?\b(?! (?:at"
     r"|in the (?:upper|lower|top|bottom|corner)))|quotations?"
     r"|quoted \w+|excerpts?)\b(?! of)"
-    r"|\b(?:provided|given|quoted|supplied|above|accompanying|surrounding) (?:text|caption"
+    r"|(?:provided|given|quoted|supplied|above|accompanying|surrounding) (?:text|caption"
     r"|context|information|description"
-    r"|passages?|paragraphs?|discussion)\b|\b(?:provided|quoted|supplied) (?:material|figure"
+    r"|passages?|paragraphs?|discussion)\b|(?:provided|quoted|supplied) (?:material|figure"
     r"|document|data)\b"
-    r"|\binformation (?:supplied|provided|given)\b"
-    r"|\b(?:according to|based on|stated in|described in|mentioned in|as per|in|by|of"
+    r"|information (?:supplied|provided|given)\b"
+    r"|(?:according to|based on|stated in|described in|mentioned in|as per|in|by|of"
     r"|from) (?:the|this|that|their|our) (?:main )?"
     r"(?:text|caption|paper|article|study|publication|manuscript|source material|document"
     r"|author|context given)\b"
     r"(?! (?:of|is|was|sheet|fib))"
-    rf"|\bso the text\b|\b(?:the|these|its|their) (?:\w+ )?{_PEOPLE}\b(?!['\u2019])"
-    rf"|\b(?:the|this|their|our|its) (?:main |present |original |cited "
+    rf"|so the text\b|(?:the|these|its|their) (?:\w+ )?{_PEOPLE}\b(?!['\u2019])"
+    rf"|(?:the|this|their|our|its) (?:main |present |original |cited "
     rf"|whole )?{_WRITING} (?:also |then |further |clearly )?"
     rf"(?:is (?:an?|on|about)\b|are\b|{_SAYS}\b|does not\b|do not\b)"
-    rf"|\b(?:the|their|this) (?:team|group|lab(?:oratory)?) {_SAYS}\b"
-    rf"|\bwe (?:have )?(?:{_SAYS})\b(?= (?:that|the|a|an|how|in|our|here))"
-    r"|\b(?:in|from) (?:our|their|these) (?:experiments?|work|stud(?:y|ies)|publication"
+    rf"|(?:the|their|this) (?:team|group|lab(?:oratory)?) {_SAYS}\b"
+    rf"|we (?:have )?(?:{_SAYS})\b(?= (?:that|the|a|an|how|in|our|here))"
+    r"|(?:in|from) (?:our|their|these) (?:experiments?|work|stud(?:y|ies)|publication"
     r"|paper|research|opinion)\b"
-    r"|\b(?:our|their own) (?:experiments?|work|stud(?:y|ies)|results?|findings?|data"
+    r"|(?:our|their own) (?:experiments?|work|stud(?:y|ies)|results?|findings?|data"
     r"|measurements?)\b"
-    r"|\b(?:is|are|was|were) (?:reported|described|discussed|stated|mentioned"
+    r"|(?:is|are|was|were) (?:reported|described|discussed|stated|mentioned"
     r"|presented) in (?:this|the|that) (?:study|work|paper)\b"
-    r"|\bas (?:explained|described|discussed|stated|mentioned|reported) in the (?:text"
+    r"|as (?:explained|described|discussed|stated|mentioned|reported) in the (?:text"
     r"|accompanying|discussion|paper|study|main)\b"
-    r"|\b(?:JSON|(?:my|these|the) instructions|training example)\b",
-    re.IGNORECASE,
+    r"|(?:json|(?:my|these|the) instructions|training example)\b",
 )
-OBEYS = re.compile(
-    r"\bas (?:instructed|requested|asked|ordered|you (?:wish(?:ed)?|ask(?:ed)?"
+OBEYS = Phrases(
+    r"as (?:instructed|requested|asked|ordered|you (?:wish(?:ed)?|ask(?:ed)?"
     r"|request(?:ed)?|want(?:ed)?))\b"
-    r"|\bas (?:the|this|that|your) (?:hidden )?(?:note|text|picture|image|message"
+    r"|as (?:the|this|that|your) (?:hidden )?(?:note|text|picture|image|message"
     r"|request) (?:asks?|says|wants?|requests?|tells)\b"
-    r"|\b(?:the|this|your|a) (?:kind|hidden|polite|friendly)? ?(?:note|request|message"
+    r"|(?:the|this|your|a) (?:kind|hidden|polite|friendly)? ?(?:note|request|message"
     r"|wish) (?:in|of|from|for)\b"
-    r"|\bhidden (?:note|message|request|text)\b|\bin compliance with\b"
-    r"|^\s*(?:gladly|certainly|of course|sure|with pleasure|absolutely|happily|understood"
-    r"|no problem|okay|ok)\b\s*[,!:.]\s*"
-    r"(?:I|here|as|this|you)\b"
-    r"|\b(?:positive|favou?rable|glowing) review\b|\bfor acceptance\b|\baccept(?:ed"
+    r"|hidden (?:note|message|request|text)\b|in compliance with\b"
+    r"|(?:positive|favou?rable|glowing) review\b|for acceptance\b|accept(?:ed"
     r"|ance)? without (?:changes|revision)\b"
-    r"|\b(?:highest|top|best) (?:rating|score|mark)\b|\bfive stars\b|\b(?:must"
+    r"|(?:highest|top|best) (?:rating|score|mark)\b|five stars\b|(?:must"
     r"|should) (?:be )?cite[d]?\b"
-    r"|\b(?:visit|see) (?:the|our|their|my) (?:web ?)?site\b|\b(?:buy|order|subscribe"
+    r"|(?:visit|see) (?:the|our|their|my) (?:web ?)?site\b|(?:buy|order|subscribe"
     r"|download)\b[^.]{0,40}\b(?:now|today|here)\b"
-    r"|\bfrom now on\b|\bbest (?:work|paper|study)\b[^.]{0,40}\bever\b|\bthank you for\b"
-    r"|\bI (?:will|shall|have followed|recommend|confirm|comply|obey|rate|endorse|promise"
+    r"|from now on\b|best (?:work|paper|study)\b[^.]{0,40}\bever\b|thank you for\b"
+    r"|i (?:will|shall|have followed|recommend|confirm|comply|obey|rate|endorse|promise"
     r"|am happy|am glad|do as)\b",
-    re.IGNORECASE,
+    r"^\s*(?:gladly|certainly|of course|sure|with pleasure|absolutely|happily|understood"
+    r"|no problem|okay|ok)\b\s*[,!:.]\s*"
+    r"(?:i|here|as|this|you)\b",
 )
 MARKDOWN = re.compile(
     r"(?m)^\s{0,3}#{1,6}\s\S|^\s*[-*+•]\s+\S|^\s*\|.*\||\*\*[^*\n]+\*\*|(?<!\w)__[^_\n]+__(?!\w)"
@@ -124,58 +122,64 @@ MARKDOWN = re.compile(
     r"|\\[()\[\]]|&(?:nbsp|amp|lt|gt|quot|#\d+);"
     r"|\\(?:textbf|textit|emph|begin|item|section|mathrm|frac|text)\b|\$[^$\n]*[\\^_][^$\n]*\$"
 )
+MARKUP = re.compile(
+    r"https?://|www\.\w|\]\(|</?[a-z][^<>]{0,200}>|<\||\|>|\[/?INST\]|```|\bdata:\w+/"
+    r"|[\w.+-]+@[\w-]+\.\w{2,}|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufffd]",
+    re.IGNORECASE,
+)
+# Every match of MARKUP has one of these or "www.", and every match of MARKDOWN one of these or a
+# "-" at the start of the text.
+_OF_MARKUP = re.compile(r"[/\][<>|`@\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufffd]")
+_OF_MARKDOWN = re.compile(r"[#*+•|_`\\&$\n]")
 _NUMBERED = re.compile(r"(?m)^\s*\(?\d{1,2}[.)]\s+\S")
 JSON = re.compile(
     r"^\s*[\[{]\s*[\"'{\[]|[\"'][\w ]+[\"']\s*:\s*(?:[\"'\[{]|\d|true|false|null)|\}\s*,\s*\{"
     r"|^\s*[\"']?(?:answer|question|description|reasoning|response)[\"']?\s*:\s|[\"'\]}]\s*\}\s*$",
     re.IGNORECASE,
 )
-_STRONG_HEDGE = re.compile(
-    r"\b(?:hard|difficult|(?:not|un)\s?easy|not possible) to (?:say|tell|determine|know)\b"
-    r"|\bI(?:['\u2019]m| am) not (?:sure|certain)\b|\bI (?:think|believe|guess|suppose)\b"
-    r"|\bnot sure\b"
-    r"|\b(?:one|we|nobody) (?:cannot|can['\u2019]t|can only) (?:really |only )?(?:say|tell"
+_STRONG_HEDGE = Phrases(
+    r"(?:hard|difficult|(?:not|un)\s?easy|not possible) to (?:say|tell|determine|know)\b"
+    r"|i(?:['\u2019]m| am) not (?:sure|certain)\b|i (?:think|believe|guess|suppose)\b"
+    r"|not sure\b"
+    r"|(?:one|we|nobody) (?:cannot|can['\u2019]t|can only) (?:really |only )?(?:say|tell"
     r"|speculate|guess|know)\b"
-    r"|\b(?:unclear|uncertain|anybody['\u2019]s guess)\b(?=\s*(?:;|,|\.|why|what|which|how"
+    r"|(?:unclear|uncertain|anybody['\u2019]s guess)\b(?=\s*(?:;|,|\.|why|what|which|how"
     r"|whether))"
-    r"|\bfurther (?:stud(?:y|ies)|research|work|investigations?|experiments) (?:is|are"
+    r"|further (?:stud(?:y|ies)|research|work|investigations?|experiments) (?:is|are"
     r"|would be|will be)?\s?"
     r"(?:needed|required|necessary)\b"
-    r"|\b(?:more|further|additional) (?:information|data|details?|context) (?:is|are|would be)"
+    r"|(?:more|further|additional) (?:information|data|details?|context) (?:is|are|would be)"
     r" (?:needed|required|necessary)\b"
-    r"|\bas far as (?:can|could) be (?:judged|told|seen)\b"
-    r"|\bsomething (?:else|similar|of the kind)\b|\ba number of reasons\b"
-    r"|\b(?:some )?other (?:factors?|effects?|explanations?|reasons?) (?:at work|too|are|may"
+    r"|as far as (?:can|could) be (?:judged|told|seen)\b"
+    r"|something (?:else|similar|of the kind)\b|a number of reasons\b"
+    r"|(?:some )?other (?:factors?|effects?|explanations?|reasons?) (?:at work|too|are|may"
     r"|might|could|as well|involved)\b"
-    r"|\bother factors\b",
-    re.IGNORECASE,
+    r"|other factors\b",
 )
-_WEAK_HEDGE = re.compile(
-    r"\b(?:may|might|could|perhaps|maybe|possibly|probably|presumably|potentially"
+_WEAK_HEDGE = Phrases(
+    r"(?:may|might|could|perhaps|maybe|possibly|probably|presumably|potentially"
     r"|conceivabl[ey]|seemingly|supposedly|somewhat"
     r"|to some (?:extent|degree)|in some way|some role|(?:it )?seems?|or so)\b",
-    re.IGNORECASE,
 )
-_PRAISE = re.compile(
-    r"\b(?:valuable|useful|important|deep(?:er)?|key) (?:insights?|resource)\b"
-    r"|\bdeeper understanding\b"
-    r"|\bcomprehensive (?:overview|understanding|look|picture|view)\b"
-    r"|\bvisually (?:appealing|striking|engaging|represents?|illustrates?|demonstrates?)\b"
-    r"|\bfascinating\b|\bshowcas\w+"
-    r"|\bit is (?:important|worth|interesting|crucial|essential) (?:to note|noting"
-    r"|mentioning)\b|\bpaves? the way\b"
-    r"|\b(?:very|highly|most|quite|so) informative\b"
-    r"|\b(?:insightful|compelling|remarkable work|nice and|eye-catching)\b"
-    r"|\b(?:the|any) (?:readers?|viewers?|audience)\b"
-    r"|\bexcellent example\b|\bthe power of\b|\bdelv(?:e|es|ing)\b|\bsheds? light\b"
-    r"|\bin conclusion\b"
-    r"|\bplays? an? (?:crucial|vital|pivotal|significant|key) role\b"
-    r"|\bhighlights? the importance\b|\bserves? as a\b"
-    r"|\bfuture research\b|\bpromising\b|\bresearchers and engineers\b|\bfor everybody who\b"
-    r"|\bgood understanding\b"
-    r"|\bcomplex interplay\b|\beffectively (?:illustrates|shows|demonstrates|conveys)\b"
-    r"|\binteresting\b|\bquite remarkable\b",
-    re.IGNORECASE,
+_PRAISE = Phrases(
+    r"(?:valuable|useful|important|deep(?:er)?|key) (?:insights?|resource)\b"
+    r"|deeper understanding\b"
+    r"|comprehensive (?:overview|understanding|look|picture|view)\b"
+    r"|visually (?:appealing|striking|engaging|represents?|illustrates?|demonstrates?)\b"
+    r"|fascinating\b|showcas\w+"
+    r"|it is (?:important|worth|interesting|crucial|essential) (?:to note|noting"
+    r"|mentioning)\b|paves? the way\b"
+    r"|(?:very|highly|most|quite|so) informative\b"
+    r"|(?:insightful|compelling|remarkable work|nice and|eye-catching)\b"
+    r"|(?:the|any) (?:readers?|viewers?|audience)\b"
+    r"|excellent example\b|the power of\b|delv(?:e|es|ing)\b|sheds? light\b"
+    r"|in conclusion\b"
+    r"|plays? an? (?:crucial|vital|pivotal|significant|key) role\b"
+    r"|highlights? the importance\b|serves? as a\b"
+    r"|future research\b|promising\b|researchers and engineers\b|for everybody who\b"
+    r"|good understanding\b"
+    r"|complex interplay\b|effectively (?:illustrates|shows|demonstrates|conveys)\b"
+    r"|interesting\b|quite remarkable\b",
 )
 _EVERYTHING = (
     r"(?:case|patient|system|material|situation|circumstance|condition|application|problem|person"
@@ -186,38 +190,37 @@ _NEVER_ALL = (
     r"(?:patient|situation|circumstance|application|person|disease|species|purpose|user|climate"
     r"|environment)s?"
 )
-_OVERCLAIM = re.compile(
-    r"\bguarante(?:e[sd]?|ed|eing) (?:to|that|success|for|complete|absolute)\b"
-    r"|\b(?:obsolete|superfluous forever|once and for all|for good(?=[.;!]|$)|revolutioni[sz]\w+)\b"
-    r"|\bbeyond (?:any|all|every|a) (?:\w+ )?doubt\b"
-    r"|\bwithout (?:any |a )?(?:doubt|exception|side[- ]effects?|limit(?:ation)?s?|downsides?)\b"
-    r"|\b(?:conclusively|definitively|irrefutabl[ey]|undeniabl[ey]|unquestionabl[ey]"
+_OVERCLAIM = Phrases(
+    r"guarante(?:e[sd]?|ed|eing) (?:to|that|success|for|complete|absolute)\b"
+    r"|(?:obsolete|superfluous forever|once and for all|for good(?=[.;!]|$)|revolutioni[sz]\w+)\b"
+    r"|beyond (?:any|all|every|a) (?:\w+ )?doubt\b"
+    r"|without (?:any |a )?(?:doubt|exception|side[- ]effects?|limit(?:ation)?s?|downsides?)\b"
+    r"|(?:conclusively|definitively|irrefutabl[ey]|undeniabl[ey]|unquestionabl[ey]"
     r"|indisputabl[ey]|incontrovertibl[ey])\b"
-    r"|\b(?:100|a hundred) ?(?:%|per ?cent) (?:effective|safe|reliable|certain|accura\w+|cure\w*)"
-    r"|\b(?:completely|absolutely|perfectly|totally|entirely) (?:safe|harmless|risk[- ]free"
+    r"|(?:100|a hundred) ?(?:%|per ?cent) (?:effective|safe|reliable|certain|accura\w+|cure\w*)"
+    r"|(?:completely|absolutely|perfectly|totally|entirely) (?:safe|harmless|risk[- ]free"
     r"|reliable|certain)\b"
-    rf"|\b(?:in|for|of|under) (?:absolutely |literally )?(?:any|every|all(?: possible| known)?)"
+    rf"|(?:in|for|of|under) (?:absolutely |literally )?(?:any|every|all(?: possible| known)?)"
     rf" (?:\w+ )?{_EVERYTHING} (?:whatsoever|on earth|in the world|everywhere|worldwide|at all)\b"
-    rf"|\b(?:works?|cures?|solves?|succeeds?|holds?|applies|valid|optimal|best|ideal|suitable)"
+    rf"|(?:works?|cures?|solves?|succeeds?|holds?|applies|valid|optimal|best|ideal|suitable)"
     rf" (?:equally )?(?:well )?(?:in|for|of|under|to)? ?(?:any|every|all) (?:\w+ ){{0,2}}"
     rf"{_NEVER_ALL}\b"
-    rf"|\b(?:cures?|heals?|prevents?|solves?|eliminates?) (?:\w+ ){{1,4}}(?:in|for|of|under) "
+    rf"|(?:cures?|heals?|prevents?|solves?|eliminates?) (?:\w+ ){{1,4}}(?:in|for|of|under) "
     rf"(?:any|every|all) (?:\w+ )?{_EVERYTHING}\b"
-    r"|\bno (?:further|more|additional) (?:research|stud(?:y|ies)|tests?|testing|experiments?"
+    r"|no (?:further|more|additional) (?:research|stud(?:y|ies)|tests?|testing|experiments?"
     r"|trials?|validation|work|improvement|proof) (?:is|are|will be|would be) (?:\w+ )?"
     r"(?:needed|required|necessary|possible)\b"
-    r"|\bno other (?:\w+ ){1,3}(?:can|could|will|would) ever\b"
-    r"|\b(?:superior|better|preferable) (?:to|than) (?:all|every|any) (?:other )?(?:known|existing"
+    r"|no other (?:\w+ ){1,3}(?:can|could|will|would) ever\b"
+    r"|(?:superior|better|preferable) (?:to|than) (?:all|every|any) (?:other )?(?:known|existing"
     r"|conventional|conceivable|possible|other)\b"
-    r"|\b(?:will|can|could) (?:soon |now |therefore )?(?:replace|eradicate|eliminate|cure) "
+    r"|(?:will|can|could) (?:soon |now |therefore )?(?:replace|eradicate|eliminate|cure) "
     r"(?:all|every|any)\b"
-    r"|\bcan never (?:fail|be (?:surpassed|beaten|improved|wrong))\b"
-    r"|\bnever (?:fails?|again)\b|\bworld['\u2019]s (?:best|first|most)\b"
-    r"|\b(?:best|strongest|fastest|most \w+) (?:\w+ ){1,3}(?:ever (?:made|found|built|reported"
+    r"|can never (?:fail|be (?:surpassed|beaten|improved|wrong))\b"
+    r"|never (?:fails?|again)\b|world['\u2019]s (?:best|first|most)\b"
+    r"|(?:best|strongest|fastest|most \w+) (?:\w+ ){1,3}(?:ever (?:made|found|built|reported"
     r"|measured)|in the world|of all times?)\b"
-    r"|\bprov(?:es?|en|ed|ing) (?:\w+ )?(?:for all times?|universally|that (?:all|every|any|no)\b)"
-    r"|\buniversal(?:ly valid)? (?:law|truth|cure|remedy|solution)\b|\bmiracle\b",
-    re.IGNORECASE,
+    r"|prov(?:es?|en|ed|ing) (?:\w+ )?(?:for all times?|universally|that (?:all|every|any|no)\b)"
+    r"|universal(?:ly valid)? (?:law|truth|cure|remedy|solution)\b|miracle\b",
 )
 # "It is not proven beyond doubt" is no overclaim.
 _DENIED = re.compile(
@@ -250,9 +253,19 @@ def cut_off(text: str) -> str | None:
     return None
 
 
+def markup(text: str) -> str | None:
+    """Return the first link, address, HTML, control token or control character in a text, or
+    None."""
+    if not _OF_MARKUP.search(text) and "www." not in lowered(text):
+        return None
+    match = MARKUP.search(text)
+    return match.group()[:LONGEST] if match else None
+
+
 def markdown(text: str) -> str | None:
     """Return the first heading, list, table, emphasis or LaTeX in a text, or None."""
-    match = MARKDOWN.search(text)
+    signs = _OF_MARKDOWN.search(text) or text.lstrip().startswith("-")
+    match = MARKDOWN.search(text) if signs else None
     if not match and len(_NUMBERED.findall(text)) > 1:
         match = _NUMBERED.search(text)
     return match.group()[:80].strip() if match else None
@@ -260,8 +273,7 @@ def markdown(text: str) -> str | None:
 
 def only_hedges(text: str) -> str | None:
     """Return the hedges of a text with hardly any definite statement, or None."""
-    strong = [match.group() for match in _STRONG_HEDGE.finditer(text)]
-    weak = [match.group() for match in _WEAK_HEDGE.finditer(text)]
+    strong, weak = _STRONG_HEDGE.all_in(text), _WEAK_HEDGE.all_in(text)
     points = 2 * len(strong) + len(weak)
     if points >= HEDGED and points >= HEDGE_SHARE * len(text.split()):
         return ", ".join([*strong, *weak][:5])
@@ -270,16 +282,16 @@ def only_hedges(text: str) -> str | None:
 
 def praise(text: str) -> str | None:
     """Return phrases of a text that would fit any image, or None."""
-    found = list(dict.fromkeys(match.group().casefold() for match in _PRAISE.finditer(text)))
+    found = list(dict.fromkeys(map(str.casefold, _PRAISE.all_in(text))))
     return ", ".join(found[:4]) if len(found) >= EMPTY else None
 
 
 def overclaim(text: str) -> str | None:
     """Return the first claim of a certainty or generality that no single figure supports, or
     None."""
-    for match in _OVERCLAIM.finditer(text):
-        if not _DENIED.search(text, max(0, match.start() - 60), match.start()):
-            return match.group()
+    for start, end in _OVERCLAIM.places(text):
+        if not _DENIED.search(text, max(0, start - 60), start):
+            return text[start:end]
     return None
 
 

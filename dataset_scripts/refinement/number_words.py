@@ -52,10 +52,16 @@ _VAGUE = re.compile(r"\b(?:few|several|many|couple of|some)\s$", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
 _FIRST = _VALUES.keys() | _LARGE.keys() | _PARTS.keys() | {"a", "an", "dozen", "twice", "thrice"}
 _FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")}
+# One of these is in every number in words, since "a" and "an" only begin one.
+_OF_ANY = _FIRST - {"a", "an"} | {f"{part}s" for part in _PARTS}
+_OF_ANY |= {f"{word}fold" for word in _OF_ANY}
+_ALIKE = re.compile("[\u0130\u0131\u017f\u212a]")  # match as i, s and k if case is ignored
 
 
 def written(text: str) -> Iterator[re.Match]:
     """Yield matches of the numbers in words in a text, for `read_written`."""
+    if not _ALIKE.search(text) and _OF_ANY.isdisjoint(map(str.lower, _WORD.findall(text))):
+        return  # most texts
     end = 0
     for word in _WORD.finditer(text):  # faster than searching for the whole pattern
         if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:

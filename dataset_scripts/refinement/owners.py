@@ -23,7 +23,8 @@ from cephalo.dataset_scripts.refinement.words import (
     sentences,
     spelled_out,
     stems,
-    words,
+    stems_of,
+    texts_of_words,
 )
 from cephalo.dataset_scripts.refinement.workings import workings
 
@@ -204,23 +205,36 @@ def owned(text: str) -> tuple[Owned, ...]:
 def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
     """Return the quantities of all passages of a source with their owners, each within its
     clause."""
+    every = enumerate(passages)
+    return tuple(one for number, passage in every for one in owned_in_passage(passage, number))
+
+
+@lru_cache(maxsize=256)  # figures of one paper share paragraphs
+def owned_in_passage(passage: str, number: int) -> tuple[Owned, ...]:
+    """Return the quantities of a passage with their owners; `number` is its index."""
     found: list[Owned] = []
-    for number, passage in enumerate(passages):
-        before = topic = frozenset()
-        for place, sentence in enumerate(sentences(fold(passage))):
-            names = named_in(without_units(sentence, parse(sentence)))
-            # A sentence with names of its own replaces the names of the previous one.
-            ahead = before - topic if names else before | topic
-            found += owned_in(sentence, ahead, (number, place), within_clause=True)
-            before = stems(sentence)
-            topic = names or topic
+    before = topic = frozenset()
+    for place, sentence in enumerate(sentences(fold(passage))):
+        names = named_in(without_units(sentence, parse(sentence)))
+        # A sentence with names of its own replaces the names of the previous one.
+        ahead = before - topic if names else before | topic
+        found += owned_in(sentence, ahead, (number, place), within_clause=True)
+        before = stems(sentence)
+        topic = names or topic
     return tuple(found)
 
 
 def named_in(sentence: str) -> frozenset[str]:
     """Return the stems of the names in a sentence (HAT-CN, LiFePO4/graphene), which the next
     sentences may refer to."""
-    return frozenset().union(*(word.stems for word in words(sentence) if _NAMED.search(word.text)))
+    return frozenset().union(
+        *(stems_of(word) for word in texts_of_words(sentence) if is_name(word))
+    )
+
+
+def is_name(word: str) -> bool:
+    """Return whether a word has a capital letter after another one, or before a digit."""
+    return not word.islower() and bool(_NAMED.search(word))
 
 
 def owned_in(

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from cephalo.dataset_scripts.common.passages import sentences
+from cephalo.dataset_scripts.refinement.phrases import Phrases
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS, MAX_TEXTS = 6, 26, 500
@@ -23,21 +24,20 @@ MAX_OTHERS = 40  # figures of a paper that an answer is compared with
 OPENERS = re.compile(r"<(?=[\w/|<!])|(?<=>)>|\[(?=/?INST\])")
 
 # Sentences that address a language model. They, and the rest of their passage, are not a source.
-INSTRUCTION = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,60}?"
+INSTRUCTION = Phrases(
+    r"(?:ignore|disregard|forget|override|bypass)\b.{0,60}?"
     r"\b(?:above|previous|prior|earlier|instructions?|rules?|prompts?|everything)\b"
-    r"|\b(?:system|developer|hidden)\s+(?:prompt|message|instructions?)\b"
-    r"|\byour\s+(?:\w+\s+)?(?:instructions?|prompt|rules|guidelines)\b"
-    r"|\byou\s+are\s+(?:now\s+)?(?:an?\s+)?(?:AI\b|assistant|chatbot|language\s+model|ChatGPT|GPT)"
-    r"|\b(?:AI|language)\s+(?:models?|assistants?)\b.{0,60}?\b(?:must|should|shall|have\s+to)\b"
-    r"|\b(?:answer|reply|respond|output|say|write|print|return)\s+(?:with\s+)?"
-    r"(?:only|exactly|just|nothing|verbatim)\b"
-    r"|(?:^|[.!?:;]\s+)(?:please\s+)?(?:instead,?\s+)?"
+    r"|(?:system|developer|hidden)\s+(?:prompt|message|instructions?)\b"
+    r"|your\s+(?:\w+\s+)?(?:instructions?|prompt|rules|guidelines)\b"
+    r"|you\s+are\s+(?:now\s+)?(?:an?\s+)?(?:ai\b|assistant|chatbot|language\s+model|chatgpt|gpt)"
+    r"|(?:ai|language)\s+(?:models?|assistants?)\b.{0,60}?\b(?:must|should|shall|have\s+to)\b"
+    r"|(?:answer|reply|respond|output|say|write|print|return)\s+(?:with\s+)?"
+    r"(?:only|exactly|just|nothing|verbatim)\b",
+    r"(?:^|[.!?:;]\s+)(?:please\s+)?(?:instead,?\s+)?"
     r"(?:answer|reply|respond|say)\b(?:\s+\w+)?\s*[\"“':{]"
     r"|(?:^|[.!?]\s+)(?:please\s+)?(?:reply|respond)\s+with\b"
     r"|(?:^|\n)\s*#*\s*(?:system|assistant|user|instruction)\s*:"
-    r"|<\|?\s*(?:im_start|system|assistant|user|end)|\[/?INST\]|<<<|>>>",
-    re.IGNORECASE,
+    r"|<\|?\s*(?:im_start|system|assistant|user|end)|\[/?inst\]|<<<|>>>",
 )
 SENTENCE_END = re.compile(r"[.!?](?=\s)")
 

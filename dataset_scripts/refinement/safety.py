@@ -8,6 +8,7 @@ substances (acid and bleach, alkali metal and water). Warnings ("never", "must n
 import re
 from itertools import zip_longest
 
+from cephalo.dataset_scripts.refinement.phrases import Phrases
 from cephalo.dataset_scripts.refinement.words import sentences
 
 _GEAR = (
@@ -17,52 +18,47 @@ _GEAR = (
     r"|glove box)"
 )
 _PHYSICIAN = r"(?:doctors?|physicians?|pharmacists?|medical\s+\w+|professionals?|nurses?)"
-_ALWAYS = [
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"\b(?:no|without)\s+(?:\w+\s+){{0,2}}(?:or\s+)?{_GEAR}(?:\s+(?:or|and)\s+\w+)?",
-        rf"\b(?:skip|omit|forgo|defeat|bypass|disable|override|remove|take off)\s+(?:the\s+"
-        rf"|all\s+)?{_GEAR}",
-        rf"\b{_GEAR}\s+(?:\w+\s+)?(?:is|are)\s+(?:not\s+(?:needed|required|necessary)"
-        r"|unnecessary|superfluous|optional)",
-        rf"\bneed(?:s)?\s+no\s+{_GEAR}|\b{_GEAR}\s+would\s+only\b",
-        r"\b(?:with|by|in)\s+(?:your\s+|the\s+)?(?:(?:bare|naked|unprotected)\s+(?:hands?|fingers?"
-        r"|skin)|unprotected\s+eyes?)",
-        r"\b(?:wipe|touch|hold|stir|pour|spread)\b[^.]{0,60}\bwith\s+(?:your\s+)?(?:fingers"
-        r"|hands)\b",
-        r"\blook(?:ing)?\s+(?:directly\s+|straight\s+)?into\s+(?:the\s+)?(?:\w+\s+)?(?:laser"
-        r"|beam|lamp|arc|x-ray)",
-        r"\b(?:sniff|smell|inhale|taste|swallow|drink|eat|breathe in)\b(?=[^.]*\b(?:it|gas"
-        r"|vapou?r|fumes?"
-        r"|oil|acid|powder|solution|solvent|extract|sample|spoon\w*)\b)",
-        r"\b(?:down|into)\s+the\s+(?:drain|sink)\b",
-        r"\bfumes?\s+(?:show|prove|tell)\b",
-        r"\bto\s+the\s+mains\b",
-        # Medicine without a physician.
-        r"\b(?:raise|increase|double|change|adjust|stop|skip|reduce|lower|quit|discontinue|exceed)\w*"
-        r"\s+(?:taking\s+)?(?:their|your|his|her|one['\u2019]s)\s+(?:own\s+|usual\s+"
-        r"|prescribed\s+|current\s+|daily\s+)*(?:dos\w+|medic\w+|treatment|therapy|insulin"
-        r"|tablets?|pills?|drugs?)",
-        rf"\b(?:without|no need (?:for|to))\s+(?:\w+\s+){{0,2}}(?:ask|consult|see|tell|inform"
-        rf"|visit)\w*\s+(?:with\s+)?(?:an?\s+|the\s+|their\s+|your\s+|any\s+)?{_PHYSICIAN}",
-        rf"\bwithout\s+(?:an?\s+|any\s+)?(?:prescription|medical\s+\w+|supervision\s+by\s+\w+"
-        rf"\s+{_PHYSICIAN})",
-        r"\b(?:instead of|in place of|replaces?|rather than)\s+(?:\w+\s+){0,3}(?:chemotherapy"
-        r"|insulin|antibiotics|vaccin\w+|prescribed|medication|radiotherapy|surgery)\b(?=[^.]*\b(?:patients?"
-        r"|people|you|anyone|should|can)\b)",
-        r"\bself-?\s?medicat\w+|\b(?:take|swallow|drink|eat|apply|inject|use)\w*\b[^.]{0,50}\b"
-        r"(?:at home|on your own|by (?:yourself|themselves)|in any (?:amount|quantity|dose))\b",
-        r"\b(?:safe|harmless|fine|no problem) to (?:eat|drink|swallow|inhale|touch|taste|breathe"
-        r"|ingest)",
-        r"\bwhile\s+(?:it|they|the\s+\w+)\s+(?:is|are)\s+(?:still\s+)?(?:live|energi[sz]ed|under\s+"
-        r"(?:pressure|voltage)|running|powered)",
-        r"\b(?:without|before)\s+(?:discharging|earthing|grounding|cooling|venting|unplugging)\b",
-    )
-]
-# All patterns in one, anchored at words: a single search rules out most answers.
-_ANY = re.compile(
-    rf"\b(?=\w)(?:{'|'.join(f'(?:{one.pattern})' for one in _ALWAYS)})", re.IGNORECASE
+_WAIVERS = (
+    rf"(?:no|without)\s+(?:\w+\s+){{0,2}}(?:or\s+)?{_GEAR}(?:\s+(?:or|and)\s+\w+)?",
+    rf"(?:skip|omit|forgo|defeat|bypass|disable|override|remove|take off)\s+(?:the\s+"
+    rf"|all\s+)?{_GEAR}",
+    rf"{_GEAR}\s+(?:\w+\s+)?(?:is|are)\s+(?:not\s+(?:needed|required|necessary)"
+    r"|unnecessary|superfluous|optional)",
+    rf"need(?:s)?\s+no\s+{_GEAR}|\b{_GEAR}\s+would\s+only\b",
+    r"(?:with|by|in)\s+(?:your\s+|the\s+)?(?:(?:bare|naked|unprotected)\s+(?:hands?|fingers?"
+    r"|skin)|unprotected\s+eyes?)",
+    r"(?:wipe|touch|hold|stir|pour|spread)\b[^.]{0,60}\bwith\s+(?:your\s+)?(?:fingers"
+    r"|hands)\b",
+    r"look(?:ing)?\s+(?:directly\s+|straight\s+)?into\s+(?:the\s+)?(?:\w+\s+)?(?:laser"
+    r"|beam|lamp|arc|x-ray)",
+    r"(?:sniff|smell|inhale|taste|swallow|drink|eat|breathe in)\b(?=[^.]*\b(?:it|gas"
+    r"|vapou?r|fumes?"
+    r"|oil|acid|powder|solution|solvent|extract|sample|spoon\w*)\b)",
+    r"(?:down|into)\s+the\s+(?:drain|sink)\b",
+    r"fumes?\s+(?:show|prove|tell)\b",
+    r"to\s+the\s+mains\b",
+    # Medicine without a physician.
+    r"(?:raise|increase|double|change|adjust|stop|skip|reduce|lower|quit|discontinue|exceed)\w*"
+    r"\s+(?:taking\s+)?(?:their|your|his|her|one['\u2019]s)\s+(?:own\s+|usual\s+"
+    r"|prescribed\s+|current\s+|daily\s+)*(?:dos\w+|medic\w+|treatment|therapy|insulin"
+    r"|tablets?|pills?|drugs?)",
+    rf"(?:without|no need (?:for|to))\s+(?:\w+\s+){{0,2}}(?:ask|consult|see|tell|inform"
+    rf"|visit)\w*\s+(?:with\s+)?(?:an?\s+|the\s+|their\s+|your\s+|any\s+)?{_PHYSICIAN}",
+    rf"without\s+(?:an?\s+|any\s+)?(?:prescription|medical\s+\w+|supervision\s+by\s+\w+"
+    rf"\s+{_PHYSICIAN})",
+    r"(?:instead of|in place of|replaces?|rather than)\s+(?:\w+\s+){0,3}(?:chemotherapy"
+    r"|insulin|antibiotics|vaccin\w+|prescribed|medication|radiotherapy|surgery)\b(?=[^.]*\b(?:patients?"
+    r"|people|you|anyone|should|can)\b)",
+    r"self-?\s?medicat\w+|\b(?:take|swallow|drink|eat|apply|inject|use)\w*\b[^.]{0,50}\b"
+    r"(?:at home|on your own|by (?:yourself|themselves)|in any (?:amount|quantity|dose))\b",
+    r"(?:safe|harmless|fine|no problem) to (?:eat|drink|swallow|inhale|touch|taste|breathe"
+    r"|ingest)",
+    r"while\s+(?:it|they|the\s+\w+)\s+(?:is|are)\s+(?:still\s+)?(?:live|energi[sz]ed|under\s+"
+    r"(?:pressure|voltage)|running|powered)",
+    r"(?:without|before)\s+(?:discharging|earthing|grounding|cooling|venting|unplugging)\b",
 )
+_ALWAYS = [Phrases(one) for one in _WAIVERS]
+_ANY = Phrases("|".join(_WAIVERS))  # a single search rules out most answers
 _ACID = (
     r"(?:(?:nitric|sulph?uric|hydrochloric|hydrofluoric|perchloric|acetic|concentrated)\s+acid"
     r"|HNO3|H2SO4|HCl|HF|HClO4|aqua regia|acids?)"
@@ -122,13 +118,14 @@ _WARNING = re.compile(
     r"|only with|danger(?:ous)?|hazard\w*|risk|prevent\w*|protect\w* from|away from|rather than)\b",
     re.IGNORECASE,
 )
-_DOING = re.compile(
-    r"(?:^|[.;,:]\s*(?:and\s+|then\s+)?|\band\s+|\bthen\s+|\bto\s+|\bcan\s+(?:then\s+)?be\s+"
-    r"|\bis\s+|\bare\s+)"
+_INSTRUCTED = (
     r"(?:mix|pour|heat|warm|cut|rinse|drop|open|add|stir|throw|drink|connect|charge|release"
     r"|close|put"
-    r"|place|hold|pry|break|wipe|dispos|store|kept|keep|dropped|rinsed|poured|wash|dissolve|use)",
-    re.IGNORECASE,
+    r"|place|hold|pry|break|wipe|dispos|store|kept|keep|dropped|rinsed|poured|wash|dissolve|use)"
+)
+_DOING = Phrases(
+    rf"(?:and|then|to|can\s+(?:then\s+)?be|is|are)\s+{_INSTRUCTED}",
+    rf"(?:^|[.;,:]\s*(?:and\s+|then\s+)?){_INSTRUCTED}",
 )
 
 
@@ -139,7 +136,8 @@ def unsafe_instruction(answer: str) -> str | None:
         for pattern in _ALWAYS:
             match = pattern.search(sentence)
             if match and not _WARNING.search(sentence):
-                return f"waives or ignores a protection: {match.group()}"
+                waived = sentence[match.start() : match.end()]
+                return f"waives or ignores a protection: {waived}"
     for sentence, after in zip_longest(every, every[1:], fillvalue=""):
         both = f"{sentence} {after}"
         # Most sentences describe and instruct nothing.

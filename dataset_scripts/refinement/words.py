@@ -205,10 +205,15 @@ def words(text: str) -> tuple[Word, ...]:
     )
 
 
+def texts_of_words(text: str) -> list[str]:
+    """Return the words and numbers of a text in order, without their stems."""
+    return _WORD.findall(text)
+
+
 @lru_cache(maxsize=2048)  # also whole sources, for which `words` would need ten times the memory
 def stems(text: str) -> frozenset[str]:
     """Return the stems of all specific words of a text, and its numbers."""
-    return frozenset().union(*map(stems_of, set(_WORD.findall(text))))
+    return frozenset().union(*map(stems_of, set(texts_of_words(text))))
 
 
 # Words of any measurement, which do not distinguish one from another.
@@ -287,10 +292,11 @@ def first(details: Iterable[str | None]) -> str | None:
     return next((detail for detail in details if detail is not None), None)
 
 
+_DEFINES = ("indicates", "denotes", "means", "stands for", "represents", "refers to")
 _DEFINED = re.compile(
-    r"(?P<before>(?:[\w-]+\s){1,6})\((?P<short>[A-Z]{2,5})s?\)"
-    r"|\b(?P<named>[A-Z]{2,5})\s(?:indicates|denotes|means|stands for|represents"
-    r"|refers to)\s(?:the\s)?(?P<after>(?:[\w-]+\s){1,6})"
+    r"(?<![\w-])(?P<before>(?:[\w-]+\s){1,6})\((?P<short>[A-Z]{2,5})s?\)"
+    rf"|\b(?P<named>[A-Z]{{2,5}})\s(?:{'|'.join(_DEFINES)})"
+    r"\s(?:the\s)?(?P<after>(?:[\w-]+\s){1,6})"
 )
 
 
@@ -299,6 +305,8 @@ def spelled_out(passages: tuple[str, ...]) -> tuple[str, ...]:
     """Return the passages with abbreviations that they define followed by their words."""
     meanings = {}
     for passage in passages:
+        if "(" not in passage and not any(verb in passage for verb in _DEFINES):
+            continue
         for found in _DEFINED.finditer(passage):
             short = found["short"] or found["named"]
             parts = re.split(r"[\s-]+", (found["before"] or found["after"]).strip())

@@ -1,1 +1,1 @@
-"""Finding figures by their words or by an image: `cephalo search`."""
+"""Search for figures by words or by an image: `cephalo search`."""

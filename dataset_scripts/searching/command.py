@@ -1,4 +1,4 @@
-"""`cephalo search`: figures by words or by an image."""
+"""`cephalo search`: find figures by words or by an image."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 
-NEAR = 16  # bits of 64 by which near-copies differ at most, as in `cephalo publish`
-SHOWN = 160  # characters of a caption in a line
+NEAR = 16  # largest number of different bits (of 64), as in `cephalo publish`
+SHOWN = 160  # characters of a caption in the output
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -17,10 +17,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def search(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder of figures, of extract or import.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder of figures of `cephalo extract` or `cephalo import`."
+        ),
     ],
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="Words; those in double quotes together.")
+        str | None, typer.Argument(metavar="TEXT", help="Words, or phrases in double quotes.")
     ] = None,
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Find near-copies of this image instead.")
@@ -35,25 +38,22 @@ def search(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The folder that `cephalo refine` wrote from it, whose answers are searched too; "
-            "by default FOLDER.",
+            help="Output folder of `cephalo refine`, to search its answers too; by default FOLDER.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Largest number of results.")] = 20,
     page: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the results as an HTML page.")
+        Path | None, typer.Option(metavar="FILE", help="Also write the results to an HTML page.")
     ] = None,
-    rows: Annotated[
-        bool, typer.Option("--rows", help="Print the results as JSON, one a line.")
-    ] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Print the results as JSON Lines.")] = False,
 ) -> None:
-    """Find figures by the words of captions, labels, panels, titles, citing paragraphs and answers.
+    """Find figures by words in captions, labels, panels, titles, citing paragraphs and answers.
 
-    Word forms count as the word. Where no figure has all words, those with most of them are shown.
-    With --semantic, captions, panels and titles that mean much the same as TEXT are found; its
-    first search of a folder takes about a second for every 20 figures.
-    Captions are as people corrected them; rejected figures are left out. The index,
-    FOLDER/search.sqlite, is brought up to date by each search, and can be deleted.
+    Words are matched by their stems. If no figure contains all words, those with the most of them
+    are listed. --semantic finds captions, panels and titles with a similar meaning to TEXT; its
+    first search of a folder takes about one second per 20 figures. Corrected captions are used and
+    rejected figures are excluded. The index, FOLDER/search.sqlite, is updated by each search and
+    can be deleted.
 
     \b
     Example:
@@ -62,9 +62,9 @@ def search(
       cephalo search runs/figures --image micrograph.png --page found.html
     """
     if semantic and text is None:
-        raise CephaloError("--semantic compares texts; give one")
+        raise CephaloError("--semantic requires a text to search for")
     if (text is None) == (image is None):
-        raise CephaloError("give words to find, or an image with --image")
+        raise CephaloError("give words to search for, or an image with --image")
     from cephalo.dataset_scripts.searching.index import open_index, shown
     from cephalo.dataset_scripts.searching.meaning import load_encoder
     from cephalo.dataset_scripts.searching.results import hash_of, write_page
@@ -90,10 +90,10 @@ def search(
         if rows:
             print(json.dumps(hit._asdict(), ensure_ascii=False))
             continue
-        told = f" ({hit.distance} bits)" if hit.distance is not None else ""
-        told = f" ({hit.similarity:.2f})" if hit.similarity is not None else told
+        measure = f" ({hit.distance} bits)" if hit.distance is not None else ""
+        measure = f" ({hit.similarity:.2f})" if hit.similarity is not None else measure
         caption = " ".join(hit.caption.split())
-        print(plain(f"{hit.label or hit.kind} of {where}{told}"))
+        print(plain(f"{hit.label or hit.kind} of {where}{measure}"))
         print(plain(f"    {caption[:SHOWN]}{'…' if len(caption) > SHOWN else ''}"))
     if not rows:
         print(f"{len(hits)} of {count} figures {asked}")
@@ -104,5 +104,5 @@ def search(
 
 
 def plain(text: str) -> str:
-    """A text of a paper without what a terminal would obey."""
+    """Replace characters that a terminal would interpret by spaces."""
     return "".join(one if one.isprintable() else " " for one in text)

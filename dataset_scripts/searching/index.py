@@ -1,8 +1,7 @@
-"""The index of a folder: an SQLite database with the texts of its figures (FTS5), kept in the
-folder and brought up to date before each search.
+"""The search index of a folder: an SQLite database with full-text search (FTS5).
 
-It is made from the shards, and can be deleted. A shard is read again when it, the conversations
-about its figures, or the corrections of people have changed.
+It is stored in the folder, updated before each search, and can be deleted. A shard is indexed again
+if it, its conversations or its corrections have changed.
 """
 
 import json
@@ -28,7 +27,7 @@ from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.searching.meaning import Encoder, nearest, update_vectors
 
 NAME = "search.sqlite"
-VERSION = 2  # of the tables below; IF NOT EXISTS, since two first searches may make them
+VERSION = 2  # schema version; IF NOT EXISTS, as two searches may create the tables
 COLUMNS = (
     *("caption", "label", "title", "panels", "mentions", "document", "document_sha256"),
     *("page", "kind", "license", "image_sha256", "phash"),
@@ -36,11 +35,11 @@ COLUMNS = (
 TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
 TALKS = ("query", "answer", "completion", "figures", "task")
 WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
-"""Of `TEXTS` in the rank: what a figure is called counts for more than what is said of it."""
-LONGEST_SHOWN = 200  # characters of a question in a message
+"""Weights of `TEXTS` in the ranking: names of a figure count more than text about it."""
+LONGEST_SHOWN = 200  # characters of a query in a message
 REMEDY = "delete it, or make its folder writable"
-PATIENCE = 60.0  # seconds for another search that writes the index
-COMMIT = 500  # shards per transaction: what a kill loses, and how long another search waits
+PATIENCE = 60.0  # seconds to wait for another search that writes the index
+COMMIT = 500  # shards per transaction; a killed search loses one, another waits for one
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
 CREATE TABLE IF NOT EXISTS figures (
@@ -60,9 +59,12 @@ VerdictsOf = Callable[[Path], dict[int, Verdict]]
 
 
 class Hit(NamedTuple):
-    """A figure that was found. `distance`: bits by which its perceptual hash differs from that of
-    the image that was asked for; `similarity`: the cosine of its meaning and that of the text that
-    was asked for; None where neither was."""
+    """A figure that was found.
+
+    `distance` is the number of different bits between its perceptual hash and that of the query
+    image. `similarity` is the cosine between its embedding and that of the query text. Each is
+    `None` for other queries.
+    """
 
     shard: str
     place: int
@@ -77,7 +79,7 @@ class Hit(NamedTuple):
 
 
 class Index:
-    """The index of a folder, open."""
+    """The open index of a folder."""
 
     def __init__(
         self, folder: Path, refined: Path, database: sqlite3.Connection, verdicts: VerdictsOf
@@ -86,8 +88,14 @@ class Index:
         self.verdicts = verdicts
 
     def update(self) -> int:
-        """Read the shards that are new or changed, and forget those that are gone; returns how many
-        figures there are. Raises CephaloError where a shard cannot be read."""
+        """Index new and changed shards, and remove deleted ones.
+
+        Returns:
+            The number of figures in the index.
+
+        Raises:
+            CephaloError: If a shard cannot be read.
+        """
         there = {path.name: path for path in sorted((self.folder / "figures").glob("*.parquet"))}
         stamps = self.stamps(there)
         known = self.known()
@@ -95,7 +103,7 @@ class Index:
         with tqdm(total=len(changed), unit=" documents", disable=no_bars()) as bar:
             for start in range(0, len(changed), COMMIT):
                 self.database.execute("BEGIN IMMEDIATE")
-                known = self.known()  # another search may have read some meanwhile
+                known = self.known()  # another search may have indexed some meanwhile
                 for name in changed[start : start + COMMIT]:
                     if known.get(name) != stamps.get(name):
                         self.forget(name)
@@ -111,8 +119,7 @@ class Index:
         return dict(self.database.execute("SELECT name, stamp FROM shards"))
 
     def stamps(self, there: dict[str, Path]) -> dict[str, str]:
-        """What each shard's texts are made from: its file, its conversations, and what people
-        decided."""
+        """Return a stamp for each shard, of its file, conversations and corrections."""
         corrected = (self.folder / CORRECTIONS).exists()
         talks = {path.name: path for path in (self.refined / "conversations").glob("*.parquet")}
         stamps = {}
@@ -127,7 +134,7 @@ class Index:
         return stamps
 
     def forget(self, name: str) -> None:
-        """Remove what a shard gave."""
+        """Remove the figures of a shard."""
         found = self.database.execute(
             "SELECT number FROM shards WHERE name = ?", (name,)
         ).fetchone()
@@ -139,7 +146,7 @@ class Index:
             self.database.execute("DELETE FROM shards WHERE number = ?", found)
 
     def enter(self, path: Path, stamp: str) -> None:
-        """Add the figures of a shard, without those that a person rejected."""
+        """Add the figures of a shard, without rejected ones."""
         insert = "INSERT INTO shards (name, stamp) VALUES (?, ?)"
         shard = self.database.execute(insert, (path.name, stamp)).lastrowid
         answers = self.answers(path.stem)
@@ -160,7 +167,7 @@ class Index:
             )
 
     def answers(self, stem: str) -> dict[str, list[str]]:
-        """The questions and answers about the figures of a shard, by the figures' pixels."""
+        """Return the questions and answers about the figures of a shard, by hash of the figure."""
         found: dict[str, list[str]] = {}
         for name in talk_names(stem):
             path = self.refined / "conversations" / name
@@ -172,21 +179,30 @@ class Index:
         return found
 
     def find(self, text: str, most: int) -> tuple[list[Hit], bool]:
-        """The figures whose texts have all words of `text`, or some where none has all, best
-        first; and whether all words stand in them. Words in double quotes stand together.
+        """Return the figures whose texts contain all words, best first.
 
-        Raises CephaloError where there are no words.
+        If there are none, return those with some of the words. Words in double quotes are a phrase.
+
+        Args:
+            text: Words and phrases.
+            most: Largest number of results.
+
+        Returns:
+            The figures, and whether they contain all words.
+
+        Raises:
+            CephaloError: If there are no words.
         """
         words = words_of(text)
         if not words:
-            raise CephaloError(f"there is no word in {shown(text)}; give some, such as 'nacre'")
+            raise CephaloError(f"no word in {shown(text)}; give words such as 'nacre'")
         for how in (" ", " OR "):
             if found := self.match(how.join(words), most):
                 return found, how == " "
         return [], True
 
     def match(self, query: str, most: int) -> list[Hit]:
-        """The figures that a query of FTS5 matches, best first."""
+        """Return the figures that match an FTS5 query, best first."""
         ranked = (
             f"SELECT rowid FROM texts WHERE texts MATCH ? "
             f"ORDER BY bm25(texts, {', '.join(map(str, WEIGHTS))}), rowid LIMIT ?"
@@ -195,8 +211,7 @@ class Index:
         return [self.hit(number) for number in numbers]
 
     def like(self, phash: str, bits: int, most: int) -> list[Hit]:
-        """The figures whose perceptual hash differs from one by at most so many bits, the nearest
-        first."""
+        """Return the figures whose perceptual hash differs by at most `bits`, nearest first."""
         wanted = signed(phash)
         assert wanted is not None
         rows = self.database.execute("SELECT number, phash FROM figures WHERE phash IS NOT NULL")
@@ -208,14 +223,13 @@ class Index:
         return [self.hit(number, distance) for distance, number in sorted(near)[:most]]
 
     def mean(self, text: str, most: int, encode: Encoder) -> list[Hit]:
-        """The figures whose captions, panels and titles are nearest to a text by their meaning, the
-        nearest first."""
+        """Return the figures with captions, panels or titles closest in meaning to a text."""
         update_vectors(self.database, encode)
         found = nearest(self.database, encode([text])[0], most)
         return [self.hit(number)._replace(similarity=round(cosine, 3)) for cosine, number in found]
 
     def hit(self, number: int, distance: int | None = None) -> Hit:
-        """A figure by its number."""
+        """Return a figure by its number."""
         row = self.database.execute(
             "SELECT shards.name, place, document, page, coalesce(label, ''), coalesce(kind, ''), "
             "license, coalesce(caption, '') FROM figures JOIN shards ON shards.number = shard "
@@ -227,13 +241,18 @@ class Index:
 
 @contextmanager
 def open_index(folder: Path, refined: Path, verdicts: VerdictsOf = verdicts_of) -> Iterator[Index]:
-    """The index of a folder, made where it is missing or of another version.
+    """Open the index of a folder. It is created if it is missing or has another version.
 
-    `verdicts` gives what people decided about the rows of a shard; by default it is read. Raises
-    CephaloError where the index cannot be written, or the folder holds no figures.
+    Args:
+        folder: Folder of figures.
+        refined: Folder of `cephalo refine`.
+        verdicts: Function that returns the decisions about the rows of a shard.
+
+    Raises:
+        CephaloError: If the index cannot be written, or the folder contains no figures.
     """
     if not any((folder / "figures").glob("*.parquet")):
-        raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+        raise CephaloError(f"{folder} contains no figures; run `cephalo extract` first")
     path = folder / NAME
     try:
         database = connect(path)
@@ -243,19 +262,23 @@ def open_index(folder: Path, refined: Path, verdicts: VerdictsOf = verdicts_of) 
             database.close()
     except sqlite3.Error as error:
         busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-        todo = "wait until the search that writes it ends" if busy else REMEDY
+        todo = "wait for the search that is writing it" if busy else REMEDY
         raise CephaloError(f"{path}: {error}; {todo}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The database, with its tables. Raises sqlite3.Error."""
+    """Open the database and create its tables.
+
+    Raises:
+        sqlite3.Error: If the database cannot be opened.
+    """
     database = sqlite3.connect(path, timeout=PATIENCE)
     try:
         [version] = database.execute("PRAGMA user_version").fetchone()
-    except sqlite3.OperationalError:  # locked, or not to be opened
+    except sqlite3.OperationalError:  # locked, or not readable
         database.close()
         raise
-    except sqlite3.DatabaseError:  # another file
+    except sqlite3.DatabaseError:  # not a database
         database.close()
         path.unlink()
         return connect(path)
@@ -270,18 +293,18 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def talk_names(stem: str) -> tuple[str, str]:
-    """The names of the shards of conversations about the figures of a shard."""
+    """Return the names of the shards of conversations about the figures of a shard."""
     return f"{stem}.parquet", f"{stem}{IMPORTED}.parquet"
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """When a file was changed, and how long it is."""
+    """Return the modification time of a file in nanoseconds, and its size in bytes."""
     state = path.stat()
     return state.st_mtime_ns, state.st_size
 
 
 def texts_of(row: dict[str, Any], answers: list[str]) -> tuple[str, ...]:
-    """The texts of a figure that are searched, in the order of `TEXTS`."""
+    """Return the searchable texts of a figure, in the order of `TEXTS`."""
     panels = " ".join(panel["caption"] or "" for panel in row["panels"] or [])
     mentions = "\n".join(row["mentions"] or [])
     found = (row["caption"], row["label"], panels, row["title"], mentions, "\n".join(answers))
@@ -289,12 +312,12 @@ def texts_of(row: dict[str, Any], answers: list[str]) -> tuple[str, ...]:
 
 
 def signed(phash: str | None) -> int | None:
-    """A perceptual hash of 16 hexadecimal digits as SQLite's whole numbers are; None for none."""
+    """Convert a perceptual hash of 16 hexadecimal digits to a signed 64-bit integer."""
     if not phash or not re.fullmatch("[0-9a-f]{16}", phash):
         return None
     return int.from_bytes(bytes.fromhex(phash), "big", signed=True)
 
 
 def shown(text: str) -> str:
-    """A question for a message, cut where it is long."""
+    """Return a query for a message, truncated if it is long."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")

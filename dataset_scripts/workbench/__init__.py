@@ -1,1 +1,1 @@
-"""The workbench: a local page to look at figures and to decide about them."""
+"""The workbench of `cephalo review`: a local web page to inspect and correct figures."""

@@ -1,12 +1,12 @@
-// Boxes on a page, and the one that is being corrected, by pointer and keyboard.
+// Boxes on a page, and the editor that changes one of them by pointer or keyboard.
 
 import { byId, element } from "./server.js";
 
-export const LEAST = 4; // points; a smaller box shows nothing
-const STEP = 1, FAR = 10; // points that an arrow key moves by
+export const LEAST = 4; // points; smallest side of a box
+const STEP = 1, FAR = 10; // points per press of an arrow key
 export const PARTS = ["whole", "nw", "ne", "se", "sw"];
 
-// Put an element where a box in points is; the page has `width` and `height` points.
+// Position an element at a box in points; `width` and `height` are the page size in points.
 export function place(box, [left, top, right, bottom], { width, height }) {
   box.style.left = `${(100 * left) / width}%`;
   box.style.top = `${(100 * top) / height}%`;
@@ -14,7 +14,7 @@ export function place(box, [left, top, right, bottom], { width, height }) {
   box.style.height = `${(100 * (bottom - top)) / height}%`;
 }
 
-// A box of which a part (the whole, or a corner) went by points, within the box `limits`.
+// Return a box after moving a part of it (the whole, or a corner) by points, within `limits`.
 export function moved(box, part, across, down, limits) {
   let [left, top, right, bottom] = box;
   const [west, north, east, south] = limits;
@@ -31,7 +31,7 @@ export function moved(box, part, across, down, limits) {
   return [left, top, right, bottom];
 }
 
-// The points right and down that an arrow key moves by; undefined for another key.
+// Return the points to move right and down for an arrow key; undefined for other keys.
 export function arrow(event) {
   const far = event.shiftKey ? FAR : STEP;
   return {
@@ -39,7 +39,7 @@ export function arrow(event) {
   }[event.key];
 }
 
-// Corners to drag, in the element of a box.
+// Add corners to drag to the element of a box.
 export function addHandles(outline) {
   for (const name of PARTS.slice(1)) {
     const handle = element("div", `handle ${name}`);
@@ -49,7 +49,7 @@ export function addHandles(outline) {
 }
 
 export class BoxEditor {
-  // `save(box)` is called with [x0, y0, x1, y1] in points; `end()` when editing ends either way.
+  // `save(box)` is called with [x0, y0, x1, y1] in points, `end()` when editing ends.
   constructor(save, end) {
     this.save = save;
     this.end = end;
@@ -95,13 +95,13 @@ export class BoxEditor {
     byId("box-numbers").textContent = this.box.map((side) => side.toFixed(1)).join(", ");
   }
 
-  // Move the chosen part by points, within the page.
+  // Move the selected part by points, within the page.
   move(across, down, from = this.box) {
     this.box = moved(from, this.part, across, down, [0, 0, this.page.width, this.page.height]);
     this.draw();
   }
 
-  // Whether a key was meant for the box.
+  // Handle a key. Returns whether it was used.
   key(event) {
     const by = arrow(event);
     if (by) this.move(...by);
@@ -136,7 +136,7 @@ export class BoxEditor {
     const start = this.point(event);
     if (event.target.dataset.part) this.part = event.target.dataset.part;
     else if (event.target === this.outline) this.part = "whole";
-    else { // a new box, from here
+    else { // start a new box here
       const [x, y] = start;
       const { width, height } = this.page;
       const left = Math.min(Math.max(x, 0), width - LEAST);

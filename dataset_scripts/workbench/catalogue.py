@@ -1,7 +1,7 @@
-"""The figures of a folder as the workbench has them in memory, without their images.
+"""In-memory catalogue of the figures of a folder, without their images.
 
-Shards are read in the background, those that extraction adds too. A figure keeps its number as long
-as the server runs.
+Shards are read in the background, including those that a running extraction adds. A figure keeps
+its number as long as the server runs.
 """
 
 import gc
@@ -47,15 +47,15 @@ TYPES: dict[str, Callable[[pa.DataType], bool]] = {
     **dict.fromkeys(("page", "width", "height", "dpi"), pa.types.is_integer),
     **dict.fromkeys(("bbox", "caption_bbox", "panels", "text_faults"), pa.types.is_nested),
 }
-"""Of columns that are no texts."""
+"""Checks of the types of columns that are not strings."""
 UNDECIDED, EDITED = "undecided", "edited"
 STATES = (UNDECIDED, ACCEPTED, REJECTED, EDITED)
-"""What the filter of states takes."""
+"""Values of the state filter."""
 
 
 @dataclass
 class Entry:
-    """A figure: its row as extracted, where it stands, and what people decided of it."""
+    """A figure: its row as extracted, its position, and its corrections."""
 
     number: int
     shard: Path
@@ -66,14 +66,14 @@ class Entry:
 
     @property
     def now(self) -> dict[str, Any]:
-        """The row as people left it; as extracted, but for the box, where its crop is damaged."""
+        """The corrected row. If the image of a corrected box is damaged, the box as extracted."""
         try:
             return apply(self.row, self.verdict)
-        except CephaloError:  # which the picture tells
+        except CephaloError:  # the image request reports it
             return apply(self.row, replace(self.verdict, crop=None))
 
     def is_in(self, state: str) -> bool:
-        """Whether the filter of states takes it."""
+        """Return whether the figure matches a value of the state filter."""
         if state == UNDECIDED:
             return self.verdict.person is None
         if state == EDITED:
@@ -81,21 +81,27 @@ class Entry:
         return self.verdict.state == state
 
     def states(self) -> list[str]:
-        """The values of the filter of states that take it."""
+        """Return the matching values of the filter of states."""
         return [state for state in STATES if self.is_in(state)]
 
     def value(self, name: str) -> Any:
-        """A column as people left it, or its state."""
+        """Return a column of the corrected row, or the state."""
         return self.verdict.state if name == "state" else self.now[name]
 
 
 class Catalogue:
-    """All figures of a folder and the decisions about them; threads take turns."""
+    """All figures of a folder and the decisions about them. Thread-safe."""
 
     def __init__(self, folder: Path, by: str, refined: Path | None = None) -> None:
-        """`by` decides; conversations are in `refined`, by default in the folder itself.
+        """Open the file of decisions.
 
-        Raises CephaloError where the file of decisions is damaged.
+        Args:
+            folder: Folder of the extraction.
+            by: Name of the person who decides.
+            refined: Folder of `cephalo refine`; `folder` if `None`.
+
+        Raises:
+            CephaloError: If the file of decisions is damaged.
         """
         self.folder, self.by = folder, by
         self.refined = Refined(refined or folder)
@@ -104,10 +110,10 @@ class Catalogue:
         self.entries: dict[int, Entry] = {}
         self.shards: dict[Path, tuple[tuple[int, int], list[int]]] = {}
         self.damaged: dict[str, str] = {}
-        self.version = 0  # grows whenever figures come or go
-        self.done: list[tuple[int, What, Any, Any]] = []  # before and after, to be undone
+        self.version = 0  # incremented when figures are added or removed
+        self.done: list[tuple[int, What, Any, Any]] = []  # values before and after, for undo
         self.tally = Tally()
-        self.loaded = False  # whether all that was there at the start is read
+        self.loaded = False  # whether all shards present at the start were read
         self._folder = Watched(folder / "figures")
         self._next = 0
         self._lock = threading.RLock()
@@ -115,7 +121,7 @@ class Catalogue:
     # --- reading
 
     def scan(self) -> None:
-        """Read shards that are new or changed, and let go of those that are gone."""
+        """Read new and changed shards, and remove the figures of deleted ones."""
         if self._folder.has_changed():
             self._scan_shards()
         if self.refined.scan():
@@ -142,6 +148,7 @@ class Catalogue:
                 self._read(path, stamp)
 
     def _forget(self, path: Path) -> None:
+        """Remove the figures of a shard."""
         with self._lock:
             for number in self.shards.pop(path, ((0, 0), []))[1]:
                 entry = self.entries.pop(number)
@@ -150,6 +157,7 @@ class Catalogue:
             self.damaged.pop(path.name, None)
 
     def _read(self, path: Path, stamp: tuple[int, int]) -> None:
+        """Read the figures of a shard; log a fault if it is damaged."""
         try:
             rows = figures_of(path)
         except CephaloError as error:
@@ -174,43 +182,48 @@ class Catalogue:
         gc.freeze()
 
     def _judge(self, entry: Entry) -> None:
+        """Update the verdict of a figure from its corrections."""
         entry.verdict = with_crop(verdict(entry.row, entry.lines), entry.row, self.folder)
 
     # --- looking
 
     def entry(self, number: int) -> Entry:
-        """A figure. Raises CephaloError if it is gone."""
+        """Return a figure by number.
+
+        Raises:
+            CephaloError: If the figure was removed.
+        """
         with self._lock:
             if number not in self.entries:
-                raise CephaloError("this figure is no longer there; reload the page")
+                raise CephaloError("this figure was removed; reload the page")
             return self.entries[number]
 
     def all(self) -> list[Entry]:
-        """All figures, in the order in which they came."""
+        """Return all figures, in the order in which they were read."""
         with self._lock:
             return list(self.entries.values())
 
     def counts(self) -> dict[str, Any]:
-        """How many figures there are of each value of a filter, and the range of each score."""
+        """Return the number of figures per filter value, and the range of each score."""
         with self._lock:
             return self.tally.as_json()
 
     def verdicts_in(self, shard: Path) -> dict[int, Verdict]:
-        """What people decided about the rows of a shard, by their places, as `verdicts_of`."""
+        """Return the decisions about the rows of a shard by row index, like `verdicts_of`."""
         with self._lock:
             numbers = self.shards.get(shard, ((0, 0), []))[1]
             entries = (self.entries[number] for number in numbers)
             return {entry.place: entry.verdict for entry in entries if entry.lines}
 
     def numbers(self, places: Iterable[tuple[str, int]]) -> list[int]:
-        """The numbers of figures by the names of their shards and their places in these."""
+        """Return the numbers of figures from their shard names and row indices."""
         with self._lock:
             own = {path.name: numbers for path, (_, numbers) in self.shards.items()}
             there = (own.get(name, [])[place : place + 1] for name, place in places)
             return [number for found in there for number in found]
 
     def on_page(self, entry: Entry) -> list[Entry]:
-        """The figures of a shard that are on the page of one, itself among them."""
+        """Return the figures of the same shard and page as a figure, including itself."""
         with self._lock:
             numbers = self.shards[entry.shard][1]
             same = [self.entries[number] for number in numbers]
@@ -218,14 +231,18 @@ class Catalogue:
         return [one for one in same if (one.row["document_sha256"], one.row["page"]) == place]
 
     def mentions(self, number: int) -> list[str]:
-        """The paragraphs that cite a figure, from its shard. Raises CephaloError."""
+        """Return the paragraphs that cite a figure, from its shard.
+
+        Raises:
+            CephaloError: If the shard is damaged.
+        """
         entry = self.entry(number)
         rows = read_rows([entry.shard], ["mentions"], batch_rows=100)
         row = next(islice(rows, entry.place, None), {})
         return row.get("mentions") or []
 
     def findings(self, entry: Entry) -> Findings:
-        """What refinement found about a figure, as extracted and as people left it."""
+        """Return the results of refinement for a figure, for its extracted and corrected image."""
         images = {entry.row["image_sha256"]}
         if entry.verdict.crop:
             images.add(entry.now["image_sha256"])
@@ -234,10 +251,16 @@ class Catalogue:
     # --- deciding
 
     def decide(self, number: int, what: What, after: Any) -> Entry:
-        """Record a decision about a figure; nothing where it is so already.
+        """Record a decision about a figure, unless it already has this value.
 
-        Raises CephaloError for a value that the field cannot have, OSError where it cannot be
-        written.
+        Args:
+            number: Number of the figure.
+            what: Field.
+            after: New value.
+
+        Raises:
+            CephaloError: If the value is invalid for the field.
+            OSError: If the file of decisions cannot be written.
         """
         with self._lock:
             entry = self.entry(number)
@@ -249,7 +272,11 @@ class Catalogue:
             return entry
 
     def checked(self, entry: Entry, what: What, after: Any) -> Any:
-        """A value for a field as it is recorded. Raises CephaloError for one it cannot have."""
+        """Return the normalised value of a field.
+
+        Raises:
+            CephaloError: If the value is invalid for the field.
+        """
         try:
             check_value(what, after)
         except ValueError as error:
@@ -264,14 +291,14 @@ class Catalogue:
             return plain(what, after)
         return after.strip() if isinstance(after, str) else after
 
-    def tried(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
-        """A figure, and the verdict that it would have with another box."""
+    def with_box(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
+        """Return a figure, and its verdict with another box."""
         entry = self.entry(number)
         values = {**entry.verdict.values, "bbox": self.checked(entry, "bbox", bbox)}
         return entry, with_crop(Verdict(values=values), entry.row, self.folder)
 
     def undo(self) -> Entry | None:
-        """Take the last decision back, by another one; None if there is none of this session."""
+        """Revert the last decision of this session by another decision; `None` if there is none."""
         with self._lock:
             while self.done:
                 number, what, before, after = self.done[-1]
@@ -283,6 +310,7 @@ class Catalogue:
             return None
 
     def _add(self, entry: Entry, what: What, before: Any, after: Any) -> None:
+        """Append a decision to the file and update the figure."""
         line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
         self.corrections.add(line)
         entry.lines.append(line)
@@ -296,14 +324,18 @@ class Catalogue:
 
 
 def figures_of(shard: Path) -> list[dict[str, Any]]:
-    """The rows of a shard, with `COLUMNS`. Raises CephaloError if they are no figures."""
+    """Return the rows of a shard, with `COLUMNS`.
+
+    Raises:
+        CephaloError: If the shard does not contain figures.
+    """
     rows = list(read_rows([shard], COLUMNS, batch_rows=500))
     for field_ in open_shard(shard).schema_arrow:
         fits = TYPES.get(field_.name, is_text)
         if field_.name in COLUMNS and not (fits(field_.type) or pa.types.is_null(field_.type)):
             raise CephaloError(
-                f"{shard} holds no figures, since {field_.name!r} is {field_.type}; remove it and "
-                "run the step that made it"
+                f"{shard} does not contain figures: {field_.name!r} is {field_.type}; remove it "
+                "and run the step that made it"
             )
     for row in rows:
         row |= {name: row[name] or "" for name in ("document", "document_sha256")}
@@ -311,7 +343,7 @@ def figures_of(shard: Path) -> list[dict[str, Any]]:
 
 
 def has_page(row: dict[str, Any]) -> bool:
-    """Whether a figure was cropped from a page; an image by itself is all of its page."""
+    """Return whether a figure was cropped from a page. An imported image is the whole page."""
     box, dpi = row["bbox"], row["dpi"]
     if not box or row["page"] is None:
         return False
@@ -321,12 +353,12 @@ def has_page(row: dict[str, Any]) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds texts."""
+    """Return whether a column contains strings."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def shown(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """What the page knows of figures, as JSON has it."""
+    """Yield the JSON objects of figures for the page."""
     for entry in entries:
         now = entry.now
         yield {

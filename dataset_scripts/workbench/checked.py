@@ -1,5 +1,4 @@
-"""What refinement found about figures, for the filters: conversations by their state, the checks
-that reject, and scores."""
+"""Results of refinement for the filters: states of conversations, failed checks and scores."""
 
 import json
 from collections import Counter
@@ -15,18 +14,20 @@ from cephalo.dataset_scripts.common.shards import read_rows
 ACCEPTED = "accepted"
 ASIDE = ("undecided", "rejected")
 WITHOUT = "none"
-"""The states of conversations; a figure can also be without any."""
+"""The states of conversations, and the filter value for figures without conversations."""
 ENDINGS = {ACCEPTED: ("conversations", ".parquet"), **{one: (one, ".jsonl") for one in ASIDE}}
-LARGEST = 1e300  # of a score; a whole number of JSON has no end
-JUDGED = "judge: "  # before the name of a score that judges gave
+LARGEST = 1e300  # largest absolute score; JSON integers are unbounded
+JUDGED = "judge: "  # prefix for the names of scores by judges
 
 
 @dataclass
 class Findings:
-    """What is known of the conversations about one figure.
+    """Results about one figure.
 
-    `states` and `checks` count them by state and by the check that rejects; `lowest` is the lowest
-    value of each score.
+    Attributes:
+        states: Number of conversations in each state.
+        checks: Number of conversations rejected by each check.
+        lowest: Lowest value of each score.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -34,14 +35,14 @@ class Findings:
     lowest: dict[str, float] = field(default_factory=dict)
 
     def add(self, state: str, checks: list[str], scores: dict[str, float]) -> None:
-        """Take in a conversation."""
+        """Add a conversation."""
         self.states[state] += 1
         self.checks.update(checks)
         for name, value in scores.items():
             self.lowest[name] = min(value, self.lowest.get(name, value))
 
     def join(self, other: "Findings") -> None:
-        """Take in those of another file."""
+        """Add the results of another file."""
         self.states.update(other.states)
         self.checks.update(other.checks)
         for name, value in other.lowest.items():
@@ -49,12 +50,14 @@ class Findings:
 
 
 Found = dict[str, Findings]
-"""By the SHA-256 of the figure's pixels."""
+"""Results by the SHA-256 of the figure's pixels."""
 
 
 class Refined:
-    """The findings in a folder of `cephalo refine`, by the stem of the shard; files that changed
-    are read again."""
+    """The results in a folder of `cephalo refine`, by the stem of the shard.
+
+    Changed files are read again.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,7 +66,7 @@ class Refined:
         self.damaged: dict[str, str] = {}
 
     def scan(self) -> bool:
-        """Read what is new or changed; whether there was any."""
+        """Read new and changed files. Return whether there were any."""
         there = dict(self._there())
         changed = {stem_of(path) for path in self.files if path not in there}
         for path in [path for path in self.files if path not in there]:
@@ -89,6 +92,7 @@ class Refined:
         return bool(changed)
 
     def _there(self) -> Iterator[tuple[Path, tuple[str, tuple[int, int]]]]:
+        """Yield the result files with their states and stamps."""
         for state, (kind, ending) in ENDINGS.items():
             for path in sorted((self.folder / kind).glob(f"*{ending}")):
                 try:
@@ -98,7 +102,7 @@ class Refined:
                 yield path, (state, (facts.st_mtime_ns, facts.st_size))
 
     def about(self, shard: Path, images: set[str]) -> Findings:
-        """What is known of a figure of a shard, by the hashes of its pixels."""
+        """Return the results for a figure of a shard, by the hashes of its pixels."""
         own = self.of_stem.get(shard.stem, {})
         found = [own[image] for image in images if image in own]
         if len(found) == 1:
@@ -110,12 +114,16 @@ class Refined:
 
 
 def stem_of(path: Path) -> str:
-    """The stem of the shard of figures that a file of conversations is about."""
+    """Return the stem of the shard of figures for a file of conversations."""
     return path.stem.removesuffix(IMPORTED)
 
 
 def read_findings(path: Path, state: str) -> Found:
-    """The findings in a file of conversations of a state. Raises CephaloError if it is damaged."""
+    """Return the results in a file of conversations of one state.
+
+    Raises:
+        CephaloError: If the file is damaged.
+    """
     found: Found = {}
     for images, checks, scores in read_accepted(path) if state == ACCEPTED else read_aside(path):
         for image in images:
@@ -124,24 +132,33 @@ def read_findings(path: Path, state: str) -> Found:
 
 
 Line = tuple[set[str], list[str], dict[str, float]]
-"""The hashes of a conversation's images, the checks that reject it, and its scores."""
+"""Hashes of the images of a conversation, the checks that reject it, and its scores."""
 
 
 def read_accepted(path: Path) -> Iterator[Line]:
-    """The conversations that refinement took. Raises CephaloError."""
+    """Yield the accepted conversations of a file.
+
+    Raises:
+        CephaloError: If the file is damaged.
+    """
     for row in read_rows([path], ("figures", "scores"), batch_rows=500):
         try:
             scores = numbers(json.loads(row["scores"] or "{}"))
             images = {figure["image_sha256"] for figure in row["figures"]}
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CephaloError(
-                f"{path} holds no conversations ({error}); remove it and run `cephalo refine`"
+                f"{path} does not contain conversations ({error}); remove it and run "
+                "`cephalo refine`"
             ) from error
         yield images, [], scores
 
 
 def read_aside(path: Path) -> Iterator[Line]:
-    """The answers that refinement set aside. Raises CephaloError."""
+    """Yield the rejected or undecided answers of a file.
+
+    Raises:
+        CephaloError: If the file is damaged.
+    """
     from cephalo.dataset_scripts.refinement.documents import read_lines
 
     for line in read_lines(path):
@@ -150,13 +167,12 @@ def read_aside(path: Path) -> Iterator[Line]:
             yield images, list(line["failed"]), numbers(line["scores"])
         except (TypeError, KeyError) as error:
             raise CephaloError(
-                f"{path} holds no answers ({error!r}); remove it and run `cephalo refine`"
+                f"{path} does not contain answers ({error!r}); remove it and run `cephalo refine`"
             ) from error
 
 
 def numbers(scores: Any) -> dict[str, float]:
-    """The scores of a conversation that are numbers, and the lowest that judges gave of each
-    kind."""
+    """Return the numeric scores of a conversation, and the lowest of each kind by judges."""
     if not isinstance(scores, dict):
         return {}
     found = {name: float(value) for name, value in scores.items() if is_number(value)}
@@ -172,7 +188,7 @@ def numbers(scores: Any) -> dict[str, float]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a number that fits."""
+    """Return whether a JSON value is a number within the limit."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= LARGEST

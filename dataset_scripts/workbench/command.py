@@ -1,4 +1,4 @@
-"""`cephalo review`: a page in the browser to look at figures, and to correct them."""
+"""`cephalo review`: inspect and correct figures in the browser."""
 
 import getpass
 from pathlib import Path
@@ -15,31 +15,30 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def review(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder that `cephalo extract` wrote.")
+        Path, typer.Argument(metavar="FOLDER", help="Output folder of `cephalo extract`.")
     ],
     refined: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The folder that `cephalo refine` wrote from it, to show conversations beside "
+            help="Output folder of `cephalo refine`, to show conversations beside "
             "figures; by default FOLDER.",
         ),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help="Your name in the decisions; by default that of your login.")
+        str | None, typer.Option(help="Your name in the decisions; by default your login name.")
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")
     ] = 0,
 ) -> None:
-    """Look at figures beside their pages, accept or reject them, and correct them.
+    """Inspect figures beside their pages, accept or reject them, and correct them.
 
-    Serves a page for the browser of this machine, at an address with a secret token. All of it
-    works with the keyboard; ? lists the keys. FOLDER may be one that `cephalo extract` is still
-    writing.
+    Serves a web page to the browser of this machine, at an address with a secret token. All actions
+    have keys; ? lists them. FOLDER may belong to a running `cephalo extract`.
 
-    Every decision is a line of FOLDER/corrections.jsonl, written when it is made. The Parquet files
-    are not changed: refine and publish apply the decisions. One review of a folder runs at a time.
+    Every decision is appended to FOLDER/corrections.jsonl immediately. The Parquet files are not
+    changed: refine and publish apply the decisions. Only one review of a folder can run at a time.
     See docs/review.md.
 
     \b
@@ -48,12 +47,14 @@ def review(
       cephalo review runs/figures --refined runs/refined --by ann --port 8765
     """
     if not (folder / "figures").is_dir():
-        raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+        raise CephaloError(f"{folder} contains no figures; run `cephalo extract` first")
     if refined is not None and not refined.is_dir():
-        raise CephaloError(f"--refined {refined} is no folder; give what `cephalo refine` wrote")
+        raise CephaloError(
+            f"--refined {refined} is not a folder; give an output folder of `cephalo refine`"
+        )
     by = (by if by is not None else login()).strip()
-    if not by or len(by) > 200 or not by.isprintable():  # as bytes that are no UTF-8 are not
-        raise CephaloError("--by is not a name of 1 to 200 characters; give yours")
+    if not by or len(by) > 200 or not by.isprintable():  # invalid UTF-8 is not printable
+        raise CephaloError("--by must be 1 to 200 printable characters; give your name")
     from cephalo.dataset_scripts.common.corrections import NAME
     from cephalo.dataset_scripts.workbench.server import serve
 
@@ -62,7 +63,11 @@ def review(
 
 
 def login() -> str:
-    """The name of the user. Raises CephaloError where the system knows none."""
+    """Return the name of the user.
+
+    Raises:
+        CephaloError: If the system has no name for the user.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError) as error:

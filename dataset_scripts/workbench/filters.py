@@ -1,4 +1,4 @@
-"""The filters of the workbench: which figures the list has."""
+"""Filters of the workbench: the matching figures."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,18 +10,18 @@ from cephalo.dataset_scripts.workbench.tally import checks_of, facet, states_of
 
 
 def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
-    """The numbers of the figures that all filters let through, in the order of the catalogue.
+    """Return the numbers of the figures that match all filters, in the order of the catalogue.
 
     Args:
         catalogue: The figures.
-        wanted: The filters, of which any may be missing or empty: "kind", "license" and "state" are
-            a value of `Catalogue.counts`; "document" is a part of the file name; "text" has words
-            that all stand in a figure's texts; "talks" is a state of conversations about it;
-            "check" is a check that rejects one or a fault of its text; "score" and "most" are a
-            score and what its lowest value is at most.
+        wanted: Values of the filters; any may be missing or empty. "kind", "license" and "state"
+            are values of `Catalogue.counts`. "document" is a part of the file name. "text" has
+            words that must all occur in the texts of a figure. "talks" is a state of its
+            conversations. "check" is a check that rejects one, or a fault of the text. "score" is a
+            score whose lowest value is at most "most".
 
     Raises:
-        CephaloError: Where "most" is no number.
+        CephaloError: If "most" is not a number.
     """
     words = wanted.get("text", "").casefold().split()
     facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
@@ -44,7 +44,11 @@ def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
 
 
 def number_of(text: str) -> float:
-    """The number that a filter has, infinite where it has none. Raises CephaloError."""
+    """Return the number in a filter, infinity if it is empty.
+
+    Raises:
+        CephaloError: If it is not a number.
+    """
     if not text.strip():
         return math.inf
     try:
@@ -56,7 +60,7 @@ def number_of(text: str) -> float:
 def is_found(
     entry: Entry, findings: Findings, talks: str, check: str, score: str, most: float
 ) -> bool:
-    """Whether the filters of conversations, checks and scores let a figure through."""
+    """Return whether a figure matches the filters of conversations, checks and scores."""
     if talks and talks not in states_of(findings):
         return False
     if check and check not in checks_of(entry, findings):
@@ -65,7 +69,7 @@ def is_found(
 
 
 def has_words(entry: Entry, words: Iterable[str]) -> bool:
-    """Whether all words stand in the caption, label, title or file name of a figure."""
+    """Return whether all words occur in the caption, label, title or file name of a figure."""
     if not words:
         return True
     now = entry.row | entry.verdict.values

@@ -1,9 +1,9 @@
-// All figures of the list as cards, of which only those in sight exist.
+// The figures of the list as cards. Only the visible ones exist in the document.
 
 import { byId, element } from "./server.js";
 
-const WIDTH = 214, HEIGHT = 236, GAP = 10; // pixels of a card
-const AROUND = 2; // rows beyond those in sight
+const WIDTH = 214, HEIGHT = 236, GAP = 10; // pixels: size of a card, and gap
+const AROUND = 2; // rows above and below the visible ones
 
 export class Grid {
   // `app` has `ids`, `index`, `figures`, `need(ids)`, `choose(index)` and `open()`.
@@ -11,7 +11,7 @@ export class Grid {
     this.app = app;
     this.view = byId("grid");
     this.sheet = byId("sheet");
-    this.cards = new Map(); // by place in the list
+    this.cards = new Map(); // by index in the list
     this.view.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.layout()).observe(this.view);
     this.sheet.addEventListener("click", (event) => this.clicked(event, false));
@@ -33,7 +33,7 @@ export class Grid {
     return Math.max(1, Math.floor(this.view.clientHeight / (HEIGHT + GAP)));
   }
 
-  // Place everything anew: the list or the size of the window changed.
+  // Lay out all cards again after a change of the list or the window size.
   layout() {
     for (const card of this.cards.values()) card.remove();
     this.cards.clear();
@@ -44,7 +44,7 @@ export class Grid {
     this.draw();
   }
 
-  // Scroll until the current card is in sight.
+  // Scroll to the current card.
   reveal() {
     const top = Math.floor(this.app.index / this.columns) * (HEIGHT + GAP);
     const bottom = top + HEIGHT + 2 * GAP;
@@ -91,7 +91,7 @@ export class Grid {
     return card;
   }
 
-  // Write what is known of a figure into its card.
+  // Show the data of a figure in its card.
   fill(place) {
     const card = this.cards.get(place);
     if (!card) return;
@@ -118,13 +118,13 @@ export class Grid {
     card.title = `${figure.document}, page ${(figure.page ?? 0) + 1}`;
   }
 
-  // The current figure moved from one place to another, or changed.
+  // Update the cards at some indices.
   refresh(...places) {
     for (const place of places) this.fill(place);
   }
 }
 
-// Show in an element what a person decided of a figure.
+// Show the decision about a figure in an element.
 export function mark(span, figure) {
   const edited = Object.keys(figure.extracted).length > 0;
   const state = figure.state ?? (edited ? "edited" : "");

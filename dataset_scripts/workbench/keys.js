@@ -1,17 +1,17 @@
-// The keys, with what they do, as the page and its help list them.
+// The keys and their actions, listed in the footer and the help of the page.
 
 import { byId, element } from "./server.js";
 
-// Shown, in words, keys of the keyboard, action with the application and the key that was pressed.
+// Displayed keys, description, key values, and action with the application and the pressed key.
 export const KEYS = [
   ["→ J", "next figure", ["ArrowRight", "j"], (app) => app.step(1)],
   ["← K", "previous figure", ["ArrowLeft", "k"], (app) => app.step(-1)],
-  ["↑ ↓", "a row of the grid up or down", ["ArrowUp", "ArrowDown"], (app, key) => app.row(key)],
+  ["↑ ↓", "one row of the grid up or down", ["ArrowUp", "ArrowDown"], (app, key) => app.row(key)],
   ["N", "next figure without a decision", ["n"], (app) => app.nextUndecided()],
   ["Home End", "first, last figure", ["Home", "End"], (app, key) => app.jump(key)],
-  ["Enter G", "open the figure; back to the grid", ["Enter", "g"], (app) => app.toggle()],
-  ["A", "accept, and go on", ["a"], (app) => app.judge("accepted")],
-  ["R", "reject, and go on", ["r"], (app) => app.judge("rejected")],
+  ["Enter G", "open the figure, or return to the grid", ["Enter", "g"], (app) => app.toggle()],
+  ["A", "accept, then next figure", ["a"], (app) => app.judge("accepted")],
+  ["R", "reject, then next figure", ["r"], (app) => app.judge("rejected")],
   ["U", "undo the last decision", ["u"], (app) => app.undo()],
   ["E", "edit the caption", ["e"], (app) => app.edit("caption")],
   ["L", "edit the label", ["l"], (app) => app.edit("label")],
@@ -19,11 +19,11 @@ export const KEYS = [
   ["T", "type another class", ["t"], (app) => app.edit("kind")],
   ["B", "correct the box on the page", ["b"], (app) => app.editBox()],
   ["D", "correct the panels", ["d"], (app) => app.editPanels()],
-  ["C", "conversations; Tab and Enter decide, E edits, Esc leaves", ["c"], (app) => app.single.talks.focus()],
+  ["C", "conversations; Tab, Enter to decide, E to edit, Esc to leave", ["c"], (app) => app.single.talks.focus()],
   ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
   ["/", "search", ["/"], () => byId("filter-text").focus()],
-  ["F", "filters; Esc leaves them", ["f"], () => byId("filter-state").focus()],
-  ["?", "these keys", ["?"], () => byId("help").showModal()],
+  ["F", "filters; Esc to leave", ["f"], () => byId("filter-state").focus()],
+  ["?", "list all keys", ["?"], () => byId("help").showModal()],
 ];
 const SHOWN_BELOW = ["→ J", "← K", "N", "Enter G", "A", "R", "U", "E", "L", "1 … 9", "B", "D", "/", "?"];
 

@@ -1,15 +1,15 @@
-// The workbench: the list of figures, the current one, the keys, and decisions in their order.
+// The workbench: the list of figures, the current figure, the keys, and decisions in order.
 
 import { Grid } from "./grid.js";
 import { KEYS, writeKeys } from "./keys.js";
 import { Single } from "./single.js";
 import { byId, element, get, post } from "./server.js";
 
-const POLL = 3000; // milliseconds between looks for figures that extraction added
-const TOGETHER = 100; // figures asked for in one request
-const AHEAD = 20; // figures that are known before they are reached
-const TYPING = 250; // milliseconds after a letter until all texts are searched
-const COUNTING = 400; // milliseconds after a decision until its counts are asked for
+const POLL = 3000; // milliseconds between requests for new figures
+const TOGETHER = 100; // figures per request
+const AHEAD = 20; // figures requested in advance
+const TYPING = 250; // milliseconds between a keystroke and the search in all texts
+const COUNTING = 400; // milliseconds between a decision and the request for counts
 
 const SELECTS = [
   ["state", "Any state"], ["kind", "Any class"], ["license", "Any licence"],
@@ -25,9 +25,9 @@ class App {
     this.kinds = [];
     this.counted = {}; // the counts that the filters show, as JSON
     this.loaded = false;
-    this.done = []; // figures decided since the page was opened, for undo
-    this.waiting = 0; // decisions that are not on disk yet
-    this.order = Promise.resolve(); // they are sent one after the other
+    this.done = []; // figures decided in this session, for undo
+    this.waiting = 0; // decisions that are not saved yet
+    this.order = Promise.resolve(); // decisions are sent one by one
     this.grid = new Grid(this);
     this.tell = tell;
     this.single = new Single(this);
@@ -81,7 +81,7 @@ class App {
     }
   }
 
-  // Ask for the numbers of the figures that the filters let through; stay at the current one.
+  // Request the numbers of the figures that match the filters; keep the current figure.
   async list(grown = false) {
     const wanted = Object.fromEntries(
       [...new FormData(byId("filters"))].filter(([, value]) => value !== ""),
@@ -94,9 +94,9 @@ class App {
     } catch (error) {
       return tell(error.message);
     }
-    if (asked !== this.listing) return; // the filters changed meanwhile
+    if (asked !== this.listing) return; // the filters have changed
     const current = this.ids[this.index];
-    // What left the list since, because of a decision, stays until the filters change.
+    // Figures that no longer match because of a decision stay until the filters change.
     if (grown && this.filled) {
       const there = new Set(this.ids);
       ids = [...this.ids, ...ids.filter((id) => !there.has(id))];
@@ -149,7 +149,7 @@ class App {
     byId("kind-list").replaceChildren(...this.kinds.map((kind) => new Option("", kind)));
   }
 
-  // Ask for what is not known of these figures.
+  // Request the data of figures that are not loaded yet.
   async need(ids) {
     const missing = ids.filter((id) => !this.figures.has(id) && !this.asked.has(id));
     for (let from = 0; from < missing.length; from += TOGETHER) {
@@ -187,7 +187,7 @@ class App {
     this.need(this.ids.slice(Math.max(0, this.index - 1), this.index + AHEAD));
     this.single.draw();
     for (const id of this.isSingle ? this.ids.slice(this.index + 1, this.index + 3) : []) {
-      const next = this.figures.get(id); // into the browser's cache
+      const next = this.figures.get(id); // preload into the browser's cache
       if (next) new Image().src = `figure/${id}/${next.version || "0"}`;
     }
   }
@@ -249,12 +249,12 @@ class App {
 
   editBox() {
     this.open();
-    if (!this.single.editBox()) tell("The page of this figure is not there, so its box stays.");
+    if (!this.single.editBox()) tell("The page of this figure is not available, so its box cannot be corrected.");
   }
 
   editPanels() {
     this.open();
-    if (!this.single.editPanels()) tell("This figure has no box on a page that panels are drawn in.");
+    if (!this.single.editPanels()) tell("This figure has no box on a page, so its panels cannot be corrected.");
   }
 
   togglePanels() {
@@ -262,7 +262,7 @@ class App {
     this.single.drawPanels();
   }
 
-  // Show a decision at once, and send it after those before; take it back if it is not saved.
+  // Show a decision immediately and send it after earlier ones; revert it if saving fails.
   decide(what, after) {
     const before = this.figure;
     if (JSON.stringify(before[what]) === JSON.stringify(after)) return;
@@ -271,7 +271,7 @@ class App {
     this.send(() => post("api/decide", { id: before.id, what, after }), before);
   }
 
-  // The figure is known before the server answers, so that the next key is for it.
+  // The figure is shown before the response, so that the next key applies to it.
   undo() {
     this.chooseFigure(this.done.pop());
     this.send(() => post("api/undo", {}), null);
@@ -317,7 +317,7 @@ class App {
       if (this.single.editing.key(event)) event.preventDefault();
       return;
     }
-    if (this.single.wanted && event.key !== "Escape") return; // until the page is drawn
+    if (this.single.wanted && event.key !== "Escape") return; // until the page is loaded
     this.single.wanted = false;
     if (event.target.closest("input, select, textarea")) {
       const search = event.target.id === "filter-text" && event.key === "Enter";
@@ -341,7 +341,7 @@ class App {
   }
 }
 
-// The values of a filter, each with how many figures have it, or with what there is of it.
+// Fill a filter with its values, each with a count or a range.
 function fill(name, any, counts, before = "") {
   const select = byId(`filter-${name}`), chosen = select.value;
   const values = Object.entries(counts);

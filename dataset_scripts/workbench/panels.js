@@ -1,13 +1,13 @@
-// The panels of a figure, as they are corrected on its image: drawn, moved, lettered, merged, split.
+// The editor of panels on the image of a figure: draw, move, letter, merge, split.
 
 import { addHandles, arrow, LEAST, moved, PARTS, place } from "./box.js";
 import { byId, element } from "./server.js";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const SAME_ROW = 0.5; // of the height of the lower of two panels, from which they are in one row
+const SAME_ROW = 0.5; // overlap of two panels in one row, as a share of the smaller height
 
 export class PanelEditor {
-  // `save(panels)` is called with [{letter, bbox, caption}]; `end()` when editing ends either way.
+  // `save(panels)` is called with [{letter, bbox, caption}], `end()` when editing ends.
   constructor(save, end) {
     this.save = save;
     this.end = end;
@@ -29,7 +29,7 @@ export class PanelEditor {
     this.index = 0;
     this.part = "whole";
     this.layer.classList.add("editing");
-    byId("figure-side").classList.add("editing"); // which gives the image more room
+    byId("figure-side").classList.add("editing"); // gives the image more space
     for (const [id, hidden] of [["panel-help", false], ["panel-list", false], ["panels", true]]) {
       byId(id).hidden = hidden;
     }
@@ -56,7 +56,7 @@ export class PanelEditor {
   draw() {
     this.drawBoxes();
     this.list.replaceChildren(...this.panels.map((panel, index) => this.line(panel, index)));
-    if (!this.panels.length) this.list.textContent = "No panels. N makes one.";
+    if (!this.panels.length) this.list.textContent = "No panels. Press N to add one.";
   }
 
   drawBoxes() {
@@ -80,7 +80,7 @@ export class PanelEditor {
     }));
   }
 
-  // A panel in the list, with its letter and caption to type.
+  // Return the list entry of a panel, with fields for letter and caption.
   line(panel, index) {
     const one = element("div", index === this.index ? "panel chosen" : "panel");
     for (const name of ["letter", "caption"]) {
@@ -99,7 +99,7 @@ export class PanelEditor {
     return one;
   }
 
-  // The list keeps its fields where one of them was chosen, so that typing goes on.
+  // Keep the fields of the list if one has the focus, so that typing continues.
   choose(index, typing = false) {
     this.index = index;
     if (!typing) return this.draw();
@@ -107,7 +107,7 @@ export class PanelEditor {
     this.drawBoxes();
   }
 
-  // Whether a key was meant for the panels.
+  // Handle a key. Returns whether it was used.
   key(event) {
     if (event.target.closest("input")) return this.fieldKey(event);
     const by = arrow(event), key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -141,7 +141,7 @@ export class PanelEditor {
     return true;
   }
 
-  // In a field, Enter and Escape go back to the boxes; all else is typed.
+  // In a field, Enter and Escape return to the boxes; other keys are typed.
   fieldKey(event) {
     if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return false;
     byId("single").focus({ preventScroll: true });
@@ -164,7 +164,7 @@ export class PanelEditor {
     return [...LETTERS].find((one) => !taken.has(one)) ?? "";
   }
 
-  // A box for the chosen panel, where it has none, or else a panel: a quarter of the figure.
+  // Add a box to the selected panel if it has none, else a new panel: a quarter of the figure.
   add(box) {
     const [left, top, right, bottom] = this.frame;
     const quarter = box ?? [left, top, (left + right) / 2, (top + bottom) / 2];
@@ -180,7 +180,7 @@ export class PanelEditor {
     this.index = Math.max(0, Math.min(this.index, this.panels.length - 1));
   }
 
-  // The chosen panel and the one after it in the list become one.
+  // Merge the selected panel with the next one in the list.
   merge() {
     const first = this.chosen, second = this.panels[this.index + 1];
     if (!second) return;
@@ -192,7 +192,7 @@ export class PanelEditor {
     this.panels.splice(this.index + 1, 1);
   }
 
-  // The chosen panel becomes two halves, side by side (0) or one above the other (1).
+  // Split the selected panel into halves, side by side (0) or one above the other (1).
   split(side) {
     const box = this.chosen?.bbox;
     if (!box || box[side + 2] - box[side] < 2 * LEAST) return;
@@ -203,7 +203,7 @@ export class PanelEditor {
     this.panels.splice(this.index + 1, 0, other);
   }
 
-  // Letters a, b, c … in the order of reading: rows from the top, each from the left.
+  // Assign letters a, b, c … in reading order: rows from the top, each from the left.
   letter() {
     const left = this.panels.filter((panel) => panel.bbox).sort((a, b) => a.bbox[1] - b.bbox[1]);
     const order = [];
@@ -240,7 +240,7 @@ export class PanelEditor {
     if (box) {
       this.index = Number(box.dataset.index);
       this.part = event.target.dataset.part ?? "whole";
-    } else { // a new panel, from here
+    } else { // start a new panel here
       const [left, top, right, bottom] = this.frame;
       const x = Math.min(Math.max(start[0], left), right - LEAST);
       const y = Math.min(Math.max(start[1], top), bottom - LEAST);

@@ -1,6 +1,6 @@
-"""The pictures of the workbench: thumbnails and figures from shards, pages from PDF files.
+"""Images of the workbench: thumbnails and figures from shards, pages from PDF files.
 
-Only pictures that were decoded and encoded again leave the server: what a shard holds is untrusted.
+Shards are untrusted: the server only sends images that it decoded and encoded again.
 """
 
 import io
@@ -24,19 +24,19 @@ from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry, has_pa
 from cephalo.inference.data_urls import jpeg, shrunk
 from cephalo.inference.images import open_image
 
-THUMBNAIL = 320  # pixels of the longer edge; shown at half that size on dense screens
-LARGE = 1600  # pixels of the longer edge of a figure by itself
-PAGE_DPI = 110  # enough to read a caption on the page
-KEPT = 48 << 20  # bytes of encoded pictures that are kept
-DECODED = 2  # pictures at a time, which bounds the memory: a scan can take 100 MB
+THUMBNAIL = 320  # pixels of the longer edge; displayed at half the size
+LARGE = 1600  # pixels of the longer edge of a single figure
+PAGE_DPI = 110  # dots per inch; sufficient to read captions
+KEPT = 48 << 20  # bytes of cached encoded images
+DECODED = 2  # images decoded at a time, since a scan can take 100 MB
 
 
 def ready() -> None:
-    """Do nothing, in a process that is started for it."""
+    """Do nothing. The first job of a worker process."""
 
 
 class Pictures:
-    """Encoded pictures of figures and pages; those asked for last are kept."""
+    """Encoded images of figures and pages, in a cache of the most recently used ones."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -50,13 +50,22 @@ class Pictures:
         self._open = ExitStack()
 
     def figure(self, number: int, edge: int) -> bytes:
-        """A figure as people left it, as a JPEG. Raises CephaloError if it is no picture."""
+        """Return the corrected image of a figure as JPEG.
+
+        Args:
+            number: Number of the figure.
+            edge: Largest width and height, in pixels.
+
+        Raises:
+            CephaloError: If the image cannot be decoded.
+        """
         entry = self.catalogue.entry(number)
         crop = entry.verdict.crop
         key = ("figure", number, crop, edge)
         return self._keep(key, lambda: self._shrunk(entry, crop, edge))
 
     def _shrunk(self, entry: Entry, crop: Path | None, edge: int) -> bytes:
+        """Return an image from the crop or the shard, reduced to `edge` pixels."""
         with self._decoding:
             if crop is not None and crop.exists():
                 data = crop.read_bytes()
@@ -65,9 +74,10 @@ class Pictures:
             return jpeg(shrunk(open_image(io.BytesIO(data)), edge))
 
     def page(self, number: int) -> bytes:
-        """The page of a figure as a JPEG, `PAGE_DPI` dots an inch.
+        """Return the page of a figure as JPEG, at `PAGE_DPI` dots per inch.
 
-        Raises CephaloError where it cannot be drawn, with the reason for the person.
+        Raises:
+            CephaloError: If it cannot be rendered, with the reason.
         """
         entry = self.catalogue.entry(number)
         path = self.document(entry)
@@ -75,7 +85,7 @@ class Pictures:
         return self._keep(key, lambda: self._drawn(path, entry.row["page"]))
 
     def problem(self, entry: Entry) -> str | None:
-        """Why the page of a figure is not to be had, for the person; None where it is."""
+        """Return why the page of a figure is not available, `None` if it is."""
         try:
             self.document(entry)
         except CephaloError as error:
@@ -83,40 +93,50 @@ class Pictures:
         return None
 
     def document(self, entry: Entry) -> Path:
-        """The PDF file of a figure. Raises CephaloError where it is not to be had."""
+        """Return the PDF file of a figure.
+
+        Raises:
+            CephaloError: If it is not available.
+        """
         row = entry.row
         if not has_page(row):
             raise CephaloError("this figure was not cropped from a page")
         path = find_document(self.catalogue.folder, row["document_sha256"])
         if path is None:
             raise CephaloError(
-                f"{row['document']} is not where it was read, or has changed; put it back and "
+                f"{row['document']} was moved or changed; put it back and "
                 "run `cephalo extract` on it to see its pages"
             )
         return path
 
     def _drawn(self, path: Path, page: int) -> bytes:
+        """Render a page in the worker process."""
         try:
             job = self.pool().schedule(draw_page, args=[path, page, PAGE_DPI], timeout=TIMEOUT)
             return job.result()
         except FutureTimeoutError as error:
             raise CephaloError(f"page {page + 1} took longer than {TIMEOUT:g} s") from error
-        except Exception as error:  # a file that killed its reader, or a fault of ours: say so
+        except Exception as error:  # also if the worker was killed or has a defect
             why = " ".join(str(error).split()) or type(error).__name__
             raise CephaloError(f"page {page + 1} cannot be drawn: {why}") from error
 
     def crop(self, number: int, bbox: list[float]) -> None:
-        """Cut the image of a box that a person draws, for `Catalogue.decide` to find.
+        """Crop the image of a box drawn by the user, for `Catalogue.decide`.
 
-        Raises CephaloError where that cannot be had.
+        Args:
+            number: Number of the figure.
+            bbox: Box on the displayed page, in points.
+
+        Raises:
+            CephaloError: If the page cannot be read.
         """
-        entry, found = self.catalogue.tried(number, bbox)
+        entry, found = self.catalogue.with_box(number, bbox)
         if found.crop and not found.crop.exists():
             self.document(entry)
             crop_to_file(self.pool(), self.catalogue.folder, entry.row, found)
 
     def pool(self) -> Any:
-        """The process that reads PDF files, started when it is first wanted."""
+        """Return the worker process for PDF files, started on first use."""
         from cephalo.dataset_scripts.common.workers import looking_pool
 
         with self._pool_lock:
@@ -125,15 +145,16 @@ class Pictures:
             return self._pool
 
     def warm_up(self) -> None:
-        """Start the process before it is wanted. A failure shows where a page is asked for."""
-        with suppress(Exception):  # among them that the server is stopped meanwhile
+        """Start the worker process in advance. A failure is reported when a page is requested."""
+        with suppress(Exception):  # including a server that is stopped meanwhile
             self.pool().schedule(ready)
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the worker process."""
         self._open.close()
 
     def _keep(self, key: tuple[Any, ...], make: Callable[[], bytes]) -> bytes:
+        """Return an image from the cache, or make it."""
         with self._lock:
             if key in self.kept:
                 self.kept.move_to_end(key)

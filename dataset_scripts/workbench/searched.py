@@ -1,4 +1,4 @@
-"""Search in all texts of figures, by the index of `cephalo search`."""
+"""Search in all texts of figures with the index of `cephalo search`."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ MOST = 1000  # figures of a result
 
 
 def in_all_texts(catalogue: Catalogue, refined: Path, text: str) -> list[int]:
-    """Return the numbers of the figures that `cephalo search` finds, the best first.
+    """Return the numbers of the figures that `cephalo search` finds, best matches first.
 
-    Raises CephaloError if the index cannot be read or written, or the text has no words.
+    Raises:
+        CephaloError: If the index cannot be read or written, or the text has no words.
     """
     with open_index(catalogue.folder, refined, catalogue.verdicts_in) as index:
         index.update()

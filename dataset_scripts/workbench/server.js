@@ -1,4 +1,4 @@
-// Requests to the server. Addresses are relative: the token is in that of the page.
+// Requests to the server. URLs are relative, since the URL of the page contains the token.
 
 export async function get(path, parameters = {}) {
   const query = new URLSearchParams(parameters).toString();
@@ -26,7 +26,7 @@ async function read(response) {
   try {
     value = await response.json();
   } catch {
-    // no JSON: a page of some proxy, or nothing
+    // not JSON: the page of a proxy, or an empty body
   }
   if (!response.ok || value === null) {
     throw new Error(value?.error ?? `The server answered ${response.status}.`);
@@ -34,7 +34,7 @@ async function read(response) {
   return value;
 }
 
-// An element with a class and a text. Texts of papers go through textContent alone.
+// Return an element with a class and a text. Text of papers is only set as textContent.
 export function element(tag, className = "", text = "") {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -44,7 +44,7 @@ export function element(tag, className = "", text = "") {
 
 export const byId = (id) => document.getElementById(id);
 
-// Show a picture; where there is none, say why.
+// Show an image, or the reason why it is not available.
 export function showPicture(image, path, problem) {
   if (image.dataset.path === path) return;
   image.dataset.path = path;

@@ -1,7 +1,7 @@
-"""The server of the workbench: for one person on this machine, and nobody else.
+"""The server of the workbench, for one user on this machine.
 
-Every address begins with a secret token. Requests under another host name (DNS rebinding), from
-pages of other origins and with other content types are refused.
+Every address begins with a secret token. Requests with another host name (DNS rebinding), from
+pages of other origins, or with other content types are refused.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ PAGE_FILES = {
 ALL_TEXTS = "all"  # of the choice where a text is searched
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
-MOST_FIGURES = 500  # in one answer
-MOST_DIGITS = 9  # of the number of a figure
+MOST_FIGURES = 500  # figures per response
+MOST_DIGITS = 9  # digits of a figure number
 TOKEN_BYTES = 18
-SCAN_SECONDS = 2.0  # between looks for new shards
-PATIENCE = 3  # seconds for requests that are under way when the server is stopped
+SCAN_SECONDS = 2.0  # seconds between scans for new shards
+PATIENCE = 3  # seconds for running requests when the server stops
 HEADERS = {
-    # Nothing is loaded from elsewhere, and no text of a paper can run or send anything.
+    # Nothing is loaded from elsewhere, and no text of a paper can execute or send anything.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",  # the address has the token
+    "Referrer-Policy": "no-referrer",  # the address contains the token
     "X-Content-Type-Options": "nosniff",
 }
 KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -62,14 +62,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Workbench:
-    """The answers of the server about one folder."""
+    """Request handlers for one folder."""
 
     def __init__(self, catalogue: Catalogue, token: str, refined: Path) -> None:
         self.catalogue, self.token, self.refined = catalogue, token, refined
         self.pictures = Pictures(catalogue)
 
     def app(self) -> Starlette:
-        """The application."""
+        """Return the ASGI application."""
         routes = [
             ("", "GET", self.file),
             ("{name}", "GET", self.file),
@@ -95,7 +95,7 @@ class Workbench:
         )
 
     def guarded(self, handler: Handler) -> Handler:
-        """A handler behind the checks of where a request comes from."""
+        """Wrap a handler with the checks of the origin of a request."""
 
         async def answer(request: Request) -> Response:
             if (refused := self.refusal(request)) is not None:
@@ -108,10 +108,10 @@ class Workbench:
                 response = await handler(request)
             except CephaloError as error:
                 response = failure(str(error), 400)
-            except (ClientDisconnect, asyncio.CancelledError):  # a client or a server that stops
-                response = failure("not saved: the request was not sent whole", 400)
+            except (ClientDisconnect, asyncio.CancelledError):  # the client or the server stopped
+                response = failure("not saved: the request was incomplete", 400)
             except OSError as error:
-                response = failure(f"not saved: {error.strerror or error}; make room", 507)
+                response = failure(f"not saved: {error.strerror or error}; free disk space", 507)
             for name, value in HEADERS.items():
                 response.headers[name] = value
             return response
@@ -119,7 +119,7 @@ class Workbench:
         return answer
 
     def refusal(self, request: Request) -> Response | None:
-        """The answer to a request that does not come from the page, else None."""
+        """Return the response to a request that is not from the page, else `None`."""
         host = request.headers.get("host", "")
         name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
         token = request.path_params["token"]
@@ -129,20 +129,20 @@ class Workbench:
             origin = request.headers.get("origin")
             kind = request.headers.get("content-type", "")
             if (origin and origin != f"http://{host}") or kind != "application/json":
-                return failure("refused: not from the page of the workbench", 403)
+                return failure("refused: the request is not from the page of the workbench", 403)
         return None
 
     # --- the page
 
     async def file(self, request: Request) -> Response:
-        """A file of the page itself."""
+        """Return a file of the page."""
         name, kind = PAGE_FILES.get(request.path_params.get("name", ""), ("", ""))
         if not name:
             return Response("not found", 404)
         return FileResponse(HERE / name, media_type=kind, headers=NO_STORE)
 
     async def state(self, request: Request) -> Response:
-        """What the head of the page shows, and whether figures came or went."""
+        """Return the contents of the page header, and a version that changes with the figures."""
         found = self.catalogue
         return answer(
             {
@@ -159,12 +159,14 @@ class Workbench:
         )
 
     async def counts(self, request: Request) -> Response:
-        """The values of the filters."""
+        """Return the values of the filters with their counts."""
         return answer(self.catalogue.counts())
 
     async def find(self, request: Request) -> Response:
-        """The numbers of the figures that the filters let through: in their order, or by their rank
-        if the text is searched in all texts."""
+        """Return the numbers of the figures that match the filters, in order.
+
+        A search in all texts returns them by rank.
+        """
         wanted = dict(request.query_params)
         if wanted.pop("within", "") != ALL_TEXTS or not wanted.get("text"):
             return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
@@ -174,7 +176,7 @@ class Workbench:
         return answer({"ids": [number for number in ranked if number in others]})
 
     async def figures(self, request: Request) -> Response:
-        """What the page knows of figures, by their numbers; those that are gone are left out."""
+        """Return figures by number, without removed ones."""
         try:
             numbers = [int(one) for one in request.query_params.get("ids", "").split(",")]
         except ValueError:
@@ -184,105 +186,115 @@ class Workbench:
         return answer({"figures": list(shown(found))})
 
     async def on_page(self, request: Request) -> Response:
-        """The figures on the page of one, itself among them, and why the page cannot be shown."""
+        """Return the figures on the page of a figure, and why the page is not available."""
         entry = self.catalogue.entry(request.path_params["number"])
         problem = await run_in_threadpool(self.pictures.problem, entry)
         figures = list(shown(self.catalogue.on_page(entry)))
         return answer({"figures": figures, "problem": problem})
 
     async def mentions(self, request: Request) -> Response:
-        """The paragraphs of the paper that cite a figure."""
+        """Return the paragraphs that cite a figure."""
         number = request.path_params["number"]
         return answer({"mentions": await run_in_threadpool(self.catalogue.mentions, number)})
 
     async def talks(self, request: Request) -> Response:
-        """The conversations about a figure."""
+        """Return the conversations about a figure."""
         entry = self.catalogue.entry(request.path_params["number"])
         return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
 
     # --- pictures
 
     async def thumbnail(self, request: Request) -> Response:
-        """A small picture of a figure."""
+        """Return the thumbnail of a figure."""
         return await self.picture(self.pictures.figure, request, THUMBNAIL)
 
     async def figure(self, request: Request) -> Response:
-        """A figure by itself."""
+        """Return the image of a figure."""
         return await self.picture(self.pictures.figure, request, LARGE)
 
     async def page(self, request: Request) -> Response:
-        """The page of a figure."""
+        """Return the page of a figure."""
         return await self.picture(self.pictures.page, request)
 
     async def picture(
         self, make: Callable[..., bytes], request: Request, *more: object
     ) -> Response:
-        """A JPEG. A figure's address changes with its pixels, so that the browser may keep it."""
+        """Return a JPEG. The address of a figure changes with its pixels, so it can be cached."""
         data = await run_in_threadpool(make, request.path_params["number"], *more)
         return Response(data, media_type="image/jpeg", headers=KEEP if more else NO_STORE)
 
     # --- decisions
 
     async def decide(self, request: Request) -> Response:
-        """Record a decision: {"id", "what", "after"}. It is on disk when this answers."""
+        """Record a decision, {"id", "what", "after"}. It is on disk before the response."""
         body = await read_body(request)
         number, what = body.get("id"), body.get("what")
         after: Any = body.get("after")
         if type(number) is not int or what not in FIELDS:
-            return failure("no decision about a figure", 400)
+            return failure("the request is not a decision about a figure", 400)
         if what == "bbox":
             await run_in_threadpool(self.pictures.crop, number, after)
         entry = await run_in_threadpool(self.catalogue.decide, number, what, after)
         return answer({"figure": next(shown([entry]))})
 
     async def decide_talk(self, request: Request) -> Response:
-        """Record a decision about a conversation: {"figure", "id", "decision", "turns"}."""
+        """Record a decision about a conversation, {"figure", "id", "decision", "turns"}."""
         body = await read_body(request)
         number = body.get("figure")
         if not isinstance(number, int):
-            return failure("no decision about a conversation", 400)
+            return failure("the request is not a decision about a conversation", 400)
         entry = self.catalogue.entry(number)
         decision = (body.get(name) for name in ("id", "decision", "turns"))
         await run_in_threadpool(decide_talk, self.refined, entry, self.catalogue.by, *decision)
         return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
 
     async def undo(self, request: Request) -> Response:
-        """Take the last decision of this session back."""
+        """Revert the last decision of this session."""
         entry = await run_in_threadpool(self.catalogue.undo)
         return answer({"figure": next(shown([entry])) if entry else None})
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request sends. Raises CephaloError."""
+    """Return the JSON object in a request.
+
+    Raises:
+        CephaloError: If the body is too long or not a JSON object.
+    """
     data = b""
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY:
-            raise CephaloError("the text is too long")
+            raise CephaloError("the request is too long")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise CephaloError("not a JSON object")
+        raise CephaloError("the request is not a JSON object")
     return body
 
 
 def answer(value: Any) -> Response:
-    """A value as JSON, which is never kept."""
+    """Return a value as JSON that is not cached."""
     return JSONResponse(value, headers=NO_STORE)
 
 
 def failure(message: str, status: int) -> Response:
-    """A line that says what is wrong."""
+    """Return a one-line error message."""
     return JSONResponse({"error": message}, status, headers=NO_STORE)
 
 
 def serve(folder: Path, refined: Path, by: str, port: int) -> None:
-    """Serve the workbench of a folder, and of what was `refined` from it, until it is stopped. The
-    caller holds the name of its file of decisions.
+    """Serve the workbench until it is stopped. The caller holds the lock of the file of decisions.
 
-    Raises CephaloError if the port is taken or the file of decisions is damaged.
+    Args:
+        folder: Folder of the extraction.
+        refined: Folder of `cephalo refine`.
+        by: Name of the person who decides.
+        port: Port to listen on, 0 for any free port.
+
+    Raises:
+        CephaloError: If the port is in use or the file of decisions is damaged.
     """
     import uvicorn
 
@@ -297,7 +309,7 @@ def serve(folder: Path, refined: Path, by: str, port: int) -> None:
     stopped = threading.Event()
     reader = threading.Thread(target=watch, args=(catalogue, stopped), daemon=True)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/{bench.token}/"
-    print(f"look at {folder} at {address} ; Ctrl-C stops", flush=True)
+    print(f"review of {folder}: {address} ; stop with Ctrl-C", flush=True)
     reader.start()
     for ready in (bench.pictures.warm_up, partial(warm_up, refined)):
         threading.Thread(target=ready, daemon=True).start()
@@ -319,7 +331,7 @@ def serve(folder: Path, refined: Path, by: str, port: int) -> None:
 
 
 def watch(catalogue: Catalogue, stopped: threading.Event) -> None:
-    """Read the folder, and what is added to it, until stopped."""
+    """Scan the folder for new and changed files until stopped."""
     while not stopped.is_set():
         catalogue.scan()
         stopped.wait(SCAN_SECONDS)

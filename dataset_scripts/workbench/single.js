@@ -1,4 +1,4 @@
-// One figure: its page with the boxes beside the crop, and what can be corrected.
+// A single figure: its page with boxes, its crop, and the fields that can be corrected.
 
 import { BoxEditor, place } from "./box.js";
 import { mark } from "./grid.js";
@@ -6,8 +6,8 @@ import { PanelEditor } from "./panels.js";
 import { byId, element, get, showPicture } from "./server.js";
 import { Talks } from "./talks.js";
 
-const POINTS = 72; // an inch
-const RESTING = 150; // milliseconds at a figure before its mentions are asked for
+const POINTS = 72; // points per inch
+const RESTING = 150; // milliseconds at a figure before its mentions are requested
 const TEXTS = ["label", "caption", "kind"]; // fields with an editor
 
 export class Single {
@@ -29,7 +29,7 @@ export class Single {
     this.image.onfailure = () => this.noPage(byId("page-problem").textContent);
     const figure = byId("figure-image");
     figure.addEventListener("load", () => this.drawPanels());
-    // In a frame of another size the picture stands elsewhere, though its own size may stay.
+    // In a resized frame the position of the image changes, even if its size does not.
     const resized = new ResizeObserver(() => this.drawPanels());
     for (const one of [figure, byId("figure-hold")]) resized.observe(one);
     byId("page-boxes").addEventListener("click", (event) => {
@@ -109,7 +109,7 @@ export class Single {
       .join("\n");
   }
 
-  // The paragraphs that cite the figure, once a person stays at it.
+  // Request the paragraphs that cite the figure if the user stays at it.
   showMentions(id) {
     byId("mentions").textContent = "…";
     clearTimeout(this.asking);
@@ -126,7 +126,7 @@ export class Single {
     }, RESTING);
   }
 
-  // The page is asked for once for all of its figures.
+  // The page is requested once for all its figures.
   async showPage(figure) {
     const sheet = `${figure.document} ${figure.page}`;
     if (this.sheet !== sheet) {
@@ -144,7 +144,7 @@ export class Single {
         this.others = found.figures;
         if (found.problem) this.noPage(found.problem);
         else showPicture(this.image, `page/${figure.id}`, byId("page-problem"));
-        if (!found.problem && this.image.complete) this.pageLoaded(); // it was shown before
+        if (!found.problem && this.image.complete) this.pageLoaded(); // it was cached
       } catch (error) {
         if (this.sheet === sheet) this.noPage(error.message);
       }
@@ -170,7 +170,7 @@ export class Single {
     if (this.wanted) this.editBox();
   }
 
-  // Scroll the page until the box is in sight.
+  // Scroll the page to the box.
   revealBox() {
     const box = this.app.figure?.bbox, side = byId("page-side");
     if (!box || !this.page || this.revealed === this.shown) return;
@@ -209,7 +209,7 @@ export class Single {
     }
   }
 
-  // Panels on the crop, with their letters.
+  // Draw the panels on the crop, with their letters.
   drawPanels() {
     const layer = byId("figure-panels"), figure = this.app.figure, image = byId("figure-image");
     const { on } = this.panelEditor;
@@ -232,7 +232,7 @@ export class Single {
     }
   }
 
-  // Correct the box, once the page is there. Returns false where there is none.
+  // Start the box editor when the page is loaded. Returns false without a page.
   editBox() {
     const figure = this.app.figure;
     if (!figure?.bbox || !byId("page-problem").hidden) return false;
@@ -243,12 +243,12 @@ export class Single {
     return true;
   }
 
-  // What takes the keys: the box or the panels, while one of them is corrected.
+  // The active editor, which receives the keys.
   get editing() {
     return [this.editor, this.panelEditor].find((one) => one.on);
   }
 
-  // Correct the panels. Returns false where the figure has no box that they could be in.
+  // Start the panel editor. Returns false if the figure has no box.
   editPanels() {
     const figure = this.app.figure, image = byId("figure-image");
     if (!figure?.bbox || image.hidden) return false;
@@ -297,7 +297,7 @@ export class Single {
   }
 }
 
-// A value as extracted, in words.
+// Return an extracted value as text.
 function asText(name, value) {
   if (name === "panels") return (value ?? []).map((panel) => panel.letter || "?").join(" ") || "–";
   return Array.isArray(value) ? numbers(value) : value || "–";

@@ -1,14 +1,10 @@
-// The conversations about a figure, with their state, and the decisions about them.
+// The conversations about a figure, their states, and decisions about them.
 
 import { byId, element, get, post } from "./server.js";
 
-const RESTING = 150; // milliseconds at a figure before they are asked for
-const WORDS = {
-  accept: "to be accepted by the next refine",
-  reject: "to be rejected by the next refine",
-  edit: "edited, to be accepted by the next refine",
-};
-const DONE = { accept: "accepted by a person", reject: "rejected", edit: "edited" };
+const RESTING = 150; // milliseconds at a figure before they are requested
+const WORDS = { accept: "to be accepted", reject: "to be rejected", edit: "edited, to be accepted" };
+const DONE = { accept: "accepted in review", reject: "rejected", edit: "edited" };
 
 function button(name, act) {
   const one = element("button", "", name);
@@ -18,7 +14,7 @@ function button(name, act) {
 }
 
 export class Talks {
-  // `tell(text)` shows a line.
+  // `tell(text)` shows a message.
   constructor(tell) {
     this.tell = tell;
     this.list = byId("talks");
@@ -48,9 +44,10 @@ export class Talks {
     const head = element("div", "head");
     head.append(element("b", "", talk.task), element("span", `mark ${talk.state}`, talk.state));
     if (talk.decided) {
-      // What refinement accepted is published as a person left it; the rest takes another run.
-      const now = talk.state === "accepted" ? DONE : WORDS;
-      head.append(element("span", "mark edited", now[talk.decided]));
+      // Decisions about accepted conversations apply at once, others in the next run of refine.
+      const next = `${WORDS[talk.decided]} in the next run of refine`;
+      const now = talk.state === "accepted" ? DONE[talk.decided] : next;
+      head.append(element("span", "mark edited", now));
     }
     for (const [decision, name] of [["accept", "Accept"], ["reject", "Reject"]]) {
       head.append(button(name, () => this.decide(talk, { decision })));
@@ -130,7 +127,7 @@ export class Talks {
     }
   }
 
-  // Go to the first button; Tab goes on from there.
+  // Focus the first button; Tab moves to the next one.
   focus() {
     this.list.querySelector("button")?.focus();
   }

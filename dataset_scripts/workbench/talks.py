@@ -1,9 +1,8 @@
-"""The conversations about a figure: those that refinement took, left undecided and rejected, and
-those that were imported.
+"""Conversations about a figure: accepted, undecided, rejected and imported ones.
 
-What a person decides about them is a line of `decisions.jsonl` of the folder of `cephalo refine`,
-which applies it in its next run, as those of its own page. Conversations that are published or
-exported before are as the decisions leave them.
+Decisions are appended to `decisions.jsonl` in the folder of `cephalo refine`, which applies them in
+its next run, like those of its own review page. `publish` and `export` apply them to accepted and
+imported conversations before that.
 """
 
 from datetime import UTC, datetime
@@ -26,26 +25,34 @@ DECISIONS = ("accept", "reject", "edit")
 
 
 def has_talks(refined: Path) -> bool:
-    """Whether a folder holds conversations."""
+    """Return whether a folder contains conversations."""
     return any((refined / kind).is_dir() for kind in ("conversations", "undecided", "rejected"))
 
 
 def warm_up(refined: Path) -> None:
-    """Import what reads conversations, where there are some, before a figure is looked at."""
+    """Import the reader of conversations, if there are any, before a figure is requested."""
     if has_talks(refined):
         import cephalo.dataset_scripts.refinement.documents  # noqa: F401
 
 
 def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
-    """The conversations in a folder of refinement about a figure, as JSON has them.
+    """Return the conversations about a figure as JSON objects.
 
-    Each has its "id", the "shard" of its file, its "task", its "images", its "turns" as people left
-    them and as they were ("before"), its "state" (accepted, undecided, rejected), the "reasons" of
-    that, and what a person "decided" since. Raises CephaloError for a file that is damaged.
+    Args:
+        refined: Folder of `cephalo refine`.
+        entry: The figure.
+
+    Returns:
+        Objects with "id", "shard" (stem of the file), "task", "images", "turns" (as edited),
+        "before" (turns before the edit), "state" (accepted, undecided, rejected), "reasons" of that
+        state, and "decided": the decision since then.
+
+    Raises:
+        CephaloError: If a file is damaged.
     """
     if not has_talks(refined):
         return []
-    # They import `datasets`, which nobody needs who has no conversations.
+    # Imported here because they import `datasets`, which is not needed without conversations.
     from cephalo.dataset_scripts.common.conversations import turns_in
     from cephalo.dataset_scripts.common.decisions import conversation_id, decisions_of
     from cephalo.dataset_scripts.refinement.documents import ASIDE, read_lines
@@ -89,33 +96,33 @@ def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
 
 
 def as_json(turns: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """Questions and answers as JSON has them."""
+    """Convert questions and answers to JSON objects."""
     return [{"question": question, "answer": answer} for question, answer in turns]
 
 
 def decide_talk(
     refined: Path, entry: Entry, by: str, number: Any, decision: Any, turns: Any = None
 ) -> None:
-    """Record what a person decided about a conversation; on disk when this returns.
+    """Record a decision about a conversation. It is on disk when this returns.
 
     Args:
-        refined: Folder of the conversations.
+        refined: Folder of `cephalo refine`.
         entry: The figure.
-        by: Who decided.
-        number: The conversation's identifier.
-        decision: "accept", "reject", or "edit".
-        turns: With "edit", the questions and answers as edited: [{"question", "answer"}]. An edit
-            to what was there before takes the decision back.
+        by: Name of the reviewer.
+        number: Id of the conversation.
+        decision: "accept", "reject" or "edit".
+        turns: Edited questions and answers for "edit", [{"question", "answer"}]. Restoring the
+            previous texts removes the decision.
 
     Raises:
         CephaloError: If there is no such conversation, a text is empty or too long, or another run
-            writes to the folder.
+            is writing to the folder.
     """
     if decision not in DECISIONS or not isinstance(number, str):
-        raise CephaloError("no decision about a conversation")
+        raise CephaloError("the request is not a decision about a conversation")
     talk = next((one for one in talks_about(refined, entry) if one["id"] == number), None)
     if talk is None:
-        raise CephaloError("this conversation is no longer there; reload the page")
+        raise CephaloError("this conversation was removed; reload the page")
     from cephalo.dataset_scripts.common.decisions import (
         NAME,
         take_decisions,
@@ -134,7 +141,7 @@ def decide_talk(
 
 
 def is_about(one: "Decision", talk: dict[str, Any]) -> bool:
-    """Whether a decision is about a conversation, or made it what it is."""
+    """Return whether a decision is about a conversation, or produced its current turns."""
     from cephalo.dataset_scripts.common.decisions import conversation_id
 
     if one.shard != talk["shard"]:
@@ -149,9 +156,10 @@ def is_about(one: "Decision", talk: dict[str, Any]) -> bool:
 def next_decision(
     talk: dict[str, Any], prior: "Decision | None", by: str, decision: str, turns: Any
 ) -> "Decision | None":
-    """The decision that follows one about the same conversation; None if all is as it was.
+    """Return the new decision about a conversation, `None` if it restores the original state.
 
-    Raises CephaloError for texts that no decision can have.
+    Raises:
+        CephaloError: If the texts are invalid.
     """
     from cephalo.dataset_scripts.common.decisions import MAX_LINE, Decision
 
@@ -179,7 +187,7 @@ def next_decision(
 
 
 def told_of(error: ValidationError) -> str:
-    """What is wrong with the texts of a conversation."""
+    """Return the first error in the texts of a conversation."""
     first = error.errors()[0]
     names = [str(part) for part in first["loc"] if part in ("question", "answer")]
     return f"{names[0] if names else 'the conversation'}: {fault_of(first)}"

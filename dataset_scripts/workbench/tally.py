@@ -1,5 +1,7 @@
-"""How many figures there are of each value of a filter: kept up to date with each decision, so that
-no request goes through all figures."""
+"""Counts of figures per filter value, updated with each decision.
+
+No request has to iterate over all figures.
+"""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,12 @@ if TYPE_CHECKING:
     from cephalo.dataset_scripts.workbench.catalogue import Entry
 
 NO_LICENSE = "unknown"
-FAULT = "text: "  # before a fault of a figure's text, among the checks
+FAULT = "text: "  # prefix for faults of a figure's text, among the checks
 FACETS = ("document", "kind", "license")
 
 
 class Tally:
-    """The figures that were added, by what the filters have of them."""
+    """Counts of the added figures for each value of each filter."""
 
     def __init__(self) -> None:
         names = (*FACETS, "state", "talks", "check")
@@ -23,7 +25,7 @@ class Tally:
         self.scores: dict[str, Counter[float]] = {}
 
     def add(self, entry: "Entry", findings: Findings, by: int = 1) -> None:
-        """Count a figure; with `by` -1 no longer, as it was counted before."""
+        """Count a figure. `by` = -1 removes a figure that was counted with the same values."""
         for name in FACETS:
             self.counts[name][facet(entry, name)] += by
         for name, values in (
@@ -37,7 +39,7 @@ class Tally:
             self.scores.setdefault(name, Counter())[value] += by
 
     def as_json(self) -> dict[str, Any]:
-        """The counts by filter and value, and under "scores" the lowest and highest of each."""
+        """Return the counts per filter and value; "scores" has the lowest and highest values."""
         counts = {name: dict(sorted((+count).items())) for name, count in self.counts.items()}
         there = {name: +values for name, values in sorted(self.scores.items())}
         scores = {name: [min(values), max(values)] for name, values in there.items() if values}
@@ -45,16 +47,16 @@ class Tally:
 
 
 def facet(entry: "Entry", name: str) -> str:
-    """A column of a figure, as people left it, as the filters have it."""
+    """Return the filter value of a column of the corrected row."""
     value = entry.verdict.values.get(name, entry.row[name])
     return value or (NO_LICENSE if name == "license" else "")
 
 
 def states_of(findings: Findings) -> list[str]:
-    """The states of the conversations about a figure."""
+    """Return the states of the conversations about a figure."""
     return list(findings.states) or [WITHOUT]
 
 
 def checks_of(entry: "Entry", findings: Findings) -> list[str]:
-    """The checks that reject an answer about a figure, and the faults of its text."""
+    """Return the checks that reject an answer about a figure, and the faults of its text."""
     return [*findings.checks, *(f"{FAULT}{fault}" for fault in entry.row["text_faults"] or ())]

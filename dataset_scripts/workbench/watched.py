@@ -1,4 +1,4 @@
-"""Whether files came to a folder, went or were replaced, without looking at each."""
+"""Detect added, removed and replaced files of a folder without checking each file."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ SETTLED = 2_000_000_000  # nanoseconds after a change in which another may have 
 
 
 class Watched:
-    """A folder whose files appear by renaming, as those of all steps do: this changes its time."""
+    """A folder whose files are written by renaming, which changes its modification time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

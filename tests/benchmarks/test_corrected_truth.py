@@ -30,13 +30,13 @@ def test_documents_that_are_judged_whole_are_truth(tmp_path):
     write_shard(shard, row, other)
     box = [round(side + 1, 2) for side in row["bbox"]]
     correct(folder, "caption", "A corrected caption.", PAPER)
-    assert write_set(folder, tmp_path / "set") == [f"{PAPER}: 1 of 2 figures judged; left out"]
+    assert write_set(folder, tmp_path / "set") == [f"{PAPER}: 1 of 2 figures reviewed; left out"]
     correct(folder, "state", REJECTED, PAPER, "Figure 2", minutes=1)
     correct(folder, "state", REJECTED, "paper-0.pdf", "Figure 1")
     correct(folder, "bbox", box, PAPER, minutes=2)
     told = write_set(folder, tmp_path / "set")
     assert told[0].startswith(f"{PAPER}: 1 figures")
-    assert told[1] == "paper-0.pdf: 1 of 3 figures judged; left out"
+    assert told[1] == "paper-0.pdf: 1 of 3 figures reviewed; left out"
     [path] = (tmp_path / "set" / "truth").glob("*.json")
     truth = json.loads(path.read_text())
     assert truth["tables"] == [] and truth["publisher"] == "unknown"
@@ -49,7 +49,7 @@ def test_documents_that_are_judged_whole_are_truth(tmp_path):
     shutil.rmtree(tmp_path / "set")
     paper.unlink()
     told = write_set(folder, tmp_path / "set")
-    assert told[0] == f"{PAPER}: the PDF is not where it was read; left out"
+    assert told[0] == f"{PAPER}: the PDF was moved or changed; left out"
 
 
 def test_the_fit_reads_files_of_corrections(tmp_path, monkeypatch, capsys):

@@ -69,9 +69,9 @@ def test_faults_are_counted_one_by_one():
     assert (score.boxes, score.predicted, score.matched) == (2, 2, 1)
     assert (score.right_letters, score.right_parts) == (0, 0)
     assert faults == [
-        "a is called b",
+        "a has the letter b",
         "box of b",
-        "needless box c",
+        "superfluous box c",
         "part of a: None",
         "part of b: 'A rod'",
     ]
@@ -186,4 +186,4 @@ def test_effects_are_sums_over_sources_of_a_set():
     lines = ablate.table(sources, [change, idle], found).splitlines()
     assert lines[0] == "published: 8 boxes, F1 0.875"
     assert lines[6] == "| without plate | 1 | +125.0 |  |  |  |  | 1 | +250.0 |  |"
-    assert lines[-1] == "The same in all figures (1): without stray letter"
+    assert lines[-1] == "No difference in any figure (1): without stray letter"

@@ -207,7 +207,7 @@ def test_a_source_with_other_ids_of_tokens_is_refused(family, sources, tmp_path)
     ids = json.loads((second / "tokenizer.json").read_text())["model"]["vocab"]
     other = edited(second, tmp_path / "other", "tokenizer.json", swap)
     assert refused(recipe_text(first, other, ranges=RANGES), tmp_path / "out") == (
-        f"other has other ids of tokens than {family}-0: 'b' is {ids['a']}, not {ids['b']}, "
+        f"other has other token ids than {family}-0: 'b' is {ids['a']}, not {ids['b']}, "
         f"'a' is {ids['b']}, not {ids['a']}; its layers would read other words than they were "
         "trained on"
     )
@@ -249,7 +249,7 @@ def test_a_source_that_reads_images_otherwise_is_named(family, sources, tmp_path
     run(recipe_text(first, other, ranges=RANGES), tmp_path / "out")
     [warning] = caplog.messages
     assert warning.startswith(
-        f"other reads texts or images otherwise than {family}-0, as which the result reads them: "
+        f"other processes texts or images differently from {family}-0, whose way the result uses: "
         "image_processor.image_mean is [0.1, 0.2, 0.3], not ["
     )
     assert "tokenizer.chat_template is " in warning

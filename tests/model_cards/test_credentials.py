@@ -1,6 +1,7 @@
 """Credentials that must not go to the Hub, and texts that only look like some."""
 
 import base64
+import io
 import json
 import random
 import string
@@ -209,6 +210,22 @@ def test_blocks_overlap_and_a_long_binary_file_is_read_at_its_ends(tmp_path, mon
             refuse_credentials(tmp_path, ["file"], None)
     path.write_text("\0" * 1500)  # shorter than one of its ends
     refuse_credentials(tmp_path, ["file"], None)
+
+
+def test_a_binary_file_is_left_out_in_the_middle_and_no_block_is_read_twice(monkeypatch):
+    monkeypatch.setattr(credentials, "BLOCK", 1000)
+    monkeypatch.setattr(credentials, "OVERLAP", 100)
+    monkeypatch.setattr(credentials, "BINARY_ENDS", 2000)
+
+    def starts(size: int, binary: bool) -> list[int]:
+        read = credentials.blocks(io.BytesIO(b"\0" * size), size, binary)
+        return [int(part.where.removeprefix("after byte ")) for part in read]
+
+    assert starts(3000, True) == [0, 1000, 2000]
+    assert starts(4000, True) == [0, 1000, 2000, 3000]
+    assert starts(4001, True) == [0, 1000, 2001, 3001]
+    assert starts(9000, True) == [0, 1000, 7000, 8000]
+    assert starts(5000, False) == [0, 1000, 2000, 3000, 4000]
 
 
 def test_what_is_in_use_never_goes_whatever_its_form(tmp_path, monkeypatch):

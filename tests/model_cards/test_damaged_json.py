@@ -1,7 +1,6 @@
 """JSON that crashed runs, users and other programs left: one line, or passed over."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +22,7 @@ DAMAGED = (b"", b"[]", b"null", b"{", b'"x"', b"1e999", b"\xff\xfe\x00\x01", DEE
 
 READERS = {
     "run.json": lambda path: is_finished(path.parent, {}),
-    "run.json, kept": lambda path: keep_run(path.parent, *[SimpleNamespace(**RUN)] * 2),
+    "run.json, kept": lambda path: keep_run(path.parent, {}),
     "extract.json": lambda path: prepare(path.parent, Settings(150, ("figure",), False, False)),
     "inputs.json": lambda path: leave_out_gone(path.parent, [], {}, []),
     "report.json": lambda path: read_reports([path.parent]),
@@ -34,12 +33,6 @@ READERS = {
     "settings.json": lambda path: check_settings(path, {"rows": 3}, path),
     "answers.jsonl": lambda path: read_answers(path, 1, 5),
 }
-RUN = dict.fromkeys(
-    (
-        *("model_name_or_path", "model_revision"),
-        *("dataset_name", "dataset_config", "dataset_revision", "where"),
-    )
-)
 
 
 @pytest.mark.parametrize("data", DAMAGED, ids=lambda data: repr(data[:4]))

@@ -26,7 +26,7 @@ from cephalo.merge_recipes.moe_recipe import MoeRecipe
 from cephalo.merge_recipes.recipe import DepthRecipe
 from cephalo.model_cards import push
 from cephalo.train.arguments import parse_arguments
-from cephalo.train.finished import keep_run
+from cephalo.train.finished import keep_run, record_of
 from cephalo.train.sft import find_config, run_training
 from modeling_cephalo import checkpoint
 from modeling_cephalo.checkpoint import check_model, check_weights, local_folder, told
@@ -292,20 +292,18 @@ def test_llava_next_of_old_files_has_its_patch_size_from_the_settings(tmp_path):
 
 def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     config = find_config("tiny.yaml")
-    runs = [
-        parse_arguments(config, ["--model_name_or_path", name, "--dataset_name", "lab/nacre"])
-        for name in ("broken", "good")
-    ]
-    for script_args, _, model_args in runs:
-        keep_run(tmp_path, script_args, model_args)
+    given = ["--dataset_name", "lab/nacre", "--model_name_or_path"]
+    runs = [record_of(*parse_arguments(config, [*given, name])) for name in ("broken", "good")]
+    for run in runs:
+        keep_run(tmp_path, run)
     kept = tmp_path / "run.json"
     assert json.loads(kept.read_text())["model"] == "good"
     before = kept.stat()
-    keep_run(tmp_path, runs[1][0], runs[1][2])  # as each process of a run does
+    keep_run(tmp_path, runs[1])  # as each process of a run does
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CephaloError, match="contains a run with model good, this one has broken"):
-        keep_run(tmp_path, runs[0][0], runs[0][2])
+        keep_run(tmp_path, runs[0])
     answers, kept = tmp_path / "answers.jsonl", tmp_path / "settings.json"
     for batch in (8, 4):
         check_settings(kept, {"batch_size": batch}, answers)

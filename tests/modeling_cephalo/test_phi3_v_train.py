@@ -130,7 +130,7 @@ def test_rows_with_an_image_tag_in_their_text_are_left_out(base, rows):
     for text in texts:
         answer = [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
         tagged.append({**one, "completion": answer})
-    tagged = Dataset.from_list(tagged)
+    tagged = Dataset.from_list([{**row, "row": f"train[{n}]"} for n, row in enumerate(tagged)])
     kept = without_special_tokens(tagged, processor)
     assert [one["completion"][0]["content"][0]["text"] for one in kept] == ["Fine."]
 

@@ -39,7 +39,7 @@ def test_the_table_is_what_the_tests_showed(table, capsys):
     assert head.split() == [*FEATURES] and len(meanings) == len(FEATURES)
     assert gemma.split() == ["gemma3", "yes", "-", "-", "-", "-", "-", "yes", "-", "-", "-"]
     assert qwen.split() == ["qwen3_vl", *"-------", "yes", "-", "-"]
-    with pytest.raises(SystemExit, match="--families prints a table of its own; leave out"):
+    with pytest.raises(SystemExit, match="--families prints a separate table; leave out"):
         main(["series", "--families", "--scale", "check"])
 
 

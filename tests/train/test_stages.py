@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset, Features, Image, Value
 from figure_samples import figure_row, write_figures
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText
 from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
@@ -117,6 +117,17 @@ def test_wrong_parts_and_layers_are_refused(bases):
     freeze(model, list(PARTS), None)
     with pytest.raises(CephaloError, match="nothing trains"):
         trained_parts(model)
+
+
+def test_a_head_that_is_the_embeddings_is_not_frozen_alone(bases):
+    config = AutoConfig.from_pretrained(bases["idefics2"])
+    config.tie_word_embeddings = config.get_text_config().tie_word_embeddings = True
+    model = AutoModelForImageTextToText.from_config(config)
+    with pytest.raises(CephaloError, match=r"the head of this model is its embeddings .*; freeze"):
+        freeze(model, ["head"], None)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    freeze(model, ["embeddings"], None)
+    assert not model.lm_head.weight.requires_grad
 
 
 def test_line_of_trained_parts_counts(bases):

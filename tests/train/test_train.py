@@ -23,7 +23,7 @@ from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import last_whole_checkpoint
 from cephalo.train.rights import Rights, check_publishable, model_license, rights_of
-from cephalo.train.rows import without_special_tokens
+from cephalo.train.rows import named, without_special_tokens
 from cephalo.train.sft import find_config, run_training
 
 TINY = find_config("tiny.yaml")
@@ -142,9 +142,11 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
         [caption_conversation(figure_row(0, 1, caption=caption)) for caption in captions],
         features=CONVERSATIONS,
     )
+    rows = named(rows, "lab/nacre train")
     kept = without_special_tokens(rows, processor)
     assert kept["answer"] == ["Steel."]
-    assert "excluded 3 rows" in caplog.text
+    names = ", ".join(f"lab/nacre train[{row}]" for row in (1, 2, 3))
+    assert "excluded 3 rows" in caplog.text and caplog.text.rstrip().endswith(f": {names}")
     with pytest.raises(CephaloError, match="no rows to train on"):
         without_special_tokens(rows.select([1]), processor)
 

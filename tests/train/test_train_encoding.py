@@ -5,18 +5,26 @@ from copy import copy
 
 import pytest
 from datasets import Dataset
+from family_samples import FAMILIES, make_family
 from moe_samples import MAKERS, TEXTS
+from phi3_v_samples import picture
 from PIL import Image
 from trainer_samples import as_rows
 from training_samples import MIXED, mixed_talks, talk
 from transformers import AutoProcessor
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference import local
 from cephalo.train import encoding
 from cephalo.train.encoding import IGNORED, encode_rows, open_images, tell_oversized
 from cephalo.train.packing import PackingCollator
 from cephalo.train.rows import answers_apart
 
+REMEDIES = {
+    "gemma4": "lower max_soft_tokens, 70 now, in the base's processor_config.json, to which its "
+    "images are scaled",
+    "smolvlm": "make their images smaller with max_image_edge",
+}
 END = {"idefics2": "<end_of_utterance>\n", "llava_next": "</s>", "phi3_v": "<|end|>\n"}
 
 
@@ -113,15 +121,16 @@ def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, caplog)
     said = caplog.text
     assert f"left out 1 rows of more than {tokens[3]} tokens: lab/nacre train[4]" in said
     assert "raise max_length" in said
-    tell_oversized(kept, tokens[3] - 1)
+    images = processors["llava_next"].image_processor
+    tell_oversized(kept, tokens[3] - 1, images)
     over = [
         f"lab/nacre train[{n}] ({tokens[n]} tokens)" for n in range(4) if tokens[n] >= tokens[3]
     ]
     said = f"{len(over)} rows have more than the {tokens[3] - 1} tokens of batch_tokens: "
     assert f"{said}{', '.join(over)}; each is a sequence of its own; if memory" in caplog.text
     caplog.clear()
-    tell_oversized(kept, max(tokens))
-    tell_oversized(kept, None)
+    tell_oversized(kept, max(tokens), images)
+    tell_oversized(kept, None, images)
     assert not caplog.text
     with pytest.raises(CephaloError, match="no row is left"):
         encode_rows(rows, processors["idefics2"], max_length=3)
@@ -157,11 +166,38 @@ def test_conversations_that_cannot_train_are_broken(processors, caplog):
     late["completion"][1]["content"].insert(0, {"type": "image", "text": None})
     missing = talk(["Fine."])
     missing["prompt"][0]["content"].insert(0, {"type": "image", "text": None})
-    rows = as_rows([talk(["Fine."]), unasked, late, missing])
-    assert len(encode_rows(rows, processors["idefics2"], max_broken_rows=3)) == 1
+    shown = talk(["Fine."], picture(60, 50))  # and in the answer alone
+    shown["completion"][0]["content"].insert(0, shown["prompt"][0]["content"].pop(0))
+    rows = as_rows([talk(["Fine."]), unasked, late, missing, shown])
+    assert len(encode_rows(rows, processors["idefics2"], max_broken_rows=4)) == 1
     said = caplog.text
-    assert "no answer of the assistant" in said and "an image after the prompt" in said
+    assert "no answer of the assistant" in said
+    after = "ValueError: an image after the prompt, in an answer or a later turn; put all images"
+    assert all(f"train[{row}] ({after}" in said for row in (2, 4))
     assert "train[3] (ValueError: 1 places for 0 images)" in said
+
+
+@pytest.mark.parametrize(("family", "remedy"), REMEDIES.items())
+def test_long_rows_name_what_makes_them_shorter(family, remedy, tmp_path, caplog):
+    """Gemma 4 scales images to its number of tokens, whatever their size."""
+    processor = FAMILIES[family](TEXTS)[1]
+    rows = as_rows([talk(["Fine."]), talk(["Fine."], picture(600, 500))])
+    kept = encode_rows(rows, processor, max_length=60)
+    assert len(kept) == 1 and f"or {remedy}" in caplog.text
+    tell_oversized(kept, 1, processor.image_processor)
+    assert f"if memory does not suffice, {remedy}, or leave" in caplog.text
+
+
+@pytest.mark.parametrize("size", [(1, 120), (120, 1)])
+def test_an_image_of_which_nothing_would_be_left_is_too_thin(size, tmp_path, caplog):
+    make_family(tmp_path, "mistral3", TEXTS)
+    rows = as_rows([talk(["Fine."]), talk(["Fine."], picture(*size))])
+    model = local.load(tmp_path)
+    assert len(encode_rows(rows, model.processor, max_broken_rows=1)) == 1
+    thin = f"the image is too thin, {size[0]} x {size[1]} pixels; crop it"
+    assert f"train[1] ({thin})" in caplog.text
+    with pytest.raises(CephaloError, match=f"^{thin}"):
+        model.ask("What is shown?", picture(*size), max_new_tokens=1)
 
 
 @pytest.mark.parametrize("answer", ["", " \n", None], ids=["empty", "blank", "null"])

@@ -1,16 +1,19 @@
 """Features of frozen images are computed once, kept within a bound, and change no loss."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from moe_samples import MAKERS, make_dense
+from family_samples import make_family
+from moe_samples import MAKERS, TEXTS, make_dense, make_mixture
 from phi3_v_samples import picture
 from trainer_samples import as_rows, losses, make_trainer
 from training_samples import mixed_talks, talk
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
+from cephalo.train.families import family_of, image_settings
 from cephalo.train.features import FeatureStore, frozen_layers
 from cephalo.train.freezing import freeze
 
@@ -117,6 +120,50 @@ def test_store_belongs_to_the_weights(bases, tmp_path):
         trainer.keep_features(tmp_path / "features", 1.0)
         trainer.train()
     assert len(list((tmp_path / "features").iterdir())) == 2
+
+
+def test_store_belongs_to_the_settings_of_the_image_processor(bases, tmp_path):
+    """Other colours with as many tokens: stale features would fit, and be wrong."""
+    model, rows = frozen(bases["idefics2"]), as_rows(talks())
+    runs = []
+    for mean, folder in ((0.5, "features"), (0.1, "features"), (0.1, "other"), (0.5, "features")):
+        trainer = make_trainer(
+            model, bases["idefics2"], tmp_path, rows, max_steps=1, learning_rate=1e-12
+        )
+        trainer.data_collator.image_processor.image_mean = [mean] * 3
+        trainer.keep_features(tmp_path / folder, 1.0)
+        trainer.train()
+        runs.append(losses(trainer)[0])
+    assert runs[1] == pytest.approx(runs[2], abs=1e-6)
+    assert runs[0] == pytest.approx(runs[3], abs=1e-6)
+    assert abs(runs[0] - runs[1]) > 1e-5
+    kept = sorted(len(list(own.iterdir())) for own in (tmp_path / "features").iterdir())
+    assert kept == [3, 3]
+
+
+@pytest.mark.parametrize("family", ["gemma3", "qwen3_vl", "smolvlm", "idefics2"])
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_a_mixture_runs_all_its_layers_whose_experts_are_balanced_together(
+    balance, family, tmp_path
+):
+    make = make_dense if family in MAKERS else partial(make_family, texts=TEXTS)
+    base = make(tmp_path / "base", family, seed=0)
+    dense = [AutoModelForImageTextToText.from_pretrained(base)] * 2
+    runs, calls = [], []
+    for stored in (False, True):
+        model = make_mixture(family, dense, router_aux_loss_coef=balance)
+        freeze(model, [], 1)
+        settings = {"collator": {"family": family_of(model.config)}, "num_train_epochs": 2}
+        settings["collator"]["image_settings"] = image_settings(AutoProcessor.from_pretrained(base))
+        trainer = make_trainer(model, base, tmp_path, as_rows(talks()), **settings, max_steps=-1)
+        if stored:
+            trainer.keep_features(tmp_path / "features", 1.0)
+            assert trainer.frozen_layers == 0
+            model.get_decoder().layers[0].register_forward_hook(lambda *_: calls.append(1))
+        trainer.train()
+        runs.append(losses(trainer))
+    assert len(calls) == 2 and len(list((tmp_path / "features").rglob("*.safetensors"))) == 3
+    assert runs[0] == pytest.approx(runs[1], abs=2e-5) and runs[1][-1] < runs[1][0]
 
 
 def test_images_that_train_are_not_stored(bases, tmp_path):

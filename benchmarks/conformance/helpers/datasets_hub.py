@@ -1,4 +1,4 @@
-"""What datasets' test modules import as tests/fixtures/hub.py: the CI's Hub is the embedded hub."""
+"""Replacement for tests/fixtures/hub.py of datasets: the CI Hub is the embedded hub."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ci_hub_config(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HF_ENDPOINT says already which Hub it is."""
+    """Do nothing, since HF_ENDPOINT selects the Hub."""
     monkeypatch.setenv("HF_TOKEN", "")
 
 
@@ -109,7 +109,7 @@ def hf_private_dataset_repo_zipped_img_data(
 
 @pytest.fixture
 def hf_gated_dataset_repo_txt_data() -> str:
-    """For a test of two cases, of which the other is about a private dataset."""
+    """Return a public dataset for a test that also has a case with a private one."""
     return f"{CI_HUB_USER}/none"
 
 

@@ -1,4 +1,4 @@
-"""What datasets' test modules import as tests/utils.py."""
+"""Replacement for tests/utils.py of datasets."""
 
 import importlib.util
 from collections.abc import Callable
@@ -21,7 +21,7 @@ slow = pytest.mark.skip(reason="slow")
 
 
 def for_all_test_methods(*_: object) -> Callable[[T], T]:
-    """Theirs pardons a Hub's 500s, which an embedded hub must not answer."""
+    """Do not ignore status 500, unlike the original, since the embedded hub must not return it."""
     return lambda cls: cls
 
 
@@ -30,7 +30,7 @@ def xfail_if_500_502_http_error(test: T) -> T:
 
 
 class OfflineSimulationMode:
-    """Imported by test_load.py for tests that need no Hub."""
+    """Imported by test_load.py for tests without a Hub."""
 
     CONNECTION_FAILS = CONNECTION_TIMES_OUT = HF_HUB_OFFLINE_SET_TO_1 = None
 

@@ -1,4 +1,4 @@
-"""What huggingface_hub's test modules expect of their conftest.py: staging is the embedded hub."""
+"""Replacement for conftest.py of huggingface_hub: the staging Hub is the embedded hub."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ RepoFactory = Callable[..., RepoUrl]
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees what another has downloaded, logged in to or cached."""
+    """Isolate downloads, logins and caches of each test."""
     home = tmp_path_factory.mktemp("home")
     for name, folder in (
         ("HF_HOME", ""),

@@ -9,7 +9,7 @@ from .test_modeling_common import ModelTesterMixin
 
 
 class ModelCase(ModelTesterMixin, GenerationTesterMixin):
-    """Comes before `unittest.TestCase`; `family` is what `ModelTester` takes, by name."""
+    """Mixin before `unittest.TestCase`; `family` has the arguments of `ModelTester` by name."""
 
     family: dict
     _is_composite = True
@@ -19,7 +19,7 @@ class ModelCase(ModelTesterMixin, GenerationTesterMixin):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        # The tests know models without a head from this table, to which `register` adds nothing.
+        # The tests find models without a head in this table, which `register` does not change.
         for model_class in cls.all_model_classes:
             if not model_class.can_generate():
                 MODEL_MAPPING_NAMES.setdefault(
@@ -30,6 +30,6 @@ class ModelCase(ModelTesterMixin, GenerationTesterMixin):
         self.model_tester = ModelTester(self, **self.family)
 
     def test_config(self) -> None:
-        """Run the common tests of configurations, which are one call."""
+        """Run the common tests of configurations in one call."""
         config_class = type(self.model_tester.get_config())
         ConfigTester(self, config_class=config_class, has_text_modality=False).run_common_tests()

@@ -1,4 +1,4 @@
-"""The shared tests of processors and image processors, as ours and the yardstick's take them."""
+"""Base classes for transformers' common tests of processors, on ours and on the yardstick."""
 
 import math
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def most_tiles(images: list[Any]) -> int:
 
 
 def get_image_size_of(image: Any) -> tuple[int, int]:
-    """Height and width in pixels."""
+    """Return height and width in pixels."""
     if isinstance(image, Image.Image):
         return image.height, image.width
     return get_image_size(image)

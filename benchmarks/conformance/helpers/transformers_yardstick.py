@@ -1,4 +1,4 @@
-"""transformers' shared tests of models, on models of its own in the same way as on ours."""
+"""transformers' shared tests of models, run on its own models as on ours."""
 
 import unittest
 

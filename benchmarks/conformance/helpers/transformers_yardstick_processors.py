@@ -1,4 +1,4 @@
-"""transformers' shared tests of processors, on some of its own in the same way as on ours."""
+"""transformers' shared tests of processors, run on some of its own as on ours."""
 
 import unittest
 from typing import Any

@@ -55,7 +55,7 @@ def test_llava(folder, tmp_path, capsys, caplog):
     out = exported(folder, tmp_path, "llava")
     assert (
         "3 rows" in capsys.readouterr().out
-        and "left out: 1 conversations about figures that are left out" in caplog.text
+        and "left out: 1 conversations about figures that were left out" in caplog.text
     )
     found = json.loads((out / "llava.json").read_text())
     said = [[message["value"] for message in one["conversations"]] for one in found]
@@ -181,7 +181,7 @@ def test_where_and_what_is_refused(folder, tmp_path, to):
     images = sorted((out / "images").glob("*")) if to != "webdataset" else ["in the tar"]
     assert len(images) == 1
     for options, words in [
-        (["--out", str(out)], "is there already; give a new folder"),
+        (["--out", str(out)], "exists already; give a new folder"),
         (["--out", str(folder / "x")], "is inside the input"),
         (["--out", str(tmp_path / "x"), "--where", "page = 77"], "nothing to export; left out: "),
         (["--out", str(tmp_path / "x"), "--where", "pages = 7"], "pages"),

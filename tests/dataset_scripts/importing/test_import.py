@@ -95,7 +95,7 @@ def test_a_table_of_questions(tmp_path, ending, capsys, caplog):
     assert set(talks[0]) == set(CONVERSATIONS) and set(first) == set(FIGURES)
     reasons = [
         "its image 'none.png' is not in",
-        "it has a question and no answer",
+        "it has a question but no answer",
         "it names no image",
         "its image: broken.png is not a valid image",
     ]
@@ -131,7 +131,7 @@ def test_conversations_of_llava_and_sharegpt(tmp_path):
     assert failures(tmp_path / "one") == {
         "llava.json, entry 2": "its conversation ends with a question",
         "llava.json, entry 3": "it names no image",
-        "llava.json, entry 4": "it is no object with columns",
+        "llava.json, entry 4": "it is not an object with columns",
     }
     share = [
         {"messages": [
@@ -209,7 +209,7 @@ def test_captions_of_coco_and_of_folders(tmp_path):
         [QUERY, "Bone."],
     ]
     assert failures(tmp_path / "one") == {
-        "captions.json, annotation 4": "its image_id is that of no image"
+        "captions.json, annotation 4": "its image_id does not match an image"
     }
 
     hub = tmp_path / "hub"  # as `datasets` has imagefolder
@@ -257,12 +257,12 @@ def test_columns_are_guessed_or_given():
         ("t.csv", b"image,image\na,b\n", "two columns 'image'"),
         ("t.csv", b"what,caption\na,b\n", "no column of image files.*it has what, caption"),
         ("t.csv", "image,caption\na,Größe".encode("latin-1"), "line 2 is not in UTF-8"),
-        ("t.csv", b'image,caption\na,"b', "no whole table"),
-        ("t.csv", b"image,caption\na.png,b\n", "none of 1 rows could be taken"),
-        ("t.json", b"{}", "holds no list of rows"),
-        ("t.json", b"[" * 100_000, "is no JSON"),
+        ("t.csv", b'image,caption\na,"b', "not a complete table"),
+        ("t.csv", b"image,caption\na.png,b\n", "none of 1 rows could be imported"),
+        ("t.json", b"{}", "contains no list of rows"),
+        ("t.json", b"[" * 100_000, "is not JSON"),
         ("t.xlsx", b"PK\x03\x04", "is not a complete XLSX workbook"),
-        ("t.doc", b"", "is no table; give one of .csv"),
+        ("t.doc", b"", "is not a table; give a file of type .csv"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, name, content, words):
@@ -361,7 +361,7 @@ def test_a_killed_import_goes_on_and_another_one_replaces_it(tmp_path):
     assert len(read(out, "figures")) == 5 and failures(out) == {}
     paper = first.replace(out / "figures" / "paper-1.parquet")
     pq.write_table(pq.read_table(paper).replace_schema_metadata({}), paper)
-    with pytest.raises(CephaloError, match="holds figures of another command"):
+    with pytest.raises(CephaloError, match="contains figures of another command"):
         import_source(table, out, None, {})
 
 
@@ -402,7 +402,7 @@ def test_what_is_missing_or_broken_in_a_cell_becomes_no_text(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"image": "a.png"} | r) for r in rows))
     import_source(tmp_path / "t.jsonl", tmp_path / "out", None, {})
     assert failures(tmp_path / "out") == {
-        "t.jsonl, line 1": "it has a question and no answer",
+        "t.jsonl, line 1": "it has a question but no answer",
         "t.jsonl, line 2": "its caption is #N/A, an error of the spreadsheet; correct the cell",
         "t.jsonl, line 3": "its caption has a control character, U+0000",
     }
@@ -433,4 +433,4 @@ def test_images_that_another_import_replaces_are_counted(tmp_path, caplog):
     import_source(tmp_path / "one.csv", tmp_path / "out", None, {})
     assert "earlier import" not in caplog.text
     import_source(tmp_path / "two.csv", tmp_path / "out", None, {})
-    assert "1 images of an earlier import are no longer in" in caplog.text
+    assert "1 images of an earlier import were removed from" in caplog.text

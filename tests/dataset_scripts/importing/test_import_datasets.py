@@ -130,7 +130,7 @@ def test_what_datasets_cannot_open_is_told_in_a_line(tmp_path):
     with pytest.raises(CephaloError, match=r"cut\.parquet cannot be loaded: .*--split"):
         import_source(tmp_path / "cut.parquet", tmp_path / "out", None, {})
     pq.write_table(pa.table({"caption": ["x"]}), tmp_path / "texts.parquet")
-    with pytest.raises(CephaloError, match="has no column of image files; say which"):
+    with pytest.raises(CephaloError, match="has no column of image files; choose one"):
         import_source(tmp_path / "texts.parquet", tmp_path / "out", None, {})
     for absent in ("none.parquet", "none/table.csv", "no such thing"):
         with pytest.raises(CephaloError, match="no such file or folder; give a table"):

@@ -1,4 +1,4 @@
-"""Papers in fonts that do not tell their characters, and papers whose letters are paths."""
+"""Papers in fonts without a character mapping, and papers whose letters are drawn as paths."""
 
 # ruff: noqa: RUF001
 import string
@@ -121,7 +121,7 @@ def paper_in_codes(path: Path, shift: int) -> Path:
 
 
 CAPTION = "Spectra of the samples before and after they were heated in air: means of seven runs."
-UNMAPPED = "1 of 1 pages are in fonts that do not tell their characters, which need OCR: pip"
+UNMAPPED = "1 of 1 pages have fonts without a character mapping, which need OCR: pip"
 
 
 @pytest.mark.parametrize("shift", [-30, 3, 120])

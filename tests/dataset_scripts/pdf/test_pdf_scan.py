@@ -230,8 +230,8 @@ def test_a_scan_read_by_its_layer_alone_is_told(tmp_path, monkeypatch, picture):
         found = extract_document(path)
     assert len(found.rows) == 2
     assert found.unread == (
-        "1 of 1 pages are scans, read from the text that another program left in them, which may "
-        f"lack captions; OCR reads the scans: {ocr.INSTALL}"
+        "1 of 1 pages are scans, read from another program's text layer, which may lack captions; "
+        f"OCR reads the scans: {ocr.INSTALL}"
     )
 
 

@@ -76,7 +76,7 @@ def test_hostile_captions_are_escaped_and_broken_files_named(tmp_path):
     text = (out / "review.html").read_text(encoding="utf-8")
     assert "alert(1)" not in text
     assert "Its pages could not be drawn: " in text
-    assert "Its reasons could not be had: " in text
+    assert "Its decisions could not be reproduced: " in text
     shutil.copy(sorted(PAPERS.glob("*.pdf"))[0], broken)
     [shard] = (out / "figures").glob("*")
     shard.rename(shard.with_stem(f"paper-0-{file_sha256(broken)[:12]}"))
@@ -109,7 +109,7 @@ def test_an_entry_has_the_reasons_in_plain_words(tmp_path):
         reasons = [f"{name.replace('_', ' ')} {value:+.1f}" for name, value in weighed.reasons]
         assert " , ".join(reasons) in accepted
     assert f"figure above {why.figure.sides[0].score:+.1f}" in accepted
-    assert folded.startswith(f"1 more that begin like captions {rejected.start.words} caption")
+    assert folded.startswith(f"1 rejected candidate {rejected.start.words} caption")
     # The boxes of a figure and its caption, and the entry, share a key, the sentence has its own.
     keys = re.findall(r'data-k="(d[^"]*)"', text)
     assert sorted(keys) == ["d0-0"] * 3 + ["d0-1"] * 2
@@ -136,8 +136,8 @@ def test_a_caption_overleaf_is_shown_on_both_pages(tmp_path):
     [row] = pq.read_table(next((tmp_path / "out" / "figures").glob("*"))).to_pylist()
     assert row["caption_bbox"] is None and (row["page"], row["caption"]) == (0, CAPTION)
     first, second = entries(text)
-    assert first == "Figure 1 its caption is on page 2"
-    assert CAPTION in second and "its figure is on page 1" in second
+    assert first == "Figure 1 caption on page 2"
+    assert CAPTION in second and "figure on page 1" in second
     pages = text.split('<div class="sheet">')[1:]
     boxes = [re.findall(r'class="box( caption)?" data-k="(.*?)"', page) for page in pages]
     assert boxes == [[("", "d0-0")], [(" caption", "d0-0")], []]
@@ -149,9 +149,9 @@ def test_a_figure_under_a_label_is_shown_once_with_its_legend(tmp_path):
     legends, labels = entries(text)[:2], entries(text)[2:]
     assert ": 2 figures</h2>" in text and text.count("<span>Figure 1</span>") == 1
     for page, legend in zip((2, 3), legends, strict=True):
-        assert f"its figure is on page {page} no row: " in legend
+        assert f"figure on page {page} not in the table: " in legend
     assert all("Hardness of batch" in label and "no row" not in label for label in labels)
-    told = "used as the label of a figure: the caption of its number is on another page"
+    told = "used as the label of a figure, whose caption is on another page"
     scores = [why.start.score for why in explain_document(tmp_path / "paper.pdf")]
     assert [told in entry for entry in legends + labels] == [score <= 0 for score in scores]
 
@@ -168,7 +168,7 @@ def test_a_caption_without_figure_is_named(tmp_path):
 def test_a_kind_not_asked_for_has_no_row(tmp_path):
     cited_figure(tmp_path / "paper.pdf", CAPTION)
     text = review(tmp_path, kinds="table")
-    assert "no row: of another kind, blank" in entries(text)[0]
+    assert "not in the table: another kind, blank" in entries(text)[0]
     assert ": 0 figures</h2>" in text and '<div class="page">' not in text
 
 
@@ -195,7 +195,7 @@ def test_rows_without_reasons_are_shown(tmp_path):
     pq.write_table(pa.Table.from_pylist([row], schema=FIGURES.arrow_schema), shard)
     texts = entries(review(tmp_path))
     assert texts[1] == "Figure &lt;9&gt; Another."
-    assert "no row: " in texts[0]
+    assert "not in the table: " in texts[0]
 
 
 def test_many_documents_make_linked_pages_with_pictures_beside(reviewed, tmp_path, monkeypatch):

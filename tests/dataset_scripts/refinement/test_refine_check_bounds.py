@@ -186,6 +186,12 @@ def test_nearly_equal_answers_repeat_a_passage_however_it_is_set():
     assert detail("repeats_source", long, given=parted) == long[:80]
 
 
+def test_a_copy_is_found_after_an_answer_too_short_to_be_one():
+    copy = " ".join(WORDS[:9])
+    talk = Talk((Turn("Why so?", "Because bal."), Turn("Why then?", copy)))
+    assert CHECKS["repeats_source"](talk, Context(source(copy), 3, "")) == copy
+
+
 @pytest.mark.parametrize(("echoed", "words", "obeys"), [(1, 5, True), (1, 6, False), (0, 5, False)])
 def test_words_that_only_instructions_hold_are_obeyed_from_a_fifth_on(echoed, words, obeys):
     given = source("nothing", WORDS[50], instructions=" ".join([*WORDS[:3], WORDS[50]]))

@@ -120,7 +120,7 @@ def test_by_the_packaged_model(folder, tmp_path, capsys):
 
 
 def test_what_is_missing_is_told(folder, monkeypatch):
-    with pytest.raises(SystemExit, match="--semantic compares texts; give one"):
+    with pytest.raises(SystemExit, match="--semantic requires a text to search for"):
         main(["search", str(folder), "--semantic", "--image", "x.png"])
     monkeypatch.setattr(meaning, "PACKAGE", "no_such_package")
     with pytest.raises(CephaloError, match=r"run: pip install 'cephalo\[search\]'"):

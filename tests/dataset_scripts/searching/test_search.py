@@ -70,7 +70,7 @@ def test_words_are_found_wherever_they_stand_and_captions_rank_first(folder):
 )
 def test_no_query_is_a_fault(folder, text):
     if text == "(":
-        with pytest.raises(SystemExit, match="there is no word"):
+        with pytest.raises(SystemExit, match="no word in"):
             main(["search", str(folder), text])
     else:
         found(folder, text)
@@ -105,7 +105,7 @@ def test_an_index_that_another_search_writes_is_waited_for_and_kept(folder, monk
     monkeypatch.setattr("cephalo.dataset_scripts.searching.index.PATIENCE", 0.1)
     other = sqlite3.connect(folder / NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(SystemExit, match="locked; wait until the search that writes it ends"):
+    with pytest.raises(SystemExit, match="locked; wait for the search that is writing it"):
         main(["search", str(folder), "nacre"])
     other.execute("COMMIT")
     other.close()
@@ -126,7 +126,7 @@ def test_first_searches_at_once_make_one_index(folder):
 def test_long_questions_are_cut_in_messages(folder, capsys):
     main(["search", str(folder), "word " * 2000])
     assert len(capsys.readouterr().out) < 300
-    with pytest.raises(SystemExit, match=r"^cephalo: error: there is no word in '-{200}…'; give"):
+    with pytest.raises(SystemExit, match=r"^cephalo: error: no word in '-{200}…'; give"):
         main(["search", str(folder), "--", "-" * 10_000])
 
 
@@ -149,10 +149,10 @@ def test_what_is_printed_and_written_is_inert(folder, tmp_path, capsys):
     assert "\x1b" not in out and "\u202e" not in out and "<script>alert(1)" in out
     html = page.read_text()
     assert "<script" not in html and "data:image/jpeg;base64," in html
-    for options, words in [([], "give words to find"), (["x", "--image", "y"], "give words")]:
+    for options, words in [([], "give words to search for"), (["x", "--image", "y"], "give words")]:
         with pytest.raises(SystemExit, match=words):
             main(["search", str(folder), *options])
-    with pytest.raises(SystemExit, match="holds no figures"):
+    with pytest.raises(SystemExit, match="contains no figures"):
         main(["search", str(tmp_path), "x"])
 
 

@@ -102,7 +102,7 @@ def test_a_search_in_all_texts_is_by_rank_and_of_what_people_left(tmp_path):
         assert found(text="nacre", state="undecided") == []
         assert found() == [f"Figure {number}" for number in (1, 2, 3, 4)]
         answer = review.ask("api/list?within=all&text=%3F")
-        assert answer.status == 400 and "there is no word in '?'" in answer.json["error"]
+        assert answer.status == 400 and "no word in '?'" in answer.json["error"]
     # What the workbench wrote is what `cephalo search` reads.
     with open_index(folder, folder) as index:
         before = index.known()
@@ -202,14 +202,14 @@ def test_panels_are_corrected(tmp_path):
 def test_bad_requests_are_told_and_nothing_is_recorded(review, folder):
     before = (folder / NAME).read_bytes()
     for body, words in [
-        ({"id": 0, "what": "image", "after": "x"}, "no decision about a figure"),
-        ({"id": "0", "what": "state", "after": "accepted"}, "no decision about a figure"),
+        ({"id": 0, "what": "image", "after": "x"}, "not a decision about a figure"),
+        ({"id": "0", "what": "state", "after": "accepted"}, "not a decision about a figure"),
         ({"id": 0, "what": "state", "after": "perhaps"}, "give accepted, rejected or null"),
         ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a string"),
-        ({"id": 99, "what": "state", "after": "accepted"}, "no longer there; reload the page"),
-        ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "is not where it was read"),
+        ({"id": 99, "what": "state", "after": "accepted"}, "was removed; reload the page"),
+        ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "was moved or changed"),
         ([], "not a JSON object"),
-        ({"id": 0, "what": "caption", "after": "x" * 300_000}, "the text is too long"),
+        ({"id": 0, "what": "caption", "after": "x" * 300_000}, "the request is too long"),
     ]:
         answer = review.ask("api/decide", body)
         assert answer.status == 400 and words in answer.json["error"], words
@@ -361,10 +361,10 @@ def test_bad_arguments(tmp_path):
         assert "\n" not in str(error.value)
         return str(error.value)
 
-    assert "holds no figures; run `cephalo extract` into it first" in refused(str(tmp_path))
+    assert "contains no figures; run `cephalo extract` first" in refused(str(tmp_path))
     write_figures(tmp_path / "made", documents=1, figures=1)
-    assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
-    assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", "\udcff")
+    assert "--by must be" in refused(str(tmp_path / "made"), "--by", " ")
+    assert "--by must be" in refused(str(tmp_path / "made"), "--by", "\udcff")
     (tmp_path / "made" / NAME).write_text("nonsense\n")
     assert "line 1 is not a decision" in refused(str(tmp_path / "made"))
 

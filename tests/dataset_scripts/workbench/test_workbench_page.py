@@ -296,7 +296,7 @@ def test_all_texts_are_searched_and_the_best_come_first(page):
     expect(page.locator(".card")).to_have_count(1)
     page.select_option("#filter-kind", "")
     page.fill("#filter-text", "–")
-    expect(page.locator("#notice")).to_contain_text("there is no word in")
+    expect(page.locator("#notice")).to_contain_text("no word in")
     page.fill("#filter-text", "")
     expect(page.locator(".card")).to_have_count(FIGURE_COUNT)
 
@@ -310,13 +310,13 @@ def test_hostile_texts_stay_texts(page, review):
     expect(page.locator("#caption")).to_have_text(HOSTILE)
     expect(page.locator("#source")).to_have_text(f"{HOSTILE}, page 2")
     expect(page.locator("#faults")).to_have_text(HOSTILE)
-    expect(page.locator("#page-problem")).to_contain_text("is not where it was read")
+    expect(page.locator("#page-problem")).to_contain_text("was moved or changed")
     page.keyboard.press("e")
     page.keyboard.press("Escape")
     assert page.evaluate("document.querySelectorAll('script, img[src=x]').length") == 1
     assert page.title() == "made · Cephalo review"
     page.keyboard.press("b")
-    expect(page.locator("#notice")).to_contain_text("its box stays")
+    expect(page.locator("#notice")).to_contain_text("its box cannot be corrected")
 
 
 def test_conversations_stand_beside_the_figure(page, folder):
@@ -328,7 +328,7 @@ def test_conversations_stand_beside_the_figure(page, folder):
     expect(page.locator(".talk .reason")).to_have_text(f"number: {HOSTILE}")
     page.keyboard.press("c")
     page.keyboard.press("Enter")
-    expect(page.locator(".talk .edited")).to_have_text("to be accepted by the next refine")
+    expect(page.locator(".talk .edited")).to_have_text("to be accepted in the next run of refine")
     before = [{"question": HOSTILE, "answer": "Nacre."}]
     expected = {"id": "a" * 16, "shard": "paper-0", "decision": "accept", "note": "", "by": "ann"}
     assert decided(folder) == expected | {"before": before}
@@ -340,7 +340,9 @@ def test_conversations_stand_beside_the_figure(page, folder):
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("Truly.")
     page.keyboard.press("Enter")
-    expect(page.locator(".talk .edited")).to_have_text("edited, to be accepted by the next refine")
+    expect(page.locator(".talk .edited")).to_have_text(
+        "edited, to be accepted in the next run of refine"
+    )
     expect(page.locator(".talk .question")).to_have_text(f"<b>Is</b> {HOSTILE}")
     edited = [{"question": f"<b>Is</b> {HOSTILE}", "answer": "It is.\nTruly."}]
     expected |= {"decision": "edit", "turns": edited}

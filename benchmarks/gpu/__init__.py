@@ -1,0 +1,1 @@
+"""Everything that only a GPU can show, within a time limit: `python -m benchmarks.gpu`."""
