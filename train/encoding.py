@@ -267,7 +267,7 @@ def encode_row(
     }
 
 
-def check_places(images: list[Any], prompt: list[Message], completion: list[Message]) -> None:
+def check_places(images: list[Any], prompt: "list[Message]", completion: "list[Message]") -> None:
     """Raise ValueError for an image after the prompt, where none can be trained on, and for a
     prompt with more or fewer places for images than the row has images."""
     if any(part["type"] == "image" for part in parts(completion)):

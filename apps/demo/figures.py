@@ -1,12 +1,16 @@
 """Browse the figures of a dataset, with captions and answers."""
 
 import io
+import sqlite3
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.full_text import TOKENIZE, words_of
 from cephalo.cli.rows import Row
 from cephalo.inference.images import open_image
 
@@ -19,6 +23,8 @@ PAGE = 12  # figures
 THUMBNAIL = 320  # pixels
 # Conversations first: they contain the figures too, with answers.
 CONFIGS = ("conversations", "figures")
+SEARCHED = ("caption", "orig_caption", "label", "query", "answer", "title", "document")
+"""Columns of texts that are searched, where a dataset has them."""
 
 
 class Figure(NamedTuple):
@@ -37,6 +43,8 @@ class Figures:
 
     def __init__(self, rows: "Dataset") -> None:
         self.rows = rows
+        self._texts: sqlite3.Connection | None = None  # made by the first search
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,13 +54,37 @@ class Figures:
         """The number of pages of `PAGE` figures."""
         return -(-len(self) // PAGE)
 
-    def page(self, number: int) -> list[tuple[Image.Image, str]]:
-        """Return thumbnails with labels; pages count from 1."""
+    def on_page(self, number: int) -> list[int]:
+        """Return the indices of the figures of a page; pages count from 1."""
         first = (min(max(number, 1), self.pages) - 1) * PAGE
-        found = [self.figure(index) for index in range(first, min(first + PAGE, len(self)))]
+        return list(range(first, min(first + PAGE, len(self))))
+
+    def thumbnails(self, indices: Iterable[int]) -> list[tuple[Image.Image, str]]:
+        """Return thumbnails of figures, with labels."""
+        found = [self.figure(index) for index in indices]
         for figure in found:
             figure.image.thumbnail((THUMBNAIL, THUMBNAIL))
         return [(figure.image, figure.label) for figure in found]
+
+    def search(self, text: str) -> list[int]:
+        """Return the indices of the figures whose captions, questions, answers or documents have
+        all words of a text, at most a page, the best first."""
+        words = words_of(text)
+        with self._lock:
+            self._texts = self._texts or self._index()
+            ranked = "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rank, rowid LIMIT ?"
+            found = self._texts.execute(ranked, (" ".join(words), PAGE)) if words else ()
+            return [row for (row,) in found]
+
+    def _index(self) -> sqlite3.Connection:
+        texts = sqlite3.connect(":memory:", check_same_thread=False)
+        columns = [name for name in SEARCHED if name in self.rows.column_names]
+        texts.execute(f"CREATE VIRTUAL TABLE texts USING fts5 (words, tokenize='{TOKENIZE}')")
+        rows: Any = self.rows.select_columns(columns) if columns else ()
+        for number, row in enumerate(rows):
+            words = "\n".join(text(row, name) for name in columns)
+            texts.execute("INSERT INTO texts (rowid, words) VALUES (?, ?)", (number, words))
+        return texts
 
     def figure(self, index: int) -> Figure:
         """Return the figure of a row; for a broken image, a grey one with the reason as its

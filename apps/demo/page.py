@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from cephalo.apps.demo.figures import PAGE, Figures
+from cephalo.apps.demo.figures import Figures
 from cephalo.apps.demo.parts import FILES, MAKERS, defaults, make_part
 from cephalo.apps.demo.talk import MOST_IMAGES, Talk, Turn
 from cephalo.apps.make_mesh.designs import Design, bounds
@@ -149,12 +149,17 @@ def chat_of(turns: list[Turn], number: int) -> list[dict[str, object]]:
 
 def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs: gr.Tabs) -> None:
     """Build pages of figures; a selected one is shown with its texts and can be asked about."""
-    number, chosen = gr.State(1), gr.State(0)  # of the page and of the figure shown
-    page = gr.Number(
-        1, precision=0, minimum=1, maximum=figures.pages, label=f"Page (1 to {figures.pages})"
-    )
+    listed = gr.State(figures.on_page(1))  # the figures in the gallery
+    chosen = gr.State(0)  # the figure shown
+    with gr.Row():
+        words = gr.Textbox(
+            label="Search", placeholder="Words of captions, questions and answers", max_length=1000
+        )
+        page = gr.Number(
+            1, precision=0, minimum=1, maximum=figures.pages, label=f"Page (1 to {figures.pages})"
+        )
     gallery = gr.Gallery(
-        figures.page(1),
+        figures.thumbnails(figures.on_page(1)),
         columns=6,
         height=340,
         allow_preview=False,
@@ -176,11 +181,20 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
             ]
             ask = gr.Button("Ask about this figure")
 
-    def turn_to(number: int | None) -> tuple[list[tuple[Image.Image, str]], int]:
-        return figures.page(number or 1), number or 1
+    def turn_to(number: int | None) -> tuple[list[tuple[Image.Image, str]], list[int]]:
+        found = figures.on_page(number or 1)
+        return figures.thumbnails(found), found
 
-    def choose(number: int, event: gr.SelectData) -> int:
-        return (number - 1) * PAGE + event.index
+    def search(text: str, number: int | None) -> tuple[list[tuple[Image.Image, str]], list[int]]:
+        if not text.strip():
+            return turn_to(number)
+        found = figures.search(text)
+        if not found:
+            gr.Info("No figure has all of these words.")
+        return figures.thumbnails(found), found
+
+    def choose(listed: list[int], event: gr.SelectData) -> int:
+        return listed[event.index]
 
     def show(index: int) -> tuple[Image.Image, str, str, str, str]:
         figure = figures.figure(index)
@@ -193,8 +207,9 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
         asked: Asked = {"text": figure.question or QUESTIONS[0], "files": [path]}
         return asked, gr.Tabs(selected="talk")
 
-    page.submit(turn_to, page, [gallery, number], api_name="figures")
-    gallery.select(choose, number, chosen, api_visibility="private")
+    page.submit(turn_to, page, [gallery, listed], api_name="figures")
+    words.submit(search, [words, page], [gallery, listed], api_name="search")
+    gallery.select(choose, listed, chosen, api_visibility="private")
     chosen.change(show, chosen, [image, *texts], api_visibility="private")
     ask.click(take, chosen, [box, tabs], api_visibility="private")
 

@@ -1,7 +1,8 @@
 """Convert corrections of `cephalo review` to papers with ground truth, for `fit` and `score`.
 
     python -m benchmarks.extraction.corrected runs/figures --out runs/corrected
-    python -m benchmarks.extraction.fit runs/corrected runs/papers ../shared/bench/wide
+
+`fit --corrections runs/figures/corrections.jsonl` does the same for itself.
 
 Only documents in which every figure was reviewed are used. Accepted and corrected figures are
 ground truth, rejected ones are not figures. A figure that extraction missed has no row, so check

@@ -1,19 +1,26 @@
 """Fit the weights of the line decisions on papers with ground truth.
 
     python -m benchmarks.extraction.fit runs/papers ../shared/bench/wide
+    python -m benchmarks.extraction.fit runs/papers --corrections runs/figures/corrections.jsonl
 
-Each folder is a set in the format of the benchmark (`pdf/`, `truth/`). The decisions are fitted one
-by one, since each depends on the previous ones. There are two rounds, since the faces in which
-captions usually continue are only known after the first. Papers of frozen publishers
-(`publishers.is_frozen`) are excluded, because they are used for scoring.
+Each folder is a set in the format of the benchmark (`pdf/`, `truth/`). `--corrections` adds the
+completely reviewed papers of `cephalo review`, as converted by `benchmarks.extraction.corrected`:
+captions are the truth for the line decisions, boxes for `pairs`. Panels have no fitted weights.
+
+The decisions are fitted one by one, since each depends on the previous ones. There are two rounds,
+since the faces in which captions usually continue are only known after the first. Papers of frozen
+publishers (`publishers.is_frozen`) are excluded, because they are used for scoring.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from benchmarks.extraction.corrected import write_set
 from benchmarks.extraction.examples import (
     Example,
     Paper,
@@ -38,19 +45,35 @@ STARTS = ("starts_alone", "starts")
 def main() -> None:
     """Fit and write the weights, and print the training error of each decision."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", type=Path, nargs="+", help="folders with pdf/ and truth/")
+    parser.add_argument("sets", type=Path, nargs="*", help="folders with pdf/ and truth/")
+    parser.add_argument(
+        "--corrections", type=Path, nargs="+", default=[], help="files that `cephalo review` wrote"
+    )
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     models = (*EXTENT, *STARTS, "pairs")
     parser.add_argument("--only", nargs="+", choices=models, default=models, help="models to write")
     options = parser.parse_args()
-    papers = [paper for folder in options.sets for paper in read_set(folder)]
-    with remembering():
-        weights = fit(papers)
-    if "pairs" in options.only:
-        with decisions.use(weights | {"pairs": decisions.load_models()["pairs"].weights}):
-            weights["pairs"] = fit_pairs(papers)
+    with ExitStack() as stack:
+        made = [stack.enter_context(corrected_set(file)) for file in options.corrections]
+        papers = [paper for folder in [*options.sets, *made] for paper in read_set(folder)]
+        if not papers:
+            parser.error("no papers to fit on; give sets, or corrections of whole papers")
+        with remembering():
+            weights = fit(papers)
+        if "pairs" in options.only:
+            with decisions.use(weights | {"pairs": decisions.load_models()["pairs"].weights}):
+                weights["pairs"] = fit_pairs(papers)
     write_weights(options.out, {name: weights[name] for name in options.only})
     print(f"{len(papers)} papers → {options.out}")
+
+
+@contextmanager
+def corrected_set(file: Path) -> Iterator[Path]:
+    """Write the completely reviewed papers of a corrections file to a temporary set."""
+    with TemporaryDirectory() as folder:
+        for line in write_set(file.parent, Path(folder)):
+            print(line, file=sys.stderr)
+        yield Path(folder)
 
 
 def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:

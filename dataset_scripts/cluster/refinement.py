@@ -23,9 +23,9 @@ from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
 from cephalo.dataset_scripts.common.corrected import CROPS, verdicts_of
 from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
 from cephalo.dataset_scripts.common.corrections import facts_of
+from cephalo.dataset_scripts.common.decisions import add_decisions
 from cephalo.dataset_scripts.common.inputs import told
 from cephalo.dataset_scripts.refinement.asking import VERSION, refine_shards
-from cephalo.dataset_scripts.refinement.decisions import add_decisions
 from cephalo.dataset_scripts.refinement.documents import set_aside
 from cephalo.dataset_scripts.refinement.options import Asking, Keys
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks

@@ -42,17 +42,9 @@ def conversation(
     The prompt is the first question, preceded by the images; the completion is everything after it,
     so that the loss can cover every answer. `answer` holds the completion as a single text.
     """
-    (query, first), *later = turns
-    images = [{"type": "image", "text": None} for _ in figures]
-    completion = [_message("assistant", first)]
-    for question, answer in later:
-        completion += [_message("user", question), _message("assistant", answer)]
     return {
         "images": [figure["image"] for figure in figures],
-        "prompt": [{"role": "user", "content": [*images, *_message("user", query)["content"]]}],
-        "completion": completion,
-        "query": query,
-        "answer": "\n\n".join([first, *(f"Q: {asked}\n\nA: {said}" for asked, said in later)]),
+        **said(turns, len(figures)),
         "orig_caption": "\n\n".join(figure["caption"] for figure in figures),
         "teacher": teacher,
         "teacher_params": json.dumps(teacher_params or {}, ensure_ascii=False, sort_keys=True),
@@ -65,6 +57,27 @@ def conversation(
         **{key: figures[0][key] for key in ("document", "document_sha256")},
         **{key: figures[0].get(key) for key in PROVENANCE},
     }
+
+
+def said(turns: Sequence[tuple[str, str]], images: int) -> Row:
+    """Return the columns of a CONVERSATIONS row that hold its questions and answers."""
+    (query, first), *later = turns
+    places = [{"type": "image", "text": None} for _ in range(images)]
+    completion = [_message("assistant", first)]
+    for question, answer in later:
+        completion += [_message("user", question), _message("assistant", answer)]
+    return {
+        "prompt": [{"role": "user", "content": [*places, *_message("user", query)["content"]]}],
+        "completion": completion,
+        "query": query,
+        "answer": "\n\n".join([first, *(f"Q: {asked}\n\nA: {told}" for asked, told in later)]),
+    }
+
+
+def turns_in(row: Row) -> list[tuple[str, str]]:
+    """Return the questions with their answers of a CONVERSATIONS row."""
+    texts = [message["content"][0]["text"] for message in row["completion"]]
+    return list(zip([row["query"], *texts[1::2]], texts[::2], strict=False))
 
 
 def _message(role: str, text: str) -> Row:

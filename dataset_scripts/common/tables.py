@@ -10,6 +10,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import caption_conversation
 from cephalo.dataset_scripts.common.corrected import corrected_rows
+from cephalo.dataset_scripts.common.decisions import decided_rows
 from cephalo.dataset_scripts.common.inputs import gone_shards
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.common.shards import read_rows
@@ -59,7 +60,8 @@ def source(config: str, tables: Tables) -> str:
 def config_rows(config: str, tables: Tables, images: bool = True) -> Iterator[tuple[Path, Row]]:
     """Yield the rows of a config, each with its shard, always in the same order.
 
-    Figures have manual corrections applied and a "verdict". Images are undecoded; with
+    Figures have manual corrections applied and a "verdict"; conversations are as people edited
+    them, without those that they rejected. Images are undecoded; with
     `images=False` the column is omitted, and more rows are read at a time.
     """
     made_from = source(config, tables)
@@ -69,7 +71,8 @@ def config_rows(config: str, tables: Tables, images: bool = True) -> Iterator[tu
     for shard in tables[made_from]:
         figures = made_from == "figures"
         rows = corrected_rows(shard, columns, batch_rows) if figures else None
-        for row in rows or read_rows([shard], columns, batch_rows):
+        rows = rows or read_rows([shard], columns, batch_rows)
+        for row in decided_rows(shard, rows) if made_from == "conversations" else rows:
             if made_from == config:
                 yield shard, row
             elif row["caption"]:

@@ -13,7 +13,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import conditions_on, takes
-from cephalo.dataset_scripts.common.conversations import ANSWERED
+from cephalo.dataset_scripts.common.conversations import ANSWERED, turns_in
 from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.tables import Tables, config_rows
 
@@ -86,10 +86,8 @@ class Selected:
             if reason:
                 self.left_out[f"conversations {REASONS[reason]}"] += 1
                 continue
-            texts = [message["content"][0]["text"] for message in row["completion"]]
-            turns = list(zip([row["query"], *texts[1::2]], texts[::2], strict=False))
             pictures = [picture_of(image, row["document"]) for image in row["images"]]
-            yield Talk(row, pictures, turns)
+            yield Talk(row, pictures, turns_in(row))
 
     def reason(self, row: Row) -> str | None:
         """Return why a conversation is omitted, `None` if it is exported."""

@@ -10,7 +10,7 @@ NAMES = {
     "caption": "caption captions text description",
     "question": "question query prompt instruction",
     "answer": "answer response completion output reply",
-    "turns": "conversations messages conversation",
+    "turns": "conversations messages conversation texts",
     "label": "label figure figure_label",
     "kind": "kind class category type",
     "document": "document paper document_name source_document article",

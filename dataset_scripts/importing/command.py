@@ -13,11 +13,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command(name="import")
 def import_(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
             help="A table (CSV, TSV, XLSX, JSON, JSONL) of image files with captions or questions "
-            "and answers, or a folder of images.",
+            "and answers, a folder of images, a Parquet file or a folder of them, or a dataset of "
+            "the Hub, NAMESPACE/NAME[:CONFIG][@REVISION].",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Output folder for the shards.")],
@@ -36,6 +37,7 @@ def import_(
             "from the names. Repeatable.",
         ),
     ] = None,
+    split: Annotated[str, typer.Option(help="Split of a dataset.")] = "train",
 ) -> None:
     """Convert your own images and texts to figures and conversations.
 
@@ -44,14 +46,18 @@ def import_(
     folders with metadata.csv or metadata.jsonl as in `datasets`, and folders of images with a .txt
     file of the same name beside each. Invalid rows are reported and listed in OUT/failures.jsonl.
 
+    Parquet files and datasets of the Hub are opened by `datasets`, one split of them, in its cache.
+    The commit is in the column `revision`, and the licence of the card in `license`.
+
     \b
     Example:
       cephalo import questions.xlsx --images micrographs/ --out runs/own
       cephalo import table.csv --column question="Prompt (EN)" --out runs/own
+      cephalo import my-lab/grains@v2 --out runs/grains
     """
     from cephalo.dataset_scripts.importing.columns import parse_given
     from cephalo.dataset_scripts.importing.run import import_source
 
-    if source.is_dir():
-        check_outside(out, [source])
-    import_source(source, out, images, parse_given(column or []))
+    if Path(source).is_dir():
+        check_outside(out, [Path(source)])
+    import_source(source, out, images, parse_given(column or []), split)

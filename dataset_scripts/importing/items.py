@@ -9,6 +9,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.importing.sheets import Record
+from cephalo.dataset_scripts.importing.stored import StoredImage
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 """Extensions of image files in a folder."""
@@ -16,9 +17,13 @@ FACTS = ("label", "kind", "document", "title", "doi", "license", "author", "sour
 LONGEST = 20_000  # characters of a text, the same limit as for corrected captions
 ASKS = ("human", "user")
 SAYS = ("gpt", "assistant", "model", "chatgpt", "bing", "bard")
+PAIR = ("user", "assistant")  # keys of a question with its answer, as in The Cauldron
 TOKEN = "<image>"
 SHEET_ERRORS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # all except tabs, line breaks and page breaks
+
+
+ImageFile = Path | StoredImage
 
 
 class RowError(ValueError):
@@ -30,19 +35,19 @@ class Item:
     """A row with its image files, and a caption or turns of (question, answer)."""
 
     place: str
-    images: list[Path]
+    images: list[ImageFile]
     caption: str = ""
     turns: list[tuple[str, str]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def item_of(record: Record, columns: dict[str, str], folder: Path) -> Item:
+def item_of(record: Record, columns: dict[str, str], folder: Path | None) -> Item:
     """Convert a row of a table to an item.
 
     Args:
         record: The row.
         columns: Column of each role.
-        folder: Folder of the images.
+        folder: Folder of the images, `None` if the row contains them.
 
     Raises:
         RowError: If the row is invalid.
@@ -50,14 +55,17 @@ def item_of(record: Record, columns: dict[str, str], folder: Path) -> Item:
     if record.error:
         raise RowError(record.error)
     values = {role: record.values.get(name) for role, name in columns.items()}
-    names = names_of(values.get("image"))
-    images = [path for name in names for path in find_images(name, folder)]
+    images = [image for one in names_of(values.get("image")) for image in find_images(one, folder)]
     if not images:
         raise RowError("it names no image")
     item = Item(record.place, images, caption=text(values, "caption"))
     item.facts = {name: text(values, name) for name in FACTS if text(values, name)}
     if values.get("turns"):
         item.turns = list(turns_of(values["turns"]))
+    asked, said = values.get("question"), values.get("answer")
+    if isinstance(asked, list) and isinstance(said, list):  # of chat templates
+        item.turns += turns_of(asked + said)
+        return item
     question, answer = text(values, "question"), text(values, "answer")
     if bool(question) != bool(answer):
         there, missing = ("a question", "answer") if question else ("an answer", "question")
@@ -90,15 +98,18 @@ def text(values: dict[str, Any], role: str) -> str:
     return value
 
 
-def names_of(value: Any) -> list[str]:
-    """Return the file names in a cell, a string or a list.
+def names_of(value: Any) -> list[str | StoredImage]:
+    """Return the images or file names in a cell, a single one or a list.
 
     Raises:
         RowError: If a name is not a string.
     """
     values = value if isinstance(value, list) else [value]
-    names = []
+    names: list[str | StoredImage] = []
     for one in values:
+        if isinstance(one, StoredImage):
+            names.append(one)
+            continue
         name = one.get("path") or one.get("file_name") if isinstance(one, dict) else one
         if name is None or name == "":
             continue
@@ -108,12 +119,16 @@ def names_of(value: Any) -> list[str]:
     return [name for name in names if name]
 
 
-def find_images(name: str, folder: Path) -> list[Path]:
+def find_images(name: str | StoredImage, folder: Path | None) -> list[ImageFile]:
     """Return the image file, or the files of names separated by semicolons.
 
     Raises:
         RowError: If a file is missing.
     """
+    if isinstance(name, StoredImage):
+        return [name]
+    if folder is None:
+        raise RowError(f"its image {name[:200]!r} is neither in the row nor a file of the dataset")
     try:
         return [find_image(name, folder)]
     except RowError:
@@ -151,6 +166,8 @@ def turns_of(value: Any) -> Iterator[tuple[str, str]]:
     """
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise RowError("its conversation is not a list of messages")
+    if value and all({"user", "assistant"} <= one.keys() for one in value):  # pairs
+        value = [{"role": role, "content": one[role]} for one in value for role in PAIR]
     system, question = "", ""
     for message in value:
         role = message.get("from", message.get("role"))

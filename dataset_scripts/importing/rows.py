@@ -14,7 +14,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import ANSWERED, QUERY, conversation
 from cephalo.dataset_scripts.common.groups import Groups
 from cephalo.dataset_scripts.common.pixels import compact, encode_png, perceptual_hash, pixel_hash
-from cephalo.dataset_scripts.importing.items import Item
+from cephalo.dataset_scripts.importing.items import ImageFile, Item
 from cephalo.inference.images import open_image, reads_alike
 
 TEACHER = "import"  # default if a table does not name the author of the answers
@@ -28,14 +28,14 @@ class Picture:
     """An image file, its document, and the items about it.
 
     Attributes:
-        path: The file.
+        path: The file, or the image in a dataset.
         name: Name of the file, for messages.
         items: Rows that name the image, in order.
         document: Name of the document, "" if the image is a document of its own.
         page: Index of the image in its document.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: ImageFile, name: str) -> None:
         self.path, self.name = path, name
         self.items: list[Item] = []
         self.document, self.page = "", 0
@@ -47,8 +47,8 @@ def unique_pictures(items: Iterable[Item], folder: Path) -> list[Picture]:
     Images named in the same row, or in rows of the same document, belong to one document, so that
     publication keeps them in one split.
     """
-    found: dict[Path, Picture] = {}
-    numbers: dict[Path, int] = {}
+    found: dict[ImageFile, Picture] = {}
+    numbers: dict[ImageFile, int] = {}
     items = list(items)
     for item in items:
         for path in item.images:
@@ -80,8 +80,10 @@ def unique_pictures(items: Iterable[Item], folder: Path) -> list[Picture]:
     return pictures
 
 
-def relative_name(path: Path, folder: Path) -> str:
+def relative_name(path: ImageFile, folder: Path) -> str:
     """Return the path of a file relative to a folder, or its name if it is outside."""
+    if not isinstance(path, Path):
+        return path.name
     folder = Path(os.path.normpath(folder))
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
@@ -95,7 +97,7 @@ def figure_row(picture: Picture) -> dict[str, Any]:
     try:
         data = picture.path.read_bytes()
     except OSError as error:
-        raise CephaloError(f"{picture.name} cannot be read: {error.strerror}") from error
+        raise CephaloError(f"{picture.name} cannot be read: {error.strerror or error}") from error
     kept, pixels = decoded(data, picture.name)
     height, width = pixels.shape[:2]
     known: dict[str, str] = {}
@@ -125,7 +127,7 @@ def figure_row(picture: Picture) -> dict[str, Any]:
         "image_sha256": pixel_hash(pixels),
         "phash": perceptual_hash(pixels),
         **{name: known.get(name) for name in FACTS},
-        "revision": None,
+        "revision": known.get("revision"),  # of a dataset
     }
 
 
@@ -152,7 +154,7 @@ def captions_of(picture: Picture) -> list[str]:
 
 
 def conversation_rows(
-    picture: Picture, figures: dict[Path, dict[str, Any]], captions: bool
+    picture: Picture, figures: dict[ImageFile, dict[str, Any]], captions: bool
 ) -> list[dict[str, Any]]:
     """Return the `conversations` rows of the items whose first image is `picture`.
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.gallery import write_gallery
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.importing.columns import find_columns
-from cephalo.dataset_scripts.importing.items import Item, RowError, item_of, items_in
+from cephalo.dataset_scripts.importing.items import ImageFile, Item, RowError, item_of, items_in
 from cephalo.dataset_scripts.importing.rows import (
     Picture,
     captions_of,
@@ -34,6 +34,7 @@ from cephalo.dataset_scripts.importing.rows import (
     unique_pictures,
 )
 from cephalo.dataset_scripts.importing.sheets import READERS, Record, read_sheet
+from cephalo.dataset_scripts.importing.stored import PARQUET, Stored, open_hub, open_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +46,32 @@ FAILURES = "failures.jsonl"
 TABLES = ("metadata", "captions", "data")  # stems of the names of a table in a folder
 
 
-def import_source(source: Path, out: Path, images: Path | None, given: dict[str, str]) -> None:
-    """Import a table or a folder of images into OUT/figures and OUT/conversations.
+def import_source(
+    source: Path | str,
+    out: Path,
+    images: Path | None,
+    given: dict[str, str],
+    split: str = "train",
+) -> None:
+    """Import a table, a folder of images or a dataset into OUT/figures and OUT/conversations.
 
     Args:
-        source: A table, or a folder of images, with or without a table.
+        source: A table, a folder of images, with or without a table, or the name of a dataset.
         out: Output folder.
         images: Folder of the image files; the folder of the table if `None`.
         given: Columns of the table, by role.
+        split: Split of a dataset.
 
     Raises:
         CephaloError: If the source cannot be read, or has no valid row.
     """
     failures: dict[str, str] = {}
-    folder, items = read_items(source, images, given, failures)
+    if dataset := open_dataset(source, split):
+        if images:
+            dataset.folders.append(images)
+        folder, items = Path(), read_dataset(dataset, given, failures)
+    else:
+        folder, items = read_items(Path(source), images, given, failures)
     pictures = unique_pictures(items, folder)
     captions = any(item.turns for item in items) or any(len(captions_of(p)) > 1 for p in pictures)
     with locked(out):
@@ -116,6 +129,16 @@ def read_items(
         raise CephaloError(f"{table} has no rows")
     names = dict.fromkeys(name for record in records for name in record.values)
     columns = find_columns(names, given, str(table))
+    check_columns(columns, names, str(table))
+    return folder, list(valid_items(records, columns, folder, failures))
+
+
+def check_columns(columns: dict[str, str], names: dict[str, None], table: str) -> None:
+    """Log the column of each role.
+
+    Raises:
+        CephaloError: If no column contains images.
+    """
     log_columns(columns, names)
     if "image" not in columns:
         raise CephaloError(
@@ -124,11 +147,43 @@ def read_items(
         )
     if not columns.keys() & {"caption", "question", "turns"}:
         logger.warning("%s has neither captions nor questions; only its images are imported", table)
-    return folder, list(valid_items(records, columns, folder, failures))
+
+
+def open_dataset(source: Path | str, split: str) -> Stored | None:
+    """Open a source as a dataset. Return `None` for a table or a folder of images.
+
+    Raises:
+        CephaloError: If the dataset cannot be opened.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return open_parquet(path, split) if any(path.rglob(f"*{PARQUET}")) else None
+    if path.suffix.lower() == PARQUET and path.is_file():
+        return open_parquet(path, split)
+    if path.is_file() or path.suffix.lower() in (PARQUET, *READERS):
+        return None
+    return open_hub(str(source), split)
+
+
+def read_dataset(dataset: Stored, given: dict[str, str], failures: dict[str, str]) -> list[Item]:
+    """Return the items of the valid rows of a dataset, and add the others to `failures`.
+
+    Raises:
+        CephaloError: If no column contains images, or the role of a column is ambiguous.
+    """
+    columns = find_columns(dataset.features, dataset.given() | given, dataset.name)
+    check_columns(columns, dict.fromkeys(dataset.features), dataset.name)
+    items = list(valid_items(dataset.records(columns["image"]), columns, None, failures))
+    for item in items:
+        item.facts = dataset.facts | item.facts
+    return items
 
 
 def valid_items(
-    records: list[Record], columns: dict[str, str], folder: Path, failures: dict[str, str]
+    records: Iterable[Record],
+    columns: dict[str, str],
+    folder: Path | None,
+    failures: dict[str, str],
 ) -> Iterator[Item]:
     """Yield the items of valid rows, and add the others to `failures`."""
     for record in records:
@@ -247,12 +302,19 @@ def fingerprint(chunk: list[Picture], captions: bool) -> str:
     """Return a hash of the input of the shards of a chunk."""
     facts: list[Any] = [VERSION, captions]
     for picture in chunk:
-        state = picture.path.stat()
         items = [[one.place, one.caption, one.turns, sorted(one.facts.items()),
                   [str(path) for path in one.images]] for one in picture.items]  # fmt: skip
         facts.append([picture.name, picture.document, picture.page, items])
-        facts.append([state.st_size, state.st_mtime_ns])
+        facts.append(state_of(picture.path))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def state_of(image: ImageFile) -> list[Any]:
+    """Return the size and time of an image file, or the hash of a stored image."""
+    if not isinstance(image, Path):
+        return [image.sha256]
+    state = image.stat()
+    return [state.st_size, state.st_mtime_ns]
 
 
 def stored_failures(figures: Path, talks: Path, wanted: str) -> dict[str, str] | None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.checks import Check
-from cephalo.dataset_scripts.refinement.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.estimate import estimate
 from cephalo.dataset_scripts.refinement.memory import keep_small
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher

@@ -10,9 +10,9 @@ from pathlib import Path
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.dataset_scripts.common.chosen import count_taken
+from cephalo.dataset_scripts.common.decisions import add_decisions
 from cephalo.dataset_scripts.common.inputs import gone_shards, told
 from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, refine_shards
-from cephalo.dataset_scripts.refinement.decisions import add_decisions
 from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
 from cephalo.dataset_scripts.refinement.options import Asking, Keys
 from cephalo.dataset_scripts.refinement.own_checks import load_checks

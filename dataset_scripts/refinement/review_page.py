@@ -14,8 +14,9 @@ from jinja2 import Environment, FileSystemLoader
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.cli.rows import Row
+from cephalo.dataset_scripts.common.conversations import turns_in
+from cephalo.dataset_scripts.common.decisions import conversation_id
 from cephalo.dataset_scripts.common.shards import read_rows
-from cephalo.dataset_scripts.refinement.decisions import conversation_id
 from cephalo.dataset_scripts.refinement.documents import read_figures, read_lines
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.inference.images import open_image, shrunk
@@ -90,7 +91,7 @@ def cases(out: Path) -> Iterator[Case]:
                 continue
             talk = talk_of(row)
             turns = [turn._asdict() for turn in talk.turns]
-            number = conversation_id(row["figures"], row["task"], talk)
+            number = conversation_id(row["figures"], row["task"], talk.turns)
             yield case_of(path.stem, number, row, turns, scores, kept=True)
 
 
@@ -118,9 +119,7 @@ def case_of(
 
 def talk_of(row: Row) -> Talk:
     """Return the conversation of a CONVERSATIONS row."""
-    said = [message["content"][0]["text"] for message in row["completion"]]
-    asked = [row["query"], *said[1::2]]
-    return Talk(tuple(map(Turn, asked, said[::2])))
+    return Talk(tuple(Turn(*pair) for pair in turns_in(row)))
 
 
 def with_images(figures: Path, group: list[Case]) -> Group:

@@ -18,13 +18,13 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.rows import Row
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.conversations import QUERY, conversation
-from cephalo.dataset_scripts.refinement import documents
-from cephalo.dataset_scripts.refinement.decisions import (
+from cephalo.dataset_scripts.common.decisions import (
     Decision,
     Decisions,
     conversation_id,
     facts_of,
 )
+from cephalo.dataset_scripts.refinement import documents
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
@@ -258,7 +258,7 @@ class Run:
         """Accept or reject a conversation, or set it aside as undecided, by manual decisions or
         else by checks and judges."""
         if one.talk:
-            number = conversation_id(figures, item.task.name, one.talk)
+            number = conversation_id(figures, item.task.name, one.talk.turns)
             if decided := self.decisions.get(shard.stem, {}).get(number):
                 decide(one, decided)
                 into.decided.add(number)
@@ -329,7 +329,8 @@ def decide(one: Verified, decided: Decision) -> None:
         return
     one.failed = {}
     assert one.talk is not None  # decisions refer to conversations by id
-    one.talk = decided.applied_to(one.talk)
+    if decided.decision == "edit":
+        one.talk = one.talk._replace(turns=tuple(Turn(*pair) for pair in decided.edited()))
     one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
 
 
@@ -356,7 +357,7 @@ def aside(figures: list[Row], item: Item, one: Verified) -> Row:
     """Build a line of rejected/STEM.jsonl or undecided/STEM.jsonl: the conversation, and the failed
     checks with the reasons."""
     return {
-        "id": conversation_id(figures, item.task.name, one.talk) if one.talk else None,
+        "id": conversation_id(figures, item.task.name, one.talk.turns) if one.talk else None,
         "document": figures[0]["document"],
         "figures": [
             {key: figure[key] for key in ("label", "page", "image_sha256")} for figure in figures

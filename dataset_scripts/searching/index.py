@@ -7,7 +7,7 @@ if it, its conversations or its corrections have changed.
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,35 +15,33 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.full_text import TOKENIZE, words_of
 from cephalo.cli.logs import no_bars
 from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
-from cephalo.dataset_scripts.common.corrections import facts_of
+from cephalo.dataset_scripts.common.corrections import Verdict, facts_of
+from cephalo.dataset_scripts.common.decisions import decided_rows, decisions_of
+from cephalo.dataset_scripts.common.decisions import facts_of as decisions_facts
 from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.searching.meaning import Encoder, nearest, update_vectors
 
 NAME = "search.sqlite"
-VERSION = 1  # schema version; IF NOT EXISTS, as two searches may create the tables
+VERSION = 2  # schema version; IF NOT EXISTS, as two searches may create the tables
 COLUMNS = (
     *("caption", "label", "title", "panels", "mentions", "document", "document_sha256"),
     *("page", "kind", "license", "image_sha256", "phash"),
 )
 TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
+TALKS = ("query", "answer", "completion", "figures", "task")
 WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
 """Weights of `TEXTS` in the ranking: names of a figure count more than text about it."""
-# Words that occur in nearly every caption. Searching them would read all captions.
-COMMON = frozenset(
-    [
-        *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on"),
-        *("or", "that", "the", "to", "was", "were", "with"),
-    ]
-)
 LONGEST_SHOWN = 200  # characters of a query in a message
 REMEDY = "delete it, or make its folder writable"
 PATIENCE = 60.0  # seconds to wait for another search that writes the index
 COMMIT = 500  # shards per transaction; a killed search loses one, another waits for one
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS shards (number INTEGER PRIMARY KEY, name TEXT UNIQUE, stamp TEXT);
 CREATE TABLE IF NOT EXISTS figures (
     number INTEGER PRIMARY KEY, shard INTEGER, place INTEGER, document TEXT, page INTEGER,
@@ -52,16 +50,21 @@ CREATE TABLE IF NOT EXISTS figures (
 CREATE INDEX IF NOT EXISTS figures_of_shards ON figures (shard);
 CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     caption, label, panels, title, mentions, answers,
-    tokenize='porter unicode61 remove_diacritics 2'
+    tokenize='{TOKENIZE}'
 );
+CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, vector BLOB);
 """
+
+
+VerdictsOf = Callable[[Path], dict[int, Verdict]]
 
 
 class Hit(NamedTuple):
     """A figure that was found.
 
     `distance` is the number of different bits between its perceptual hash and that of the query
-    image, `None` for a text query.
+    image. `similarity` is the cosine between its embedding and that of the query text. Each is
+    `None` for other queries.
     """
 
     shard: str
@@ -73,13 +76,17 @@ class Hit(NamedTuple):
     license: str | None
     caption: str
     distance: int | None = None
+    similarity: float | None = None
 
 
 class Index:
     """The open index of a folder."""
 
-    def __init__(self, folder: Path, refined: Path, database: sqlite3.Connection) -> None:
+    def __init__(
+        self, folder: Path, refined: Path, database: sqlite3.Connection, verdicts: VerdictsOf
+    ) -> None:
         self.folder, self.refined, self.database = folder, refined, database
+        self.verdicts = verdicts
 
     def update(self) -> int:
         """Index new and changed shards, and remove deleted ones.
@@ -120,7 +127,9 @@ class Index:
         for name, path in there.items():
             files = [path, *(talks[one] for one in talk_names(path.stem) if one in talks)]
             facts: list[object] = [[one.name, *stamp_of(one)] for one in files]
-            if corrected and (verdicts := verdicts_of(path)):
+            decided = [one for file in files[1:] for one in decisions_of(file).values()]
+            facts += [decisions_facts(decided)] if decided else []
+            if corrected and (verdicts := self.verdicts(path)):
                 facts.append(facts_of(verdicts))
             stamps[name] = json.dumps(facts)
         return stamps
@@ -131,8 +140,9 @@ class Index:
             "SELECT number FROM shards WHERE name = ?", (name,)
         ).fetchone()
         if found:
-            query = "DELETE FROM texts WHERE rowid IN (SELECT number FROM figures WHERE shard = ?)"
-            self.database.execute(query, found)
+            for table, key in (("texts", "rowid"), ("vectors", "number")):
+                own = f"{key} IN (SELECT number FROM figures WHERE shard = ?)"
+                self.database.execute(f"DELETE FROM {table} WHERE {own}", found)
             self.database.execute("DELETE FROM figures WHERE shard = ?", found)
             self.database.execute("DELETE FROM shards WHERE number = ?", found)
 
@@ -162,8 +172,8 @@ class Index:
         found: dict[str, list[str]] = {}
         for name in talk_names(stem):
             path = self.refined / "conversations" / name
-            rows = read_rows([path], ("query", "answer", "figures"), 100) if path.exists() else ()
-            for row in rows:
+            rows = read_rows([path], TALKS, 100) if path.exists() else ()
+            for row in decided_rows(path, rows):
                 for figure in row["figures"]:
                     said = found.setdefault(figure["image_sha256"], [])
                     said += [row["query"] or "", row["answer"] or ""]
@@ -213,6 +223,12 @@ class Index:
         ]
         return [self.hit(number, distance) for distance, number in sorted(near)[:most]]
 
+    def mean(self, text: str, most: int, encode: Encoder) -> list[Hit]:
+        """Return the figures with captions, panels or titles closest in meaning to a text."""
+        update_vectors(self.database, encode)
+        found = nearest(self.database, encode([text])[0], most)
+        return [self.hit(number)._replace(similarity=round(cosine, 3)) for cosine, number in found]
+
     def hit(self, number: int, distance: int | None = None) -> Hit:
         """Return a figure by its number."""
         row = self.database.execute(
@@ -221,16 +237,17 @@ class Index:
             "WHERE figures.number = ?",
             (number,),
         ).fetchone()
-        return Hit._make((*row, distance))
+        return Hit(*row, distance=distance)
 
 
 @contextmanager
-def open_index(folder: Path, refined: Path) -> Iterator[Index]:
+def open_index(folder: Path, refined: Path, verdicts: VerdictsOf = verdicts_of) -> Iterator[Index]:
     """Open the index of a folder. It is created if it is missing or has another version.
 
     Args:
         folder: Folder of figures.
         refined: Folder of `cephalo refine`.
+        verdicts: Function that returns the decisions about the rows of a shard.
 
     Raises:
         CephaloError: If the index cannot be written, or the folder contains no figures.
@@ -241,7 +258,7 @@ def open_index(folder: Path, refined: Path) -> Iterator[Index]:
     try:
         database = connect(path)
         try:
-            yield Index(folder, refined, database)
+            yield Index(folder, refined, database, verdicts)
         finally:
             database.close()
     except sqlite3.Error as error:
@@ -305,12 +322,3 @@ def signed(phash: str | None) -> int | None:
 def shown(text: str) -> str:
     """Return a query for a message, truncated if it is long."""
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…")
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words and quoted phrases of a query in FTS5 syntax."""
-    parts = re.findall(r'"([^"]*)"|([^\s"]+)', text)
-    found = [(phrase or word, bool(phrase)) for phrase, word in parts]
-    words = [(one, whole) for one, whole in found if re.search(r"\w", one)]
-    rare = [one for one, whole in words if whole or one.casefold() not in COMMON]
-    return [f'"{one}"' for one in rare or [one for one, _ in words]]

@@ -4,6 +4,7 @@ Shards are read in the background, including those that a running extraction add
 its number as long as the server runs.
 """
 
+import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ from cephalo.dataset_scripts.common.corrections import (
 )
 from cephalo.dataset_scripts.common.shards import open_shard, read_rows
 from cephalo.dataset_scripts.workbench.checked import Findings, Refined
+from cephalo.dataset_scripts.workbench.tally import Tally
+from cephalo.dataset_scripts.workbench.watched import Watched
 
 COLUMNS = (
     *(*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi"),
@@ -78,6 +81,10 @@ class Entry:
             return bool(self.verdict.values)
         return self.verdict.state == state
 
+    def states(self) -> list[str]:
+        """Return the matching values of the filter of states."""
+        return [state for state in STATES if self.is_in(state)]
+
     def value(self, name: str) -> Any:
         """Return a column of the corrected row, or the state."""
         return self.verdict.state if name == "state" else self.now[name]
@@ -106,7 +113,9 @@ class Catalogue:
         self.damaged: dict[str, str] = {}
         self.version = 0  # incremented when figures are added or removed
         self.done: list[tuple[int, What, object, object]] = []  # values before and after, for undo
+        self.tally = Tally()
         self.loaded = False  # whether all shards present at the start were read
+        self._folder = Watched(folder / "figures")
         self._next = 0
         self._lock = threading.RLock()
 
@@ -114,6 +123,17 @@ class Catalogue:
 
     def scan(self) -> None:
         """Read new and changed shards, and remove the figures of deleted ones."""
+        if self._folder.has_changed():
+            self._scan_shards()
+        if self.refined.scan():
+            with self._lock:
+                self.tally = Tally()
+                for entry in self.entries.values():
+                    self.tally.add(entry, self.findings(entry))
+                self.version += 1
+        self.loaded = True
+
+    def _scan_shards(self) -> None:
         there = {}
         for path in sorted((self.folder / "figures").glob("*.parquet")):
             try:
@@ -127,15 +147,13 @@ class Catalogue:
             if path not in self.shards or self.shards[path][0] != stamp:
                 self._forget(path)
                 self._read(path, stamp)
-        if self.refined.scan():
-            self.version += 1
-        self.loaded = True
 
     def _forget(self, path: Path) -> None:
         """Remove the figures of a shard."""
         with self._lock:
             for number in self.shards.pop(path, ((0, 0), []))[1]:
-                del self.entries[number]
+                entry = self.entries.pop(number)
+                self.tally.add(entry, self.findings(entry), -1)
                 self.version += 1
             self.damaged.pop(path.name, None)
 
@@ -155,10 +173,14 @@ class Catalogue:
                 entry = Entry(self._next, path, place, row, found.get(place, []))
                 self._judge(entry)
                 self.entries[self._next] = entry
+                self.tally.add(entry, self.findings(entry))
                 numbers.append(self._next)
                 self._next += 1
             self.shards[path] = stamp, numbers
             self.version += 1
+        # Else the collector of garbage goes through all figures, again and again while they are
+        # read: at ten thousand it stops every answer for a tenth of a second.
+        gc.freeze()
 
     def _judge(self, entry: Entry) -> None:
         """Update the verdict of a figure from its corrections."""
@@ -181,6 +203,25 @@ class Catalogue:
         """Return all figures, in the order in which they were read."""
         with self._lock:
             return list(self.entries.values())
+
+    def counts(self) -> dict[str, Any]:
+        """Return the number of figures per filter value, and the range of each score."""
+        with self._lock:
+            return self.tally.as_json()
+
+    def verdicts_in(self, shard: Path) -> dict[int, Verdict]:
+        """Return the decisions about the rows of a shard by row index, like `verdicts_of`."""
+        with self._lock:
+            numbers = self.shards.get(shard, ((0, 0), []))[1]
+            entries = (self.entries[number] for number in numbers)
+            return {entry.place: entry.verdict for entry in entries if entry.lines}
+
+    def numbers(self, places: Iterable[tuple[str, int]]) -> list[int]:
+        """Return the numbers of figures from their shard names and row indices."""
+        with self._lock:
+            own = {path.name: numbers for path, (_, numbers) in self.shards.items()}
+            there = (own.get(name, [])[place : place + 1] for name, place in places)
+            return [number for found in there for number in found]
 
     def on_page(self, entry: Entry) -> list[Entry]:
         """Return the figures of the same shard and page as a figure, including itself."""
@@ -274,7 +315,9 @@ class Catalogue:
         line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
         self.corrections.add(line)
         entry.lines.append(line)
+        self.tally.add(entry, self.findings(entry), -1)
         self._judge(entry)
+        self.tally.add(entry, self.findings(entry))
 
     def close(self) -> None:
         """Close the file of decisions."""

@@ -1,16 +1,12 @@
-"""Filters of the workbench: the matching figures, and the available values."""
+"""Filters of the workbench: the matching figures."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, Entry
-from cephalo.dataset_scripts.workbench.checked import WITHOUT, Findings
-
-FACETS = ("document", "kind", "license")
-NO_LICENSE = "unknown"
-FAULT = "text: "  # prefix for faults of a figure's text, among the checks
+from cephalo.dataset_scripts.workbench.catalogue import Catalogue, Entry
+from cephalo.dataset_scripts.workbench.checked import Findings
+from cephalo.dataset_scripts.workbench.tally import checks_of, facet, states_of
 
 
 def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
@@ -19,10 +15,10 @@ def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
     Args:
         catalogue: The figures.
         wanted: Values of the filters; any may be missing or empty. "kind", "license" and "state"
-            are values of `counts`. "document" is a part of the file name. "text" has words that
-            must all occur in the texts of a figure. "talks" is a state of its conversations.
-            "check" is a check that rejects one, or a fault of the text. "score" is a score whose
-            lowest value is at most "most".
+            are values of `Catalogue.counts`. "document" is a part of the file name. "text" has
+            words that must all occur in the texts of a figure. "talks" is a state of its
+            conversations. "check" is a check that rejects one, or a fault of the text. "score" is a
+            score whose lowest value is at most "most".
 
     Raises:
         CephaloError: If "most" is not a number.
@@ -70,45 +66,6 @@ def is_found(
     if check and check not in checks_of(entry, findings):
         return False
     return not score or (findings.lowest.get(score, math.inf) <= most and score in findings.lowest)
-
-
-def states_of(findings: Findings) -> list[str]:
-    """Return the states of the conversations about a figure."""
-    return list(findings.states) or [WITHOUT]
-
-
-def checks_of(entry: Entry, findings: Findings) -> list[str]:
-    """Return the checks that reject an answer about a figure, and the faults of its text."""
-    return [*findings.checks, *(f"{FAULT}{fault}" for fault in entry.row["text_faults"] or ())]
-
-
-def counts(catalogue: Catalogue) -> Mapping[str, Mapping[str, int | list[float]]]:
-    """Count the figures for each value of each filter.
-
-    "scores" has the lowest and highest value of each score instead.
-    """
-    found: dict[str, Counter[str]] = {
-        name: Counter() for name in (*FACETS, "state", "talks", "check")
-    }
-    scores: dict[str, list[float]] = {}
-    for entry in catalogue.all():
-        for name in FACETS:
-            found[name][facet(entry, name)] += 1
-        found["state"].update(state for state in STATES if entry.is_in(state))
-        findings = catalogue.findings(entry)
-        found["talks"].update(states_of(findings))
-        found["check"].update(checks_of(entry, findings))
-        for name, value in findings.lowest.items():
-            low, high = scores.get(name, (value, value))
-            scores[name] = [min(low, value), max(high, value)]
-    sorted_counts = {name: dict(sorted(count.items())) for name, count in found.items()}
-    return sorted_counts | {"scores": dict(sorted(scores.items()))}
-
-
-def facet(entry: Entry, name: str) -> str:
-    """Return the filter value of a column of the corrected row."""
-    value = entry.verdict.values.get(name, entry.row[name])
-    return value or (NO_LICENSE if name == "license" else "")
 
 
 def has_words(entry: Entry, words: Iterable[str]) -> bool:

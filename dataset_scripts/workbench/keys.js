@@ -19,9 +19,9 @@ export const KEYS = [
   ["T", "type another class", ["t"], (app) => app.edit("kind")],
   ["B", "correct the box on the page", ["b"], (app) => app.editBox()],
   ["D", "correct the panels", ["d"], (app) => app.editPanels()],
-  ["C", "conversations; Tab, Enter to decide, Esc to leave", ["c"], (app) => app.single.talks.focus()],
+  ["C", "conversations; Tab, Enter to decide, E to edit, Esc to leave", ["c"], (app) => app.single.talks.focus()],
   ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
-  ["/", "search captions", ["/"], () => byId("filter-text").focus()],
+  ["/", "search", ["/"], () => byId("filter-text").focus()],
   ["F", "filters; Esc to leave", ["f"], () => byId("filter-state").focus()],
   ["?", "list all keys", ["?"], () => byId("help").showModal()],
 ];

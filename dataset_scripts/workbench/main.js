@@ -8,6 +8,7 @@ import { byId, element, get, post } from "./server.js";
 const POLL = 3000; // milliseconds between requests for new figures
 const TOGETHER = 100; // figures per request
 const AHEAD = 20; // figures requested in advance
+const TYPING = 250; // milliseconds between a keystroke and the search in all texts
 const COUNTING = 400; // milliseconds between a decision and the request for counts
 
 const SELECTS = [
@@ -22,6 +23,7 @@ class App {
     this.figures = new Map(); // by number
     this.asked = new Set();
     this.kinds = [];
+    this.counted = {}; // the counts that the filters show, as JSON
     this.loaded = false;
     this.done = []; // figures decided in this session, for undo
     this.waiting = 0; // decisions that are not saved yet
@@ -44,7 +46,10 @@ class App {
   async start() {
     document.addEventListener("keydown", (event) => this.key(event));
     byId("help-button").addEventListener("click", () => byId("help").showModal());
-    byId("filters").addEventListener("input", () => this.list());
+    byId("filters").addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.list(), byId("filter-within").value ? TYPING : 0);
+    });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
     window.addEventListener("beforeunload", (event) => {
       if (this.waiting) event.preventDefault();
@@ -116,7 +121,16 @@ class App {
     byId("counts").textContent =
       `${accepted} accepted · ${rejected} rejected · ${edited} edited of ${total}` +
       (this.loaded ? "" : " …");
-    for (const [name, any, before = ""] of SELECTS) fill(name, any, counts[name], before);
+    // Thousands of documents take longer to list than a key may take.
+    const changed = (name) => {
+      const now = JSON.stringify(counts[name]);
+      if (this.counted[name] === now) return false;
+      this.counted[name] = now;
+      return true;
+    };
+    for (const [name, any, before = ""] of SELECTS) {
+      if (changed(name)) fill(name, any, counts[name], before);
+    }
     byId("filter-talks").hidden = Object.keys(counts.talks).join() === "none";
     byId("filter-check").hidden = !Object.keys(counts.check).length;
     byId("filter-scores").hidden = !Object.keys(counts.scores).length;
@@ -125,10 +139,12 @@ class App {
     const scores = Object.entries(counts.scores).map(
       ([name, range]) => [name, range.map((one) => Number(one.toFixed(2))).join(" to ")],
     );
-    fill("score", "Any score", Object.fromEntries(scores));
-    byId("documents").replaceChildren(
-      ...Object.keys(counts.document).map((name) => new Option("", name)),
-    );
+    if (changed("scores")) fill("score", "Any score", Object.fromEntries(scores));
+    if (changed("document")) {
+      byId("documents").replaceChildren(
+        ...Object.keys(counts.document).map((name) => new Option("", name)),
+      );
+    }
     this.kinds = [...new Set([...this.kindsOfExtraction, ...Object.keys(counts.kind)])];
     byId("kind-list").replaceChildren(...this.kinds.map((kind) => new Option("", kind)));
   }

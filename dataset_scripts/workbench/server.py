@@ -28,6 +28,7 @@ from cephalo.dataset_scripts.pdf.settings import KINDS
 from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
 from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
+from cephalo.dataset_scripts.workbench.searched import in_all_texts
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
 
 HERE = Path(__file__).parent
@@ -37,6 +38,7 @@ PAGE_FILES = {
     "page.css": ("page.css", "text/css"),
     **{f"{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
+ALL_TEXTS = "all"  # of the choice where a text is searched
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
 MOST_FIGURES = 500  # figures per response
@@ -159,12 +161,20 @@ class Workbench:
 
     async def counts(self, request: Request) -> Response:
         """Return the values of the filters with their counts."""
-        return answer(await run_in_threadpool(filters.counts, self.catalogue))
+        return answer(self.catalogue.counts())
 
     async def find(self, request: Request) -> Response:
-        """Return the numbers of the figures that match the filters."""
+        """Return the numbers of the figures that match the filters, in order.
+
+        A search in all texts returns them by rank.
+        """
         wanted = dict(request.query_params)
-        return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
+        if wanted.pop("within", "") != ALL_TEXTS or not wanted.get("text"):
+            return answer({"ids": await run_in_threadpool(filters.find, self.catalogue, wanted)})
+        text = wanted.pop("text")
+        ranked = await run_in_threadpool(in_all_texts, self.catalogue, self.refined, text)
+        others = {*await run_in_threadpool(filters.find, self.catalogue, wanted)}
+        return answer({"ids": [number for number in ranked if number in others]})
 
     async def figures(self, request: Request) -> Response:
         """Return figures by number, without removed ones."""
@@ -229,14 +239,14 @@ class Workbench:
         return answer({"figure": next(shown([entry]))})
 
     async def decide_talk(self, request: Request) -> Response:
-        """Record a decision about a conversation, {"figure", "id", "decision"}."""
+        """Record a decision about a conversation, {"figure", "id", "decision", "turns"}."""
         body = await read_body(request)
         number = body.get("figure")
         if not isinstance(number, int):
             return failure("the request is not a decision about a conversation", 400)
         entry = self.catalogue.entry(number)
-        asked = self.refined, entry, body.get("id"), body.get("decision")
-        await run_in_threadpool(decide_talk, *asked)
+        decision = (body.get(name) for name in ("id", "decision", "turns"))
+        await run_in_threadpool(decide_talk, self.refined, entry, self.catalogue.by, *decision)
         return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
 
     async def undo(self, request: Request) -> Response:

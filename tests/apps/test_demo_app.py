@@ -178,6 +178,20 @@ def test_figures(client, files):
         assert thumbnail.size == (90, 60)
 
 
+def test_figures_are_searched(client, files):
+    figures = load_figures(str(files / "figures"))
+    assert figures.search('"specimens 2 of batch 3"') == [13]
+    assert [figures.figure(n).source.split(",")[0] for n in figures.search("paper-1.pdf")] == [
+        "paper-1.pdf"
+    ] * 4
+    for nothing in ("nacre", "", "–", 'x" OR texts MATCH "', "NEAR(", "</b>" * 1000):
+        assert figures.search(nothing) == []
+    assert len(figures.search("stress")) == PAGE
+    page = client.predict("specimen 4 tension", 1, api_name="/search")
+    assert [entry["caption"] for entry in page] == ["Figure 4"] * 4
+    assert len(client.predict(" ", 2, api_name="/search")) == 4
+
+
 def test_a_broken_figure_is_named(tmp_path):
     image = {"bytes": b"no picture", "path": None}
     write_figures(tmp_path, documents=1, figures=1, image=image)

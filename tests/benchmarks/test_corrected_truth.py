@@ -3,16 +3,21 @@
 import json
 import shutil
 
+import pytest
 from correction_samples import correct
 from figure_samples import figure_row
 from workbench_samples import PAPER, write_folder, write_shard
 
 from benchmarks.extraction.corrected import write_set
-from benchmarks.extraction.fit import read_set
-from cephalo.dataset_scripts.common.correction_values import REJECTED
+from benchmarks.extraction.fit import EXTENT, STARTS, corrected_set, main, read_set
+from benchmarks.extraction.pairs import read_boxes
+from cephalo.dataset_scripts.common.correction_values import ACCEPTED, REJECTED
+from cephalo.dataset_scripts.common.corrections import NAME
 from cephalo.dataset_scripts.common.inputs import DIGITS
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.common.shards import read_rows
+
+BOX = [60.0, 80.0, 200.0, 210.0]
 
 
 def test_documents_that_are_judged_whole_are_truth(tmp_path):
@@ -45,3 +50,28 @@ def test_documents_that_are_judged_whole_are_truth(tmp_path):
     paper.unlink()
     told = write_set(folder, tmp_path / "set")
     assert told[0] == f"{PAPER}: the PDF was moved or changed; left out"
+
+
+def test_the_fit_reads_files_of_corrections(tmp_path, monkeypatch, capsys):
+    folder = write_folder(tmp_path / "made", hostile=False)
+    weights = tmp_path / "weights.json"
+    file = folder / NAME
+    monkeypatch.setattr("sys.argv", ["fit", "--corrections", str(file), "--out", str(weights)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no papers to fit on" in capsys.readouterr().err
+    # As extracted, the caption is not what is printed: no line of the page is known to be one.
+    correct(folder, "state", ACCEPTED, PAPER)
+    with corrected_set(file) as made:
+        [paper] = read_set(made)
+    assert paper.known == [] and list(paper.answers.values()) == [None]
+    correct(folder, "caption", "Hardness of the samples.", PAPER, minutes=1)
+    correct(folder, "bbox", BOX, PAPER, minutes=2)
+    with corrected_set(file) as made:
+        [paper] = read_set(made)
+        assert read_boxes(paper.truth) == {(0, "figure", "1"): tuple(BOX)}
+    assert list(paper.answers.values()) == [True] and not made.exists()
+    main()
+    told = capsys.readouterr()
+    assert told.out.endswith(f"1 papers → {weights}\n") and f"{PAPER}: 1 figures" in told.err
+    assert set(json.loads(weights.read_text())) == {*EXTENT, *STARTS, "pairs"}

@@ -24,8 +24,8 @@ from teacher_server import (
 )
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.decisions import read_decisions
 from cephalo.dataset_scripts.common.schema import FIGURES
-from cephalo.dataset_scripts.refinement.decisions import read_decisions
 from cephalo.dataset_scripts.refinement.review_page import write_review_page
 from cephalo.dataset_scripts.refinement.second_look import SecondLook, Verdict, Vote, majority
 

@@ -14,10 +14,11 @@ from correction_samples import correct
 from figure_samples import figure_row
 from PIL import Image
 
+from cephalo.cli.full_text import words_of
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.common.pixels import perceptual_hash
 from cephalo.dataset_scripts.common.schema import FIGURES
-from cephalo.dataset_scripts.searching.index import NAME, open_index, words_of
+from cephalo.dataset_scripts.searching.index import NAME, open_index
 
 HOSTILE = "</script><script>alert(1)</script> \x1b[31m\u202e AND NEAR( \" ' * col:x"
 MOST_SECONDS = 0.2  # of a search over this many captions

@@ -22,6 +22,7 @@ from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.correction_values import What
 from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
 from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.searching.index import open_index
 from cephalo.dataset_scripts.workbench import filters
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
@@ -83,6 +84,32 @@ def test_filters(review):
     assert len(found(state="undecided", kind="figure", license="CC-BY-4.0")) == FIGURE_COUNT - 1
 
 
+def test_a_search_in_all_texts_is_by_rank_and_of_what_people_left(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=3)
+    mention = ["The nacre is seen in Fig. 4."]
+    write_shard(folder / "figures" / "z.parquet", figure_row(1, 4, mentions=mention))
+    with reviewing(folder, 4) as review:
+        numbers = {one["label"]: one["id"] for one in review.list()}
+
+        def found(**wanted: str) -> list[str]:
+            return [one["label"] for one in review.list(within="all", **wanted)]
+
+        assert found(text="nacre") == ["Figure 4"]
+        review.decide(numbers["Figure 2"], "caption", "Fracture of nacre.")
+        assert found(text="nacres") == ["Figure 2", "Figure 4"]  # a caption before a mention
+        review.decide(numbers["Figure 4"], "state", "rejected")
+        assert found(text="nacre") == ["Figure 2"]
+        assert found(text="nacre", state="undecided") == []
+        assert found() == [f"Figure {number}" for number in (1, 2, 3, 4)]
+        answer = review.ask("api/list?within=all&text=%3F")
+        assert answer.status == 400 and "no word in '?'" in answer.json["error"]
+    # What the workbench wrote is what `cephalo search` reads.
+    with open_index(folder, folder) as index:
+        before = index.known()
+        index.update()
+        assert index.known() == before and len(before) == 2
+
+
 def refined_line(image: str, failed: dict[str, str], scores: dict) -> str:
     """An answer set aside, about a figure with these pixels."""
     key = {"label": "Figure 1", "page": 1, "image_sha256": image}
@@ -118,7 +145,7 @@ def test_filters_by_conversations_checks_and_scores(tmp_path):
     assert found(score="judge: clarity") == found(score="judge: clarity", most="2") == rejected
     assert found(score="judge: clarity", most="1.9") == found(check="topic") == []
     assert found(score="likeness", most="0.3") == rejected
-    counted = filters.counts(bench)
+    counted = bench.counts()
     assert counted["talks"] == {"accepted": 2, "none": 1, "rejected": 1}
     assert counted["check"] == {"form": 1, "number": 1}
     assert counted["scores"]["judge: clarity"] == [2, 2]
@@ -252,9 +279,7 @@ def test_shards_that_are_no_figures_are_told_and_the_others_shown(tmp_path):
     assert "'panels' is string" in bench.damaged["foreign.parquet"]
     assert "not a complete Parquet file" in bench.damaged["latin.parquet"]
     assert len(filters.find(bench, {"document": ""})) == 3
-    assert (
-        filters.find(bench, {"document": "paper-0"}) and filters.counts(bench)["document"][""] == 1
-    )
+    assert filters.find(bench, {"document": "paper-0"}) and bench.counts()["document"][""] == 1
     bench.close()
 
 
@@ -396,20 +421,20 @@ def test_conversations_are_shown_with_their_reasons_and_decided_as_refine_has_it
     [talk] = talks_about(tmp_path / "refined", figure)
     assert (talk["state"], talk["task"], talk["decided"]) == ("accepted", "caption", None)
     assert talk["turns"][0]["answer"] == figure.row["caption"]
-    decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
-    decide_talk(tmp_path / "refined", figure, talk["id"], "reject")
+    decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "accept")
+    decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "reject")
     assert len((tmp_path / "refined" / "decisions.jsonl").read_text().splitlines()) == 1
     assert talks_about(tmp_path / "refined", figure)[0]["decided"] == "reject"
     main(refine)
     [talk] = talks_about(tmp_path / "refined", figure)
     assert (talk["state"], talk["reasons"]) == ("rejected", ["person: rejected"])
     assert talks_about(tmp_path / "refined", bench.entry(1))[0]["state"] == "accepted"
-    for number, decision in (("0" * 16, "accept"), (talk["id"], "edit"), (7, "accept")):
+    for number, decision in (("0" * 16, "accept"), (talk["id"], "maybe"), (7, "accept")):
         with pytest.raises(CephaloError, match="conversation"):
-            decide_talk(tmp_path / "refined", figure, number, decision)
+            decide_talk(tmp_path / "refined", figure, "ann", number, decision)
     with (
         locked(tmp_path / "refined"),
         pytest.raises(CephaloError, match="another run is writing"),
     ):
-        decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+        decide_talk(tmp_path / "refined", figure, "ann", talk["id"], "accept")
     bench.close()

@@ -1,12 +1,16 @@
-"""Manual decisions about answers: a JSONL file exported from the page of `--review`.
+"""Manual decisions about conversations: a JSONL file exported from the page of `cephalo refine
+--review`, or written by `cephalo review`.
 
-OUT/decisions.jsonl holds all decisions about a folder, one per line. Of several decisions about an
-answer the last one counts.
+OUT/decisions.jsonl holds all decisions about a folder, one per line. Of several decisions about a
+conversation the last one counts. `cephalo refine` applies them to the conversations that it makes,
+and `decided_rows` to those that are read.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import write_whole
 from cephalo.cli.rows import Row
-from cephalo.dataset_scripts.refinement.forms import Talk, Turn
+from cephalo.dataset_scripts.common.conversations import said, turns_in
 
 NAME = "decisions.jsonl"
 ID_DIGITS = 16  # hexadecimal; of a SHA-256
 MAX_LINE = 200_000  # bytes
+RECORD = {"by", "at", "before", "earlier"}  # fields on which no conversation depends
+
+Pair = tuple[str, str]
+"""A question and its answer."""
 
 
 class DecidedTurn(BaseModel):
@@ -33,7 +41,9 @@ class Decision(BaseModel):
     """A line of a decisions file.
 
     `id` identifies the conversation (`conversation_id`), `shard` is the stem of its file. `turns`
-    are given with "edit" and replace the teacher's.
+    are given with "edit" and replace the teacher's. `cephalo review` also records who decided and
+    when (`by`, `at`) and the turns `before`; `earlier` are the identifiers of the conversation as
+    earlier edits left it.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -43,17 +53,19 @@ class Decision(BaseModel):
     decision: Literal["accept", "reject", "edit"]
     turns: list[DecidedTurn] | None = Field(default=None, min_length=1, max_length=16)
     note: str = ""
+    by: str | None = None
+    at: datetime | None = None
+    before: list[DecidedTurn] | None = None
+    earlier: list[str] | None = None
 
-    def applied_to(self, talk: Talk) -> Talk:
-        """Return the conversation as edited."""
-        if self.decision != "edit" or not self.turns:
-            return talk
-        return talk._replace(turns=tuple(Turn(turn.question, turn.answer) for turn in self.turns))
+    def edited(self) -> list[Pair]:
+        """Return the questions with their answers as edited; empty if they were not."""
+        return [(turn.question, turn.answer) for turn in self.turns or []]
 
 
-def conversation_id(figures: list[Row], task: str, talk: Talk) -> str:
+def conversation_id(figures: list[Row], task: str, turns: Sequence[Pair]) -> str:
     """Return the identifier of a conversation, from its images, its task and its words."""
-    facts = [[figure["image_sha256"] for figure in figures], task, talk.turns]
+    facts = [[figure["image_sha256"] for figure in figures], task, list(turns)]
     text = json.dumps(facts, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
@@ -127,7 +139,52 @@ def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
 
 def facts_of(decisions: Iterable[Decision]) -> list[str]:
     """Return what conversations depend on of decisions, in any order."""
-    return sorted(one.model_dump_json() for one in decisions)
+    return sorted(one.model_dump_json(exclude=RECORD) for one in decisions)
+
+
+def decided_rows(shard: Path, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the CONVERSATIONS rows of a shard as people edited them, without those that they
+    rejected.
+
+    Rows need the columns "query", "completion", "figures" and "task". Raises CephaloError if the
+    file of decisions beside the shard's folder is damaged.
+    """
+    own = decisions_of(shard)
+    if not own:
+        yield from rows
+        return
+    for row in rows:
+        decision = own.get(conversation_id(row["figures"], row["task"], turns_in(row)))
+        if decision is None or decision.decision == "accept":
+            yield row
+        elif decision.decision == "edit":
+            yield edited(row, decision.edited())
+
+
+def decisions_of(shard: Path) -> dict[str, Decision]:
+    """Return the decisions about the conversations of a shard, by their identifiers and those of
+    earlier edits."""
+    path = shard.parent.parent / NAME
+    try:
+        state = path.stat()
+    except OSError:
+        return {}
+    of_folder = _decisions_at(path, state.st_mtime_ns, state.st_size)
+    own = of_folder.get(shard.stem, {})
+    earlier = {number: one for one in own.values() for number in one.earlier or ()}
+    return earlier | own
+
+
+@lru_cache(maxsize=8)
+def _decisions_at(path: Path, changed: int, size: int) -> Decisions:
+    """Return the decisions of a file in the state in which it was changed last."""
+    return take_decisions(path.parent)
+
+
+def edited(row: Row, turns: list[Pair]) -> Row:
+    """Return a CONVERSATIONS row with other turns, whose scores say that a person edited it."""
+    scores = json.dumps({**json.loads(row.get("scores") or "{}"), "person": "edited"})
+    return {**row, **said(turns, len(row["figures"])), "scores": scores}
 
 
 def _told(error: ValueError) -> str:
