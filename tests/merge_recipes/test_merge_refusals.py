@@ -88,7 +88,7 @@ def test_quantised_weights_are_refused(sources, tmp_path):
     name = "model.layers.1.mlp.down_proj.weight"
     save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, folder / "model.safetensors")
     message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
-    assert message.startswith(f"{name} of quantised is F8_E4M3; only F64, F32")
+    assert message.startswith(f"{name} of quantised is F8_E4M3, as quantized weights are; only F64")
 
 
 def test_file_that_is_cut_short_is_refused(sources, tmp_path):

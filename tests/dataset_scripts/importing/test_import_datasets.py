@@ -142,10 +142,10 @@ import sys
 from huggingface_hub import HfApi
 api = HfApi()
 for name in ("grains", "rows"):
-    api.create_repo(f"alice/{name}", repo_type="dataset")
+    api.create_repo(f"alice/imported-{name}", repo_type="dataset")
     path = f"{sys.argv[1]}/{name}"
-    api.upload_folder(repo_id=f"alice/{name}", repo_type="dataset", folder_path=path)
-print(api.dataset_info("alice/grains").sha)
+    api.upload_folder(repo_id=f"alice/imported-{name}", repo_type="dataset", folder_path=path)
+print(api.dataset_info("alice/imported-grains").sha)
 """
 CARD = """---
 configs:
@@ -185,28 +185,31 @@ def test_datasets_of_the_hub(tmp_path, hub: HubServer):
             command, env=hub.environment(home), capture_output=True, text=True, cwd=home
         )
 
-    done = imported("alice/grains")
+    done = imported("alice/imported-grains")
     assert done.returncode == 0, done.stderr
     rows = read(tmp_path / "out" / "grains", "figures")
     assert [row["caption"] for row in rows] == [f"Specimen {n}." for n in range(3)]
     assert {row["revision"] for row in rows} == {commit}
     assert {row["license"] for row in rows} == {"CC-BY-4.0"}
-    assert {row["source_url"] for row in rows} == {f"{hub.endpoint}/datasets/alice/grains"}
+    assert {row["source_url"] for row in rows} == {f"{hub.endpoint}/datasets/alice/imported-grains"}
     assert rows[0]["document"] == "train/1/0.png" and rows[0]["author"] == "alice"
-    assert imported("alice/grains@main").returncode == 0
-    done = imported("alice/rows:small")
+    assert imported("alice/imported-grains@main").returncode == 0
+    done = imported("alice/imported-rows:small")
     assert done.returncode == 0, done.stderr
     (row,) = read(tmp_path / "out" / "rows:small", "figures")
     assert row["image"]["bytes"] == png(7)
     assert "is neither in the row nor a file" in str(failures(tmp_path / "out" / "rows:small"))
     for spec, words in [
         ("alice/none", "no folder and no dataset alice/none on"),
-        ("alice/grains@v9", "no folder and no dataset alice/grains@v9 on"),
-        ("alice/rows:large", "alice/rows:large cannot be loaded: BuilderConfig 'large' not found"),
+        ("alice/imported-grains@v9", "no folder and no dataset alice/imported-grains@v9 on"),
+        (
+            "alice/imported-rows:large",
+            "alice/imported-rows:large cannot be loaded: BuilderConfig 'large' not found",
+        ),
     ]:
         done = imported(spec)
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
-    done = imported("alice/grains", "--split", "test")
+    done = imported("alice/imported-grains", "--split", "test")
     assert done.returncode == 1 and 'Unknown split "test"' in done.stderr
 
 

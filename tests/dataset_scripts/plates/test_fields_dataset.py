@@ -209,7 +209,7 @@ def test_card_tells_units_families_and_splits(folder):
         "| kJ/m³ |",
         "| Voronoi foam (unseen) | 6 |",
         "| uniform bar | 8 |",
-        "pulled along x by 0.2 % of its width",
+        "stretched along x by 0.2 % of its width",
         "--samples 60 --notched 32 --cracks 24",
     ):
         assert text in card.text
