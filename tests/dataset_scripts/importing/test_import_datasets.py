@@ -179,7 +179,7 @@ def test_datasets_of_the_hub(tmp_path, hub: HubServer):
     commit = hub.run(PUSH, home, str(tmp_path)).split()[-1]
 
     def imported(spec: str, *options: str) -> subprocess.CompletedProcess:
-        out = str(tmp_path / "out" / spec.partition("/")[2])
+        out = str(tmp_path / "out" / spec.partition("/imported-")[2])
         command = [warm_python(), "-m", "cephalo.cli.main", "import", spec, "--out", out, *options]
         return subprocess.run(
             command, env=hub.environment(home), capture_output=True, text=True, cwd=home
