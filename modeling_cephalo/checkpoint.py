@@ -35,7 +35,7 @@ from transformers import (
     AutoProcessor,
     GenerationConfig,
 )
-from transformers.utils import is_flash_attn_2_available, logging
+from transformers.utils import is_flash_attn_2_available, is_torchvision_available, logging
 from transformers.utils.versions import require_version
 
 from cephalo.cli.errors import CephaloError, hub_failure
@@ -279,7 +279,13 @@ def read_processor(
         if not any((folder / file).exists() for file in files):
             raise CephaloError(f"{folder} has no {part} ({files[0]}); save its processor there")
     with told(f"cannot load the processor of {folder}"):
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        try:
+            processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        except OSError as error:
+            # Without torchvision, transformers 5.23 looks for a part for videos on the Hub.
+            if "video processor" in str(error) and not is_torchvision_available():
+                raise ImportError("it requires the torchvision library") from error
+            raise
         tokens = max(processor.tokenizer.get_vocab().values()) + 1
         rows = config.get_text_config().vocab_size
     if not hasattr(processor, "image_processor"):

@@ -1,5 +1,6 @@
 """`cephalo train` on families of transformers beyond the three of the paper."""
 
+import subprocess
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,8 @@ from transformers import (
     AutoProcessor,
     TrainerCallback,
 )
+from transformers.utils import is_torchvision_available
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference import local
@@ -389,3 +392,20 @@ def test_a_stopped_run_goes_on_and_its_model_is_pushed_and_remembers(
         assert asking.ask("What is shown?", pictures) == answers[0]
         for number, answer in enumerate(answers[1:], start=1):
             assert asking.ask(f"And what about {number}?") == answer
+
+
+@pytest.mark.skipif(is_torchvision_available(), reason="torchvision is installed")
+def test_a_processor_without_its_part_for_videos_says_what_it_needs(bases):
+    """transformers looks for that part on the Hub, which the message would name."""
+    read = (
+        "import sys; from pathlib import Path\n"
+        "from modeling_cephalo.checkpoint import read_config, read_processor\n"
+        "folder = Path(sys.argv[1]); read_processor(folder, read_config(folder))"
+    )
+    done = subprocess.run(
+        [warm_python(), "-c", read, str(bases["qwen3_vl"])], capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1].endswith(
+        f"cannot load the processor of {bases['qwen3_vl']}: it needs torchvision; "
+        "run: pip install torchvision"
+    )
