@@ -113,15 +113,22 @@ def lists_by_layer(text: "PreTrainedConfig") -> dict[str, list[object]]:
 def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:
     """Return `other` with its tensors named as in `first`.
 
-    Raises CephaloError if their tensors outside the layers differ in name or shape; a head that is
-    tied to the embeddings may be missing.
+    Raises CephaloError if their tensors outside the layers differ in name or shape, or if only one
+    ties its head to its embeddings. The files of tied models may lack the head.
     """
+    tied = is_tied(first)
+    if tied != is_tied(other):
+        one, two = (first, other) if tied else (other, first)
+        raise CephaloError(
+            f"the head of {one.name} shares the weights of its embeddings, and {two.name} has a "
+            "separate one (tie_word_embeddings); layers stack between models that agree"
+        )
     ours, theirs = other.other_tensors(), first.other_tensors()
     if ours.keys() != theirs.keys() or other.layer_prefix != first.layer_prefix:
         other = replace(other, spelling=spelling(first, other))
         ours = other.other_tensors()
     for name in sorted(ours.keys() | theirs.keys()):
-        if name in ours.keys() & theirs.keys() or not (name.endswith(HEAD) and is_tied(first)):
+        if name in ours.keys() & theirs.keys() or not (name.endswith(HEAD) and tied):
             check_shapes(name, ours.get(name), other, theirs.get(name), first)
     return other
 

@@ -49,12 +49,14 @@ class MoeRecipe(Strict):
     base_model: str
     dtype: Literal["bfloat16", "float16", "float32"]
     experts_per_token: int = Field(default=1, ge=1)
-    experts: tuple[Expert, ...] = Field(min_length=2)
+    experts: tuple[Expert, ...]
     gates: GateTraining = GateTraining()
 
     @model_validator(mode="after")
     def enough_experts(self) -> "MoeRecipe":
-        """Reject more experts per token than there are."""
+        """Reject fewer than two experts, and more experts per token than there are."""
+        if len(self.experts) < 2:
+            raise ValueError(f"experts has {len(self.experts)} entries; a mixture needs two")
         if self.experts_per_token > len(self.experts):
             raise ValueError(
                 f"experts_per_token is {self.experts_per_token} of {len(self.experts)} experts"

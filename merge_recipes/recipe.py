@@ -28,7 +28,7 @@ class LayerSource(Strict):
     def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
         """Reject an empty or negative range."""
         if not 0 <= value[0] < value[1]:
-            raise ValueError(f"{list(value)} contains no layer; give [first, end) with first < end")
+            raise ValueError(f"{list(value)} is no range; give [first, end) with 0 <= first < end")
         return value
 
 

@@ -371,6 +371,18 @@ def test_a_head_that_is_the_embeddings_stays_so(family, sources, tmp_path):
         assert torch.equal(model(**batch).logits, expected(**batch).logits)
 
 
+@pytest.mark.parametrize("tied", [0, 1])
+def test_a_head_of_its_own_and_one_that_is_the_embeddings_are_refused(tied, sources, tmp_path):
+    pair = list(sources["qwen3_vl"])
+    pair[tied] = copied(pair[tied], tmp_path / "tied", tie_word_embeddings=True)
+    config = json.loads((pair[tied] / "config.json").read_text()) | {"tie_word_embeddings": True}
+    (pair[tied] / "config.json").write_text(json.dumps(config))
+    line = f"head of tied shares the weights of its embeddings, and {pair[1 - tied].name} has a sep"
+    with pytest.raises(CephaloError, match=line):
+        run(recipe_text(*pair, ranges=RANGES), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_settings_of_single_layers_follow_them(sources, tmp_path):
     """Gemma 4's layers of full attention have heads of another size; files name them by number."""
     folder = copied(sources["gemma4_dense"][0], tmp_path / "other")

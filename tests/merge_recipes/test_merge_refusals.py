@@ -39,7 +39,7 @@ def test_wrong_recipes_are_named(tmp_path, changes, message):
 def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
     path = tmp_path / "recipe.yml"
     path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
-    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*contains no layer"):
+    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*is no range"):
         read_recipe(str(path))
     path.write_text("slices: [")
     with pytest.raises(CephaloError, match="is not valid YAML"):
