@@ -30,15 +30,10 @@ MOST_NAMED = 6  # settings in a message
 IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name", "project")
 IMMATERIAL += ("trackio", "disable_tqdm", "debug", "skip_memory_metrics", "epoch_models", "save_")
 IMMATERIAL += ("dataloader_num", "dataloader_pin", "dataloader_persistent", "dataloader_prefetch")
-IMMATERIAL += (
-    "dataset_num_proc",
-    "max_broken_rows",
-    "feature_cache",
-    "batch_tokens",
-    "batch_tiles",
-)
+IMMATERIAL += ("dataset_num_proc", "max_broken_rows", "feature_cache")
+IMMATERIAL += ("batch_tokens", "batch_tiles")
 IMMATERIAL += ("activation_", "gradient_checkpointing", "attn_implementation", "use_cpu", "ddp_")
-IMMATERIAL += ("torch_empty_cache_steps", "local_rank", "resume_from_checkpoint", "batch_tiles")
+IMMATERIAL += ("torch_empty_cache_steps", "local_rank", "resume_from_checkpoint")
 # Their product is the number of rows per step, which alone affects the model.
 PER_STEP = ("per_device_train_batch_size", "gradient_accumulation_steps", "processes")
 LENGTH = ("num_train_epochs", "max_steps")
@@ -75,7 +70,9 @@ def read_record(folder: Path) -> Record | None:
     Earlier versions recorded the settings when the run was finished, as `finished`.
     """
     try:
-        record = read_object(folder / RECORD, "remove it if the folder holds nothing of worth")
+        record = read_object(
+            folder / RECORD, "remove it if you do not need what the folder contains"
+        )
     except FileNotFoundError:
         return None
     if isinstance(record.get("finished"), dict):

@@ -1,8 +1,5 @@
 """Extract one document: from a PDF file to rows of the `figures` table."""
 
-# Not typed, or only in part: pypdfium2.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-
 import gc
 from collections import Counter
 from collections.abc import Generator
@@ -11,10 +8,8 @@ from dataclasses import asdict, dataclass, field
 from functools import reduce
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import pypdfium2.raw as pdfium
 
 from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, turn
@@ -122,7 +117,7 @@ def extract_document(
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
     with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
-        count = cast("int", pdfium.FPDF_GetPageCount(document))
+        count = len(pages)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:

@@ -188,6 +188,10 @@ class Pages:
         self.room = room
         self._kept: dict[int, Page] = {}
 
+    def __len__(self) -> int:
+        """Number of pages."""
+        return pdfium.FPDF_GetPageCount(self.document)
+
     @contextmanager
     def open(self, number: int) -> Iterator[Page]:
         """Yield page `number` (from 0), and close it afterwards unless it is kept.
