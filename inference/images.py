@@ -71,8 +71,8 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
 
 @contextmanager
 def told_thin(images: Iterable[Image.Image]) -> Generator[None]:
-    """Raise CephaloError for an image of which an image processor would leave no pixel, as those
-    do that scale the longer edge down and round the other."""
+    """Raise CephaloError if an image processor fails because it rounds an edge of an image to 0
+    pixels."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Classes for annotations alone: what transformers composes at run time, as its own do not say."""
+"""Types for annotations only: classes that transformers composes at run time."""
 
 from typing import Any, TypedDict
 
@@ -7,7 +7,7 @@ from transformers import BatchFeature, GenerationConfig, PreTrainedModel, Proces
 
 
 class GenerativeModel(PreTrainedModel):
-    """A model of AutoModelForImageTextToText, whose class has GenerationMixin too."""
+    """A model of AutoModelForImageTextToText, which also inherits from GenerationMixin."""
 
     generation_config: GenerationConfig
 
@@ -17,7 +17,7 @@ class GenerativeModel(PreTrainedModel):
 
 
 class Processor(ProcessorMixin):
-    """A processor of images and texts, which takes the options of its parts too."""
+    """A processor of images and texts; it accepts the options of its parts."""
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
         self, **inputs: Any
