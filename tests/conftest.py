@@ -14,7 +14,7 @@ settings.load_profile("cephalo")
 # Files that take the most CPU time, the longest first: they begin first, so that no worker is left
 # with one at the end.
 LONGEST = (
-    *("test_gpu.py", "test_import_datasets.py"),
+    *("test_gpu.py", "test_import_datasets.py", "test_family_commands.py"),
     *("test_docs.py", "test_series.py", "test_demo_app.py", "test_moe_build.py"),
     *("test_mesh_generate.py", "test_publish_hub.py", "test_fields_dataset.py"),
     *("test_hub_clients.py", "test_eval_science.py", "test_eval.py", "test_scale.py"),
