@@ -66,6 +66,15 @@ def test_a_compound_that_is_parted_within_its_last_word():
     assert link_of("a graphene-rein", "forced epoxy", vocabulary) == ""
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "link"),
+    [("of a Se", "rich phase", "-"), ("it was Re", "cent work", ""), ("in Ca", "ladium it", "")],
+)
+def test_the_symbol_of_an_element_keeps_its_hyphen(before, after, link):
+    vocabulary = replace(read_vocabulary(BODY), known=frozenset(["rich", "recent", "cent"]))
+    assert link_of(before, after, vocabulary) == link
+
+
 def test_words_that_a_hyphen_cuts_off_are_no_words():
     words = read_vocabulary(["a half-cell, (half-cells) of com-", "Two Words."]).words
     assert words == {"a": 1, "half-cell": 1, "half-cells": 1, "of": 1, "two": 1, "words": 1}
