@@ -200,11 +200,14 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     if head + tail in vocabulary.known:
         return ""
     begin = head.rpartition("-")[2]
+    whole = begin + tail in vocabulary.known
+    if begin != head and whole and tail not in vocabulary.known:  # "anti-in-" and "flammatory"
+        return ""
     if begin != head and begin in _WITHIN_COMPOUNDS:  # "face-to-face"
         return "-"
     if "-" in tail and tail.partition("-")[0] in _WITHIN_COMPOUNDS:  # "stay-at-home"
         return "-"
-    if begin != head and begin not in vocabulary.known and begin + tail in vocabulary.known:
+    if begin != head and whole and begin not in vocabulary.known:
         return ""  # "graphene-reinforced", divided within its last word
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
         return "-"

@@ -64,6 +64,9 @@ def test_what_stands_between_two_parts(before, after, link):
 def test_a_compound_that_is_parted_within_its_last_word():
     vocabulary = replace(read_vocabulary(BODY), known=frozenset(["reinforced", "forced"]))
     assert link_of("a graphene-rein", "forced epoxy", vocabulary) == ""
+    vocabulary = replace(vocabulary, known=frozenset(["in", "inflammatory", "face", "to"]))
+    assert link_of("an anti-in", "flammatory", vocabulary) == ""
+    assert link_of("a face-to", "face talk", vocabulary) == "-"
 
 
 @pytest.mark.parametrize(
