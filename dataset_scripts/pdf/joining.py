@@ -61,6 +61,13 @@ _SUFFIXES = _words(
     "and line out not more over most"
 )
 _WITHIN_COMPOUNDS = _words("to of and in the on by at or for")
+# Symbols of elements that could be parts of words: "Se-rich", "Ti-based".
+_ELEMENTS = """
+Ag Al Ar As At Au Ba Be Bi Br Ca Cd Ce Cl Co Cr Cs Cu Dy Er Eu Fe Ga Gd Ge He Hf Hg Ho In Ir
+Kr La Li Lu Mg Mn Mo Na Nb Nd Ne Ni Os Pa Pb Pd Pr Pt Rb Re Rh Ru Sb Sc Se Si Sm Sn Sr Ta Tb
+Te Th Ti Tl Tm Xe Yb Zn Zr
+"""
+_SYMBOLS = frozenset(_ELEMENTS.split())
 _BEFORE_PARTICIPLES = ("well", "ill", "so")  # "well-established", "so-called"
 _AS = _words(  # after "as-"
     "received prepared cast grown spun built drawn is synthesized synthesised deposited solidified "
@@ -193,13 +200,18 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     if head + tail in vocabulary.known:
         return ""
     begin = head.rpartition("-")[2]
+    whole = begin + tail in vocabulary.known
+    if begin != head and whole and tail not in vocabulary.known:  # "anti-in-" and "flammatory"
+        return ""
     if begin != head and begin in _WITHIN_COMPOUNDS:  # "face-to-face"
         return "-"
     if "-" in tail and tail.partition("-")[0] in _WITHIN_COMPOUNDS:  # "stay-at-home"
         return "-"
-    if begin != head and begin not in vocabulary.known and begin + tail in vocabulary.known:
+    if begin != head and whole and begin not in vocabulary.known:
         return ""  # "graphene-reinforced", divided within its last word
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
+        return "-"
+    if last in _SYMBOLS and tail in vocabulary.known and len(tail) > _LEAST_WORD:
         return "-"
     part = re.split(r"[\u2010\u2011-]", last)[-1]
     upper = part.isupper() and first[0].isupper() and len(part) > 3

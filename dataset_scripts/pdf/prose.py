@@ -51,6 +51,7 @@ from cephalo.dataset_scripts.pdf.words import (
     with_ligatures,
     with_spaces,
     without_lost_spaces,
+    without_open_hyphens,
     without_parted_hyphens,
 )
 
@@ -223,7 +224,7 @@ def prose(
             paragraph = without_round_citations(paragraph)
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
-            text = without_parted_hyphens(text, vocabulary)
+            text = without_open_hyphens(without_parted_hyphens(text, vocabulary), vocabulary)
             text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
             text = with_degrees(text, vocabulary)
             text = with_initial(without_number(text), vocabulary)

@@ -31,6 +31,16 @@ _STOPPED = re.compile(
 )
 # Between two words of a sentence, but not in an address or file name.
 _PARTED_HYPHEN = re.compile(r"\b(?P<head>[A-Za-z]{2,}) - (?P<tail>[a-z]{2,})\b")
+# A space after the hyphen of a compound in a row: "non- invasive", "Al- Ahmad".
+_OPEN_HYPHEN = re.compile(
+    r"(?<![\w-])(?P<head>[A-Za-z]+)- (?P<tail>(?:(?<=[A-Za-z]{2}- )[A-Z])?[a-z]{3,})\b"
+)
+# After a hyphen that stands for a later word: "pre- rather than post-operative".
+_AFTER = """
+and but for from instead nor not over plus rather respectively than that the then through versus via
+which with
+"""
+_AFTER_OPEN = frozenset(_AFTER.split())
 _CLOSED_UP = re.compile(
     r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30}|A)"
     r"(?=[\s,;:)-]|[.,]\s|\.$)"
@@ -140,6 +150,21 @@ def without_parted_hyphens(text: str, vocabulary: Vocabulary) -> str:
     return _PARTED_HYPHEN.sub(joined, text) if vocabulary.known else text
 
 
+def without_open_hyphens(text: str, vocabulary: Vocabulary) -> str:
+    """Remove the space after a hyphen within a compound of an English text: "non- invasive"."""
+
+    def closed(match: re.Match[str]) -> str:
+        head, tail = match["head"], match["tail"]
+        if tail in _AFTER_OPEN:
+            return match.group()
+        if vocabulary.knows((head + tail).lower()) and not vocabulary.knows(head.lower()):
+            return head + tail  # "effec- tive"
+        names = head[0].isupper() and tail[0].isupper()
+        return f"{head}-{tail}" if names or vocabulary.knows(tail) else match.group()
+
+    return _OPEN_HYPHEN.sub(closed, text) if vocabulary.known else text
+
+
 def _behind_name(match: re.Match[str], vocabulary: Vocabulary) -> str:
     """Return a name and a word with a space after the comma; the match for other texts."""
     named = any(map(str.isupper, match["before"])) or "-" in match["before"]
@@ -181,6 +206,8 @@ def _is_parted(before: str, after: str, vocabulary: Vocabulary) -> bool:
         return False
     end = _PLAIN.match(after)
     begin = before.lstrip("([\u201c\"'").casefold()
+    if before[:1].isupper() and after == "et":  # "Su et al." is no suet
+        return False
     if end is None or not _PLAIN.fullmatch(begin) or begin + end[0] not in vocabulary.known:
         return False
     parts = begin, end[0]

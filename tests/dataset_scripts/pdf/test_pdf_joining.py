@@ -64,6 +64,18 @@ def test_what_stands_between_two_parts(before, after, link):
 def test_a_compound_that_is_parted_within_its_last_word():
     vocabulary = replace(read_vocabulary(BODY), known=frozenset(["reinforced", "forced"]))
     assert link_of("a graphene-rein", "forced epoxy", vocabulary) == ""
+    vocabulary = replace(vocabulary, known=frozenset(["in", "inflammatory", "face", "to"]))
+    assert link_of("an anti-in", "flammatory", vocabulary) == ""
+    assert link_of("a face-to", "face talk", vocabulary) == "-"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "link"),
+    [("of a Se", "rich phase", "-"), ("it was Re", "cent work", ""), ("in Ca", "ladium it", "")],
+)
+def test_the_symbol_of_an_element_keeps_its_hyphen(before, after, link):
+    vocabulary = replace(read_vocabulary(BODY), known=frozenset(["rich", "recent", "cent"]))
+    assert link_of(before, after, vocabulary) == link
 
 
 def test_words_that_a_hyphen_cuts_off_are_no_words():

@@ -19,6 +19,7 @@ from cephalo.dataset_scripts.pdf.words import (
     with_ligatures,
     with_spaces,
     without_lost_spaces,
+    without_open_hyphens,
     without_parted_hyphens,
 )
 
@@ -66,6 +67,27 @@ def test_a_ligature_that_makes_no_word_is_put_right(read, right):
 def test_a_space_within_a_word_and_before_a_mark():
     assert without_lost_spaces("these ha ve abo ve it ; all", ENGLISH) == "these have above it; all"
     assert without_lost_spaces("for a while we are as one", ENGLISH) == "for a while we are as one"
+
+
+def test_a_name_before_et_al_is_no_part_of_a_word():
+    assert without_lost_spaces("as Su et al. said", ENGLISH) == "as Su et al. said"
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("limited to non- invasive care", "limited to non-invasive care"),
+        ("a K- type file of Al- Ahmad", "a K-type file of Al-Ahmad"),
+        ("it was demonstra- ted here", "it was demonstrated here"),
+        ("the effec- tive dose", "the effective dose"),
+        ("pre- and post-operative", "pre- and post-operative"),
+        ("pre- rather than post-operative", "pre- rather than post-operative"),
+        ("between groups A- Those of B", "between groups A- Those of B"),
+    ],
+)
+def test_a_space_after_the_hyphen_of_a_compound(text, closed):
+    assert without_open_hyphens(text, ENGLISH) == closed
+    assert without_open_hyphens(text, GERMAN) == text
 
 
 @pytest.mark.parametrize(
