@@ -106,8 +106,22 @@ def _is_same(pixels: np.ndarray, inside: np.ndarray) -> bool:
 
 def thin(pixels: np.ndarray, step: int) -> np.ndarray:
     """Return every `step`-th pixel of every `step`-th row of pixels (height, width, channels)."""
-    whole = pixels.view(f"V{pixels.shape[2]}")  # copying a pixel as one element is twice as fast
-    return np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
+    part = pixels[::step, ::step]
+    if step == 1:
+        return np.ascontiguousarray(part)
+    sample = np.empty(part.shape, np.uint8)
+    for channel in range(part.shape[2]):  # twice as fast as copying whole pixels
+        sample[:, :, channel] = part[:, :, channel]
+    return sample
+
+
+def darkest(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Return the least channel of every `step`-th pixel of every `step`-th row: (height, width)."""
+    part = pixels[::step, ::step]
+    least = np.ascontiguousarray(part[:, :, 0])
+    for channel in range(1, part.shape[2]):
+        least = np.minimum(least, part[:, :, channel])
+    return least
 
 
 def pixel_hash(pixels: np.ndarray) -> str:

@@ -225,8 +225,8 @@ def _is_seen(
     middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
     inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
     if hidden:
-        owners = map(fast.text_object, repeat(handle), chars.tolist())
-        inside &= np.fromiter((owner not in hidden for owner in owners), bool, len(chars))
+        owners = fast.text_objects(handle, chars)
+        inside &= ~np.isin(owners, np.fromiter(hidden, np.uint64, len(hidden)))
     return proper & inside
 
 
