@@ -39,11 +39,11 @@ from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.settings import KINDS, Settings
 from cephalo.dataset_scripts.pdf.sight import Problem
-from cephalo.dataset_scripts.pdf.tables import find_tables
+from cephalo.dataset_scripts.pdf.tables import find_tables, without_later_parts
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 17  # increase it when the same file gives other rows
+EXTRACTOR_VERSION = 18  # increase it when the same file gives other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -207,11 +207,12 @@ def find_pairs(
         uncaptioned: Whether to add large graphics without a caption, with an empty caption.
     """
     found = decide(contents, blocks, body, uncaptioned)
+    pairs = without_later_parts(found.pairs)
     if not uncaptioned:
-        return found.pairs
+        return pairs
     scenes = [scene for scene in found.scenes if scene]  # of every page
     more = find_uncaptioned(scenes, found.pairs, body)
-    return [sorted(own + new, key=_place) for own, new in zip(found.pairs, more, strict=True)]
+    return [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
 
 
 def decide(
