@@ -139,7 +139,9 @@ def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
     xs = (glyphs[:, 1, None] + fine * (glyphs[:, 3] - glyphs[:, 1])[:, None]).astype(int)
     ys = (glyphs[:, 2, None] + fine * (glyphs[:, 4] - glyphs[:, 2])[:, None]).astype(int)
     shown = labels[ys[:, :, None], xs[:, None, :]] == glyphs[:, 0, None, None]
-    values = shown.reshape(-1, _SIDE, 2, _SIDE, 2).mean(axis=(2, 4)).reshape(len(glyphs), -1)
+    quarters = shown.view(np.uint8).reshape(-1, _SIDE, 2, _SIDE, 2)
+    rows = quarters[:, :, 0] + quarters[:, :, 1]  # several times as fast as mean()
+    values = ((rows[..., 0] + rows[..., 1]) / 4).reshape(len(glyphs), -1)
     values -= values.mean(axis=1, keepdims=True)
     # A bar such as "I" has no contrast except this constant, which has little weight otherwise.
     values = np.hstack([values, np.ones((len(values), 1))])
