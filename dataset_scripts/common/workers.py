@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TASKS_A_WORKER = 100  # before it is replaced, so that leaks do not accumulate
-# Bytes for glibc's malloc. Images of pages are reused instead of returned to the system and zeroed
-# again: a fifth of the page faults. A larger block is returned at once.
-_REUSED, _LARGEST_REUSED = 32 << 20, 16 << 20
 
 
 def use_one_core_each() -> None:
@@ -34,8 +31,6 @@ def use_one_core_each() -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(_REUSED))
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(_LARGEST_REUSED))
 
 
 def end_with_parent() -> None:

@@ -196,8 +196,6 @@ def test_workers_compute_on_one_core_whatever_is_set(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "4")
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1")
     use_one_core_each()
     assert [os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")] == ["1", "1"]
     assert (os.environ["MKL_NUM_THREADS"], os.environ["MALLOC_ARENA_MAX"]) == ("1", "2")
