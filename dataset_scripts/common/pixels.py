@@ -22,27 +22,33 @@ def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
     top = _blank(pixels, 0)
     if top == len(pixels):
         return None
-    bottom = len(pixels) - _blank(pixels[::-1], 0)
+    bottom = len(pixels) - _blank(pixels, 0, back=True)
     left = _blank(pixels[top:bottom], 1)
-    right = pixels.shape[1] - _blank(pixels[top:bottom, ::-1], 1)
+    right = pixels.shape[1] - _blank(pixels[top:bottom], 1, back=True)
     return left, top, right, bottom
 
 
-def _blank(pixels: np.ndarray, axis: int, step: int = 16) -> int:
+def _blank(pixels: np.ndarray, axis: int, back: bool = False, step: int = 16) -> int:
     """Return the number of white rows (axis 0) or columns (axis 1) before the first that is not.
 
-    It steps from the edge, since crops are nearly tight.
+    With `back`, they are counted from the bottom or right. It steps from the edge, since crops are
+    nearly tight.
     """
-    for start in range(0, pixels.shape[axis], step):
+    length = pixels.shape[axis]
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        own = slice(length - stop, length - start) if back else slice(start, stop)
         if axis == 0:
-            part = pixels[start : start + step]
-            inked = part.reshape(len(part), -1).min(axis=1) < _PAPER
-        else:
-            part = pixels[:, start : start + step]
-            inked = part.min(axis=0).min(axis=1) < _PAPER
+            levels = pixels[own].reshape(stop - start, -1).min(axis=1)
+        else:  # a view of the rows as bytes, which numpy reduces several times as fast
+            rows = pixels.reshape(len(pixels), -1)
+            channels = pixels.shape[2]
+            part = rows[:, own.start * channels : own.stop * channels]
+            levels = part.min(axis=0).reshape(-1, channels).min(axis=1)
+        inked = levels < _PAPER
         if inked.any():
-            return start + int(inked.argmax())
-    return pixels.shape[axis]
+            return start + int((inked[::-1] if back else inked).argmax())
+    return length
 
 
 def compact(pixels: np.ndarray) -> np.ndarray:
@@ -106,8 +112,22 @@ def _is_same(pixels: np.ndarray, inside: np.ndarray) -> bool:
 
 def thin(pixels: np.ndarray, step: int) -> np.ndarray:
     """Return every `step`-th pixel of every `step`-th row of pixels (height, width, channels)."""
-    whole = pixels.view(f"V{pixels.shape[2]}")  # copying a pixel as one element is twice as fast
-    return np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
+    part = pixels[::step, ::step]
+    if step == 1:
+        return np.ascontiguousarray(part)
+    sample = np.empty(part.shape, np.uint8)
+    for channel in range(part.shape[2]):  # twice as fast as copying whole pixels
+        sample[:, :, channel] = part[:, :, channel]
+    return sample
+
+
+def darkest(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Return the least channel of every `step`-th pixel of every `step`-th row: (height, width)."""
+    part = pixels[::step, ::step]
+    least = np.ascontiguousarray(part[:, :, 0])
+    for channel in range(1, part.shape[2]):
+        least = np.minimum(least, part[:, :, channel])
+    return least
 
 
 def pixel_hash(pixels: np.ndarray) -> str:

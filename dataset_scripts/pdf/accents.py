@@ -28,7 +28,8 @@ _COMBINING = {
 # The dot of a time derivative, "Ṁ". Its glyph is read as the dot of a product.
 _COMBINING[ord("·")] = "\u0307"
 _LOWER = {ord("¸"), ord("˛")}  # cedilla and ogonek, drawn below
-_CODES = np.array(sorted(_COMBINING), np.uint32)
+_IS_ACCENT = np.zeros(max(_COMBINING) + 2, bool)  # by code; the last is for all higher codes
+_IS_ACCENT[list(_COMBINING)] = True
 _DOTLESS = {"ı": "i", "ȷ": "j"}
 # Distance in characters between an accent and its letter in the stored text. Mostly they are
 # neighbours, but the files of RSC store all accents of a line before or after its letters.
@@ -57,7 +58,8 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
     Returns:
         uint32 of shape (n,) with composed letters, and `ERASED` in place of their accents.
     """
-    accents = np.flatnonzero(np.isin(codes, _CODES))[:_MOST].tolist()
+    marked = _IS_ACCENT[np.minimum(codes, len(_IS_ACCENT) - 1)]
+    accents = marked.nonzero()[0][:_MOST].tolist()
     if not accents:
         return codes
     codes = codes.copy()

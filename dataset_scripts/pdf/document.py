@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, tur
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.pixels import (
     compact,
+    darkest,
     encode_png,
     ink_box,
     perceptual_hash,
     pixel_hash,
-    thin,
 )
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
@@ -31,7 +30,7 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata, read_xmp
-from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
+from cephalo.dataset_scripts.pdf.pairing import Pair, figure_sides, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -39,11 +38,12 @@ from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.settings import KINDS, Settings
-from cephalo.dataset_scripts.pdf.tables import find_tables
+from cephalo.dataset_scripts.pdf.sight import Problem
+from cephalo.dataset_scripts.pdf.tables import find_tables, without_later_parts
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 17  # increase it when the same file gives other rows
+EXTRACTOR_VERSION = 18  # increase it when the same file gives other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -207,11 +207,12 @@ def find_pairs(
         uncaptioned: Whether to add large graphics without a caption, with an empty caption.
     """
     found = decide(contents, blocks, body, uncaptioned)
+    pairs = without_later_parts(found.pairs)
     if not uncaptioned:
-        return found.pairs
+        return pairs
     scenes = [scene for scene in found.scenes if scene]  # of every page
     more = find_uncaptioned(scenes, found.pairs, body)
-    return [sorted(own + new, key=_place) for own, new in zip(found.pairs, more, strict=True)]
+    return [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
 
 
 def decide(
@@ -226,10 +227,12 @@ def decide(
         build_scene(content, own, body) if own or every_page else None
         for content, own in zip(contents, captions, strict=True)
     ]
-    first = [pair_page(scene) if scene else [] for scene in scenes]
-    figures = [pair for own in first for pair in own if pair.caption.kind != "table"]
-    prior = side_shares(Counter(pair.side for pair in figures))
-    drawn = [pair_page(scene, prior) if scene else [] for scene in scenes]
+    problems = [Problem(scene, scene.captions, {}) if scene else None for scene in scenes]
+    sides: Counter[str | None] = Counter()
+    for problem in filter(None, problems):
+        sides += figure_sides(problem)
+    prior = side_shares(sides)
+    drawn = [pair_page(problem, prior) if problem else [] for problem in problems]
     told = whole_figures([pair.caption for own in drawn for pair in own])
     pairs = [
         _page_pairs(scene, own, prior, told) if scene else []
@@ -370,8 +373,8 @@ def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
             sides = sides[::-1]
         shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
         step = -(-max(crop.pixels.shape[:2]) // most)
-        darkest = reduce(np.minimum, np.moveaxis(thin(crop.pixels, step), 2, 0))
-        return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
+        grey = darkest(crop.pixels, step)
+        return Picture(np.rot90(grey, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]
     return find_panels(images, pair.lines, pair.caption.text, draw)

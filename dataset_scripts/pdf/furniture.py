@@ -64,11 +64,13 @@ def part_furniture(pages: "list[PageContent]") -> None:
         told |= {(page.number, key) for key in own}
         boxes.update(set(drawn))
     often = max(P.least_pages, P.share * len(pages)) if len(pages) > 2 else 2
+    least = min(P.pair, often)
     for page, own, drawn in zip(pages, keys, places, strict=True):
         repeated = {
             id(line)
             for line, key in zip(page.lines + page.turned, own, strict=True)
-            if len(line.text) >= P.least_chars
+            if texts[key] >= least
+            and len(line.text) >= P.least_chars
             and texts[key] >= (P.pair if _at_edge(line, page, P.head) else often)
         }
         found = _line_numbers(page)

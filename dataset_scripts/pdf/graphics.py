@@ -126,7 +126,9 @@ class _Reader:
         space = len(self._matrices)
         self._matrices.append(matrix)
         begin = 0
-        for number in [k for k, kind in enumerate(types) if kind == pdfium.FPDF_PAGEOBJ_FORM]:
+        form = pdfium.FPDF_PAGEOBJ_FORM
+        forms = [k for k, kind in enumerate(types) if kind == form] if form in types else []
+        for number in forms:
             if depth >= MAX_DEPTH:
                 self.whole = False
                 continue

@@ -258,9 +258,11 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
 def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Return whether a block is running text: long filled lines, or body type at a column edge."""
     first = block.lines[0]
+    chars = sum([len(line.text) for line in block.lines])
+    if chars <= min(P.flush_chars, P.body_chars, P.filled_chars):
+        return False  # tick labels, of which a page may have thousands
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
-    chars = sum([len(line.text) for line in block.lines])
     filled = width > P.filled_width * column and chars > P.filled_chars
     if len(block.lines) >= P.filled_lines and filled:
         widths = sorted([line.box[2] - line.box[0] for line in block.lines])

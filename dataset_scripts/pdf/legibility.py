@@ -7,7 +7,6 @@ codes, or other letters than those printed. Such text is unusable even if the pa
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -16,6 +15,8 @@ _LATIN = frozenset("abcdefghijklmnopqrstuvwxyz")
 _IGNORED = frozenset(" .\x02\xad\ufffe\t\r\n")  # spaces, leaders, hyphens at line ends
 _NO_CHARACTER = ("Cc", "Cn", "Co")  # categories: control, unassigned, private use
 _OTHER, _LETTER, _LOST, _SKIPPED, _RARE, _FREQUENT_LETTER, _ACCENTED_RARE, _ACCENTED = range(8)
+_UNSEEN = 255
+_CLASSES = np.full(1 << 16, _UNSEEN, np.uint8)  # class of each UTF-16 code seen so far
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def is_soup(texts: Iterable[str], parameters: LegibilityParameters | None = None
     """
     parameters = parameters or LegibilityParameters()
     codes = np.frombuffer("".join(texts).encode("utf-16-le", "surrogatepass"), np.uint16)
-    count = np.bincount(_classes()[codes], minlength=8).tolist()
+    count = np.bincount(_classes(codes), minlength=8).tolist()
     total = sum(count) - count[_SKIPPED]
     if total < parameters.least:
         return False
@@ -56,24 +57,27 @@ def is_soup(texts: Iterable[str], parameters: LegibilityParameters | None = None
     return accented > parameters.accented * latin or frequent < parameters.frequent * latin
 
 
-@cache
-def _classes() -> np.ndarray:
-    """Return the class of each UTF-16 code: uint8 of shape (65536,). Digits count as letters."""
-    table = np.full(1 << 16, _LETTER, np.uint8)
-    for code in range(1 << 16):
-        character = chr(code)
-        category = unicodedata.category(character)
-        if character in _IGNORED or 0xDC00 <= code < 0xE000:  # second half of a surrogate pair
-            table[code] = _SKIPPED
-        elif 0xDB80 <= code < 0xDC00 or category in _NO_CHARACTER or code == 0xFFFD:
-            table[code] = _LOST
-        elif category[0] == "L":
-            plain = unicodedata.normalize("NFKD", character)[0].lower()
-            if plain in _LATIN:
-                usual, rare = (
-                    (_ACCENTED, _ACCENTED_RARE) if code > 127 else (_FREQUENT_LETTER, _RARE)
-                )
-                table[code] = usual if plain in _FREQUENT else rare
-        elif category[0] in "PSZ":
-            table[code] = _OTHER
-    return table
+def _classes(codes: np.ndarray) -> np.ndarray:
+    """Return the classes of UTF-16 codes, uint8 of shape (n,). Digits count as letters."""
+    unseen = codes[_CLASSES[codes] == _UNSEEN]
+    for code in np.unique(unseen).tolist() if len(unseen) else ():
+        _CLASSES[code] = _class_of(code)
+    return _CLASSES[codes]
+
+
+def _class_of(code: int) -> int:
+    """Return the class of a UTF-16 code."""
+    character = chr(code)
+    category = unicodedata.category(character)
+    if character in _IGNORED or 0xDC00 <= code < 0xE000:  # second half of a surrogate pair
+        return _SKIPPED
+    if 0xDB80 <= code < 0xDC00 or category in _NO_CHARACTER or code == 0xFFFD:
+        return _LOST
+    if category[0] == "L":
+        plain = unicodedata.normalize("NFKD", character)[0].lower()
+        if plain in _LATIN:
+            usual, rare = (_ACCENTED, _ACCENTED_RARE) if code > 127 else (_FREQUENT_LETTER, _RARE)
+            return usual if plain in _FREQUENT else rare
+    elif category[0] in "PSZ":
+        return _OTHER
+    return _LETTER

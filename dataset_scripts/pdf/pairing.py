@@ -18,7 +18,6 @@ from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.layout import in_one_column
-from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.sight import (
     ABOVE,
     BELOW,
@@ -65,22 +64,31 @@ class Pair:
     reasons: list[tuple[str, float]] = field(default_factory=list)
 
 
-def pair_page(scene: Scene, prior: dict[str, float] | None = None) -> list[Pair]:
+def figure_sides(problem: Problem) -> Counter[str | None]:
+    """Count the figures of a page on each side of their captions."""
+    sides = best_sides(problem)
+    owner = owners(problem, dict(enumerate(sides)))
+    drawn = {index for index in owner.values() if problem.captions[index].kind != "table"}
+    return Counter(sides[index] for index in drawn)
+
+
+def pair_page(problem: Problem, prior: dict[str, float] | None = None) -> list[Pair]:
     """Assign each atom of a page to at most one caption.
 
     Captions of tables take part, since ruled tables are graphics too. A caption without graphics
     gets no pair.
 
     Args:
-        scene: The page.
-        prior: Log share of the document's figures on each side (ABOVE, ...).
+        problem: The pairing of the page.
+        prior: Log share of the document's figures on each side (ABOVE, ...), set in `problem`.
 
     Returns:
         The captions with their regions.
     """
+    scene = problem.scene
     if not scene.captions or not scene.atoms:
         return []
-    problem = Problem(scene, scene.captions, prior or {})
+    problem.prior = prior or {}
     sides = best_sides(problem)
     owner = owners(problem, dict(enumerate(sides)))
     pairs = []

@@ -239,7 +239,8 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
     sides = []
     framed = []
     for edge in (ink[:depth], ink[-depth:][::-1], ink.T[:depth], ink.T[-depth:][::-1]):
-        ruled = np.flatnonzero(edge.mean(axis=1) > rules.frame)
+        shares = np.count_nonzero(edge, axis=1) / edge.shape[1]
+        ruled = np.flatnonzero(shares > rules.frame)
         thin = len(ruled) > 0 and ruled[-1] - ruled[0] < rules.frame_width
         framed.append(thin and not edge[: ruled[0]].any())
         sides.append(int(ruled[-1]) + 1 if framed[-1] else 0)

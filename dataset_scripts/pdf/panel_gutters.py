@@ -54,6 +54,7 @@ class Gutters:
     dark: bool = False  # whether the figure consists of images: cuts may be implied by letters
     gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
     trimmed: dict[Rect, Rect | None] = field(default_factory=dict)
+    marked: dict[tuple[Rect, int], bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least_side = self.rules.least_side
@@ -119,8 +120,23 @@ class Gutters:
         else:
             part = rect[0], rect[1] + start, rect[2], rect[1] + end
         if part not in self.trimmed:
-            self.trimmed[part] = self.trim(part)
+            self.trimmed[part] = self._trim_piece(part, rect, axis, start, end)
         return self.trimmed[part]
+
+    def _trim_piece(self, part: Rect, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
+        """Trim a part of a rectangle. Its marks along `axis` are those of the whole rectangle."""
+        if (rect, axis) not in self.marked:
+            self.marked[rect, axis] = self.ink.marked(rect, axis)
+        along = self.marked[rect, axis]
+        first = along.find(1, start, end)
+        if first < 0:
+            return None
+        last = along.rfind(1, start, end) + 1
+        across = self.ink.marked(part, 1 - axis)
+        low, high = part[1 - axis] + across.find(1), part[1 - axis] + across.rfind(1) + 1
+        if axis == 0:
+            return rect[0] + first, low, rect[0] + last, high
+        return low, rect[1] + first, high, rect[1] + last
 
     def inked(self, rect: Rect) -> float:
         """Return the share of ink in a trimmed rectangle."""

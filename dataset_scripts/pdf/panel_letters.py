@@ -72,6 +72,7 @@ _SIDE = 16  # pixels; side of the squares in which shapes are compared
 _BODY = 48  # pixels; type size in which the shapes are rendered
 _CELL = 96  # pixels; cell for a character of that size
 _FONTS = ("Helvetica", "Helvetica-Bold", "Times-Roman", "Times-Bold", "Times-Italic")
+_PAIRS = 1 << 18  # pairs of components compared at once, which limits the memory
 _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -138,7 +139,9 @@ def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
     xs = (glyphs[:, 1, None] + fine * (glyphs[:, 3] - glyphs[:, 1])[:, None]).astype(int)
     ys = (glyphs[:, 2, None] + fine * (glyphs[:, 4] - glyphs[:, 2])[:, None]).astype(int)
     shown = labels[ys[:, :, None], xs[:, None, :]] == glyphs[:, 0, None, None]
-    values = shown.reshape(-1, _SIDE, 2, _SIDE, 2).mean(axis=(2, 4)).reshape(len(glyphs), -1)
+    quarters = shown.view(np.uint8).reshape(-1, _SIDE, 2, _SIDE, 2)
+    rows = quarters[:, :, 0] + quarters[:, :, 1]  # several times as fast as mean()
+    values = ((rows[..., 0] + rows[..., 1]) / 4).reshape(len(glyphs), -1)
     values -= values.mean(axis=1, keepdims=True)
     # A bar such as "I" has no contrast except this constant, which has little weight otherwise.
     values = np.hstack([values, np.ones((len(values), 1))])
@@ -234,30 +237,28 @@ def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) ->
         return glyphs[:0]
     others = others[np.argsort(others[:, 2])]
     numbers, lefts, tops, rights, bottoms = np.ascontiguousarray(others.T)
+    # Pairs of a glyph and a component that begins above its foot and may end below its top.
     tallest = int((bottoms - tops).max())
-    firsts = np.searchsorted(tops, glyphs[:, 2] - tallest).tolist()
-    lasts = np.searchsorted(tops, glyphs[:, 4]).tolist()
-    kept = []
-    bounds = zip(glyphs.tolist(), firsts, lasts, strict=True)
-    for index, ((number, x0, y0, x1, y1), first, last) in enumerate(bounds):
-        height, level = y1 - y0, slice(first, last)
-        room = rules.apart * height
-        near = ((lefts[level] < x1 + room) & (rights[level] > x0 - room)).nonzero()[0]
-        for place in (near + first).tolist():  # few, mostly only the component itself
-            shared = min(bottoms[place], y1) - max(tops[place], y0)
-            if shared <= 0.4 * height or numbers[place] == number:
-                continue
-            if not _is_bracket(others[place], height):
-                break
-        else:
-            kept.append(index)
-    return glyphs[kept]
-
-
-def _is_bracket(box: np.ndarray, height: int) -> bool:
-    """Return whether a component beside a letter of `height` may be a bracket: tall and narrow."""
-    wide, high = box[3] - box[1], box[4] - box[2]
-    return wide <= 0.45 * high and high >= 1.05 * height
+    first = np.searchsorted(tops, glyphs[:, 2] - tallest)
+    count = np.searchsorted(tops, glyphs[:, 4]) - first
+    crowded = np.zeros(len(glyphs), bool)
+    ends = np.cumsum(count)
+    for start in range(0, int(ends[-1]), _PAIRS):
+        pairs = np.arange(start, min(start + _PAIRS, int(ends[-1])))
+        own = np.searchsorted(ends, pairs, side="right")
+        place = pairs - (ends - count)[own] + first[own]
+        room = rules.apart * (glyphs[:, 4] - glyphs[:, 2])
+        near = lefts[place] < (glyphs[:, 3] + room)[own]
+        near &= rights[place] > (glyphs[:, 1] - room)[own]
+        own, place = own[near], place[near]  # few, mostly only the component itself
+        height = glyphs[own, 4] - glyphs[own, 2]
+        shared = np.minimum(bottoms[place], glyphs[own, 4])
+        shared -= np.maximum(tops[place], glyphs[own, 2])
+        beside = (shared > 0.4 * height) & (numbers[place] != glyphs[own, 0])
+        across, down = rights[place] - lefts[place], bottoms[place] - tops[place]
+        bracket = (across <= 0.45 * down) & (down >= 1.05 * height)
+        crowded[own[beside & ~bracket]] = True
+    return glyphs[~crowded]
 
 
 def likeliest_set(

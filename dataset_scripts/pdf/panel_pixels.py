@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+_SHORT = 65535  # rows of a mask whose sums fit in 16 bits
 Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
@@ -135,8 +136,9 @@ def connect(ink: np.ndarray, corners: bool = True) -> Runs:
 
 
 def _from_top(mask: np.ndarray) -> np.ndarray:
-    """Return cumulative sums of each column: int32 of shape (height + 1, width)."""
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1]), np.int32)
+    """Return cumulative sums of each column: unsigned, of shape (height + 1, width)."""
+    kind = np.uint16 if len(mask) <= _SHORT else np.uint32  # half the memory to read and write
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1]), kind)
     sums[1:] = mask  # convert once, since summing booleans into integers is slower
     rows = list(sums)
     for above, row in pairwise(rows):  # twice as fast as cumsum along columns

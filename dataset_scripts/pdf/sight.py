@@ -48,6 +48,7 @@ class Problem:
         walls: For each caption, boxes (n, 4) that its figure does not cross: running text and other
             captions.
         seen: For each caption and side, the index of each visible atom and its distance in points.
+        visible: For captions and sides tried so far, the atoms that the caption may have there.
     """
 
     scene: Scene
@@ -55,6 +56,7 @@ class Problem:
     prior: dict[str, float]
     walls: list[np.ndarray] = field(init=False)
     seen: list[dict[str, dict[int, float]]] = field(init=False)
+    visible: dict[tuple[int, str], list[tuple[int, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         boxes = [caption.box for caption in self.captions]
@@ -149,7 +151,9 @@ def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
     for index, side in sides.items():
         if side is None:
             continue
-        for atom, gap in _visible(problem, index, side):
+        if (index, side) not in problem.visible:
+            problem.visible[index, side] = list(_visible(problem, index, side))
+        for atom, gap in problem.visible[index, side]:
             if atom not in owner or gap < owner[atom][0]:
                 owner[atom] = gap, index
     _keep_grids(problem, owner)

@@ -1,11 +1,13 @@
 """Find the region of a table from its caption, rules and rows."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from cephalo.dataset_scripts.common.geometry import Box, hits, overlap_x, union
 from cephalo.dataset_scripts.pdf.captions import Caption
+from cephalo.dataset_scripts.pdf.labels import CONTINUED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -28,9 +30,12 @@ class Parameters:
     pictures: float = 3.0  # leadings; largest distance of a table that is an image
     same_size: float = 0.06  # relative tolerance of the size of running text
     running_width: float = 0.85  # share of a column's width filled by running text
+    level: float = 1.0  # leadings; largest distance of tops of a caption and a table beside it
+    beside: float = 4.0  # body font sizes; largest gap between them
 
 
 P = Parameters()
+_CONTINUED_AFTER = re.compile(r"[(\[]cont(?:inued|['\u2019]?d)?\.?[)\]]\W*$", re.I)
 
 
 def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
@@ -51,18 +56,64 @@ def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
             continue
         others = [other.box for other in captions if other is not caption]
         others += [pair.box for pair in pairs if pair.caption is not caption]
-        window = _window(caption, page, body)
-        box = None
-        for down in (True, False):
-            box = _rows(caption.box, window, page, blocks, others, body, down)
-            if box:
-                break
+        box = _region(caption, page, blocks, others, body)
         own = drawn.get(id(caption))
         boxes = [found for found in (box, own.box if own else None) if found]
         if boxes:
             side = "below" if boxes[0][1] >= caption.box[1] else "above"
             tables.append(Pair(caption, union(boxes), side, own.atoms if own else [], []))
     return tables
+
+
+def without_later_parts(pairs: list[list[Pair]]) -> list[list[Pair]]:
+    """Return the pairs of each page without the later parts of continued tables.
+
+    A table is one row on any number of pages: the captions of the later parts are "(Continued)".
+    """
+    tables = [pair.caption for own in pairs for pair in own if pair.caption.kind == "table"]
+    later = {id(caption) for caption in tables if _is_continued(caption)}
+    begun = {caption.number for caption in tables if id(caption) not in later}
+    return [
+        [p for p in own if id(p.caption) not in later or p.caption.number not in begun]
+        for own in pairs
+    ]
+
+
+def _is_continued(caption: Caption) -> bool:
+    """Return whether a caption begins or ends with "(Continued)"."""
+    return bool(CONTINUED.match(caption.text) or _CONTINUED_AFTER.search(caption.text))
+
+
+def _region(
+    caption: Caption, page: PageContent, blocks: list[Block], others: list[Box], body: TypeProfile
+) -> Box | None:
+    """Return the rows and rules beside, below or above the caption of a table, or `None`."""
+    first = _rule_beside(caption, page, body)
+    if first:
+        top = (first[0], first[1], first[2], first[1])
+        box = _rows(top, (first[0], first[2]), page, blocks, others, body, True)
+        if box:
+            return box
+    window = _window(caption, page, body)
+    below = _rows(caption.box, window, page, blocks, others, body, True)
+    return below or _rows(caption.box, window, page, blocks, others, body, False)
+
+
+def _rule_beside(caption: Caption, page: PageContent, body: TypeProfile) -> Box | None:
+    """Return the first rule of a table to the right of its caption, or `None`.
+
+    It begins level with the caption, closely beside it, and no rule is below the caption. Springer
+    sets the captions of wide tables so.
+    """
+    cap = caption.box
+    if _ruled(caption, page, body):
+        return None
+    rules = page.boxes[_flat(page.boxes, body)]
+    gap = rules[:, 0] - cap[2]
+    level = np.abs(rules[:, 1] - cap[1]) < P.level * body.leading
+    wider = rules[:, 2] - rules[:, 0] > cap[2] - cap[0]
+    fits = level & wider & (gap > -P.touch) & (gap < P.beside * body.size)
+    return min(map(tuple, rules[fits].tolist()), key=lambda rule: rule[1], default=None)
 
 
 def _window(caption: Caption, page: PageContent, body: TypeProfile) -> tuple[float, float]:

@@ -222,11 +222,11 @@ def _is_seen(
     """Return which characters have a size, are on the page, and are not clipped away."""
     proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     # Publishers leave text beyond the page edge, which readers never see.
-    middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
+    middle_x, middle_y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
     inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
     if hidden:
-        owners = map(fast.text_object, repeat(handle), chars.tolist())
-        inside &= np.fromiter((owner not in hidden for owner in owners), bool, len(chars))
+        owners = fast.text_objects(handle, chars)
+        inside &= ~np.isin(owners, np.fromiter(hidden, np.uint64, len(hidden)))
     return proper & inside
 
 
@@ -247,7 +247,7 @@ def _string(codes: np.ndarray) -> str:
     codes = np.where(hyphens, ord("-"), codes)
     if codes.max() < 0xD800:
         return codes.astype("<u2").tobytes().decode("utf-16-le")
-    return "".join(map(chr, codes.tolist()))
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _whole(text: str) -> str:

@@ -160,10 +160,10 @@ class _Drawn:
         found = dict.fromkeys(np.flatnonzero(blank).tolist(), ord(" "))
         found |= self._look(unnamed & ~blank, self._name, memory)
         wrong = self._look(doubtful & ~unnamed, self._correct, memory)
-        # One wrong sign makes the whole font doubtful.
-        others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
-        others &= (kinds.codes < 256) & ~doubtful & ~unnamed
-        wrong |= self._look(others, self._correct, memory)
+        if wrong:  # one wrong sign makes the whole font doubtful
+            others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
+            others &= (kinds.codes < 256) & ~doubtful & ~unnamed
+            wrong |= self._look(others, self._correct, memory)
         return found | wrong | self._in_symbol(wrong, memory)
 
     def ligatures(self, memory: Memory) -> dict[int, int]:

@@ -40,11 +40,13 @@ class Styles:
         chars = list(new.values())
         sizes = map(fast.text_font_size, repeat(self.textpage), chars)
         scales = fast.text_scales(self.textpage, chars)
-        fonts = map(fast.text_font, new)
+        fonts = list(map(fast.text_font, new))
+        known = {font: (self._name(font), self.factors.get(font, 1.0)) for font in set(fonts)}
         seen = _is_visible(list(new))
         for owner, size, scale, font, visible in zip(new, sizes, scales, fonts, seen, strict=True):
-            size *= scale * self.factors.get(font, 1.0)
-            self.objects[owner] = self._name(font), size, visible and owner not in self.beneath
+            name, factor = known[font]
+            visible = visible and owner not in self.beneath
+            self.objects[owner] = name, size * (scale * factor), visible
 
     def _name(self, font: int) -> str:
         """Return the name of a font, cached."""
@@ -92,15 +94,19 @@ def choose_styles(
     count = len(first)
     leads, *inner = (found[k * count : (k + 1) * count] for k in range(4))
     mains, bases = [], []
-    for column, (a, b, c) in enumerate(zip(*inner, strict=True)):
+    usual = places[2].tolist()
+    for column, (lead, a, b, c) in enumerate(zip(leads, *inner, strict=True)):
+        if lead[1] == a[1] == b[1] == c[1]:
+            mains.append(b)
+            bases.append(usual[column])
+            continue
         if a[1] == b[1]:
             row = 2 if a[1] <= c[1] else 1
         else:
             row = 1 + sorted(range(3), key=(a[1], b[1], c[1]).__getitem__)[1]
         main, base = found[row * count + column], int(places[row, column])
-        if not leads[column][1] == a[1] == b[1] == c[1]:
-            run = order[start[column] : start[column] + length[column]]
-            main, base = _on_baseline(styles, run, main, base)
+        run = order[start[column] : start[column] + length[column]]
+        main, base = _on_baseline(styles, run, main, base)
         mains.append(main)
         bases.append(base)
     return leads, mains, bases

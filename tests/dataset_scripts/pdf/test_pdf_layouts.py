@@ -235,13 +235,40 @@ def test_text_that_is_clipped_away_is_not_read(sheet):
     check(read(sheet), [("Figure 1", "The caption that a reader sees.", 0, box)])
 
 
-def test_tables_are_given_when_asked_for(sheet):
-    top = sheet.caption(LEFT, 72, "Table 1.", "Hardness of five samples.")
-    sheet.canvas.line(LEFT, 792 - top - 4, LEFT + COLUMN, 792 - top - 4)
+def rows_of_cells(sheet: Sheet, x: float, top: float, width: float) -> None:
+    """Five rows of three cells between rules."""
+    sheet.canvas.line(x, 792 - top - 4, x + width, 792 - top - 4)
     for row in range(5):
         for column, text in enumerate((f"S{row}", f"{3.1 + row:.1f}", f"{40 + row}")):
-            sheet.text(LEFT + 80 * column, top + 8 + 12 * row, text, size=9)
-    sheet.canvas.line(LEFT, 792 - top - 72, LEFT + COLUMN, 792 - top - 72)
+            sheet.text(x + width / 3 * column, top + 8 + 12 * row, text, size=9)
+    sheet.canvas.line(x, 792 - top - 72, x + width, 792 - top - 72)
+
+
+def test_a_table_beside_its_caption(sheet):
+    text = "Hardness of five samples in the long test, with the load at which each of them broke."
+    sheet.caption(LEFT, 72, "Table 1.", text, 110)
+    rows_of_cells(sheet, LEFT + 130, 68, 362)
+    sheet.body(LEFT, 170, 700)
+    sheet.body(RIGHT, 170, 700)
+    rows = extract_document(sheet.save(), Settings(kinds=("table",))).rows
+    check(rows, [("Table 1", text, 0, [LEFT + 130, 72, LEFT + 492, 140])])
+
+
+@pytest.mark.parametrize("said", ["(Continued)", "Continued.", "Hardness of five samples (cont.)"])
+def test_a_table_on_two_pages_is_one_row(sheet, said):
+    for text in ("Hardness of five samples.", said):
+        top = sheet.caption(LEFT, 72, "Table 1.", text)
+        rows_of_cells(sheet, LEFT, top, COLUMN)
+        sheet.body(LEFT, 190, 700)
+        sheet.body(RIGHT, 72, 700)
+        sheet.next()
+    rows = extract_document(sheet.save(), Settings(kinds=("table",))).rows
+    assert [(row["label"], row["page"]) for row in rows] == [("Table 1", 0)]
+
+
+def test_tables_are_given_when_asked_for(sheet):
+    top = sheet.caption(LEFT, 72, "Table 1.", "Hardness of five samples.")
+    rows_of_cells(sheet, LEFT, top, COLUMN)
     sheet.body(LEFT, 190, 700)
     sheet.body(RIGHT, 72, 700)
     path = sheet.save()

@@ -9,9 +9,10 @@ from cephalo.dataset_scripts.common.geometry import covered
 from cephalo.dataset_scripts.pdf.atoms import Atom, merge_boxes
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.layout import PageContent
-from cephalo.dataset_scripts.pdf.pairing import pair_page
+from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Scene, add_text
+from cephalo.dataset_scripts.pdf.sight import Problem
 from cephalo.dataset_scripts.pdf.text import Line
 
 BODY = TypeProfile(10.0, 12.0, frozenset({"Times-Roman"}))
@@ -59,6 +60,10 @@ def scene(captions: list[Caption], atoms: list[tuple], barriers: list[tuple] = (
     return Scene(page, BODY, captions, [Atom(box) for box in atoms], [], walls)
 
 
+def pairs_of(one: Scene) -> list[Pair]:
+    return pair_page(Problem(one, one.captions, {}))
+
+
 def caption(number: int, box: tuple) -> Caption:
     lines = [line(f"Figure {number}. Text", box)]
     return Caption("figure", f"Figure {number}", str(number), "Text", box, 0, lines, 1.0)
@@ -74,20 +79,20 @@ def caption(number: int, box: tuple) -> Caption:
     ],
 )
 def test_a_caption_finds_its_figure_on_any_side(box, side):
-    (pair,) = pair_page(scene([caption(1, box)], [(50, 100, 300, 300)]))
+    (pair,) = pairs_of(scene([caption(1, box)], [(50, 100, 300, 300)]))
     assert pair.side == side
     assert pair.box == (50, 100, 300, 300)
 
 
 def test_running_text_parts_a_caption_from_graphics():
     captions = [caption(1, (60, 350, 260, 360))]
-    assert pair_page(scene(captions, [(50, 100, 300, 300)], [(50, 320, 300, 330)])) == []
+    assert pairs_of(scene(captions, [(50, 100, 300, 300)], [(50, 320, 300, 330)])) == []
 
 
 def test_no_graphic_goes_to_two_captions():
     atoms = [(50, 100, 300, 200), (50, 260, 300, 400)]
     captions = [caption(1, (50, 210, 300, 220)), caption(2, (50, 410, 300, 420))]
-    pairs = pair_page(scene(captions, atoms))
+    pairs = pairs_of(scene(captions, atoms))
     assert [(pair.caption.number, pair.box) for pair in pairs] == [
         ("1", atoms[0]),
         ("2", atoms[1]),
