@@ -1,7 +1,8 @@
 """Extract one document: from a PDF file to rows of the `figures` table."""
 
 import gc
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -38,13 +39,14 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
-from cephalo.dataset_scripts.pdf.settings import KINDS, Settings
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 17  # increase it when the same file gives other rows
+EXTRACTOR_VERSION = 18  # increase it when the same file gives other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
+_NUMBER = re.compile(r"(.*?)([0-9]+)")  # its series and its own number: "s" and "10" of "s10"
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
@@ -154,20 +156,19 @@ def extract_document(
 
 
 def in_order(pairs: list[Pair]) -> list[Pair]:
-    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers.
+    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers, S8 before S9
+    and 3.9 before 3.10.
 
     The bottom of a column is lower on the page than the top of the next column.
     """
+    series = defaultdict[tuple[str, str], list[tuple[int, int]]](list)
+    for place, pair in enumerate(pairs):
+        if found := _NUMBER.fullmatch(pair.caption.number):
+            series[pair.caption.kind, found[1]].append((int(found[2]), place))
     ordered = list(pairs)
-    for kind in KINDS:
-        places = [
-            place
-            for place, pair in enumerate(pairs)
-            if pair.caption.kind == kind and pair.caption.number.isdecimal()
-        ]
-        own = sorted((pairs[place] for place in places), key=lambda one: int(one.caption.number))
-        for place, pair in zip(places, own, strict=True):
-            ordered[place] = pair
+    for numbered in series.values():
+        for (_, place), (_, own) in zip(numbered, sorted(numbered), strict=True):
+            ordered[place] = pairs[own]
     return ordered
 
 
