@@ -156,8 +156,9 @@ def extract_document(
 
 
 def in_order(pairs: list[Pair]) -> list[Pair]:
-    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers, S8 before S9
-    and 3.9 before 3.10.
+    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers.
+
+    S8 comes before S9, and 3.9 before 3.10.
 
     The bottom of a column is lower on the page than the top of the next column.
     """
