@@ -53,7 +53,9 @@ def local_hub(root: Path, users: list[str]) -> Generator[LocalHub]:
         try:
             yield LocalHub(endpoint_of(server), tokens)
         finally:
-            server.terminate()
+            # Killed, since it would tell a user who stopped nothing that it was stopped. What it
+            # has acknowledged is stored.
+            server.kill()
 
 
 def endpoint_of(server: subprocess.Popen[str]) -> str:

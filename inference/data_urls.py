@@ -45,9 +45,12 @@ def data_url(data: bytes, edge: int) -> bytes:
 
 
 def shrunk(image: Image.Image, edge: int) -> Image.Image:
-    """Shrink an RGB image to a longer edge of at most `edge` pixels, by area means.
+    """Shrink an RGB image to a longer edge of at most `edge` pixels.
 
-    OpenCV takes a third of Pillow's time.
+    Area means by OpenCV take a third of the time of Pillow's filters. To half the edge or more, the
+    image is enlarged with cubic splines to twice the new size, and blocks of 2 x 2 pixels are
+    averaged: this takes two thirds of the time of area means of fractions of pixels, and thin lines
+    and letters are closer to those of Pillow's Lanczos filter.
     """
     if max(image.size) <= edge:
         return image
@@ -56,6 +59,8 @@ def shrunk(image: Image.Image, edge: int) -> Image.Image:
     share = edge / max(image.size)
     width, height = (max(1, round(size * share)) for size in image.size)
     pixels = np.asarray(image)
+    if 2 * width >= image.width and 2 * height >= image.height:
+        pixels = cv2.resize(pixels, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
     return Image.fromarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
 
 

@@ -71,6 +71,11 @@ def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") 
             if value is not None and not wanted.least <= value <= wanted.most:
                 raise CephaloError(f"{name} {value}: give {wanted.words}")
     check_length(training_args.num_train_epochs, training_args.max_steps)
+    if training_args.save_only_model:
+        raise CephaloError(
+            "save_only_model: leave it out; a run could not resume from checkpoints without the "
+            "state of the optimizer"
+        )
     from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 

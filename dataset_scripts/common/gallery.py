@@ -55,7 +55,7 @@ def shards_of(folder: Path) -> list[Path]:
 def documents(shards: list[Path], pages: StaticPages) -> Iterator[dict]:
     """Yield name, sha256, title, doi, license and figures of each shard with figures."""
     columns = [
-        *("image", "caption", "label", "kind", "page", "width", "height", "document"),
+        *("caption", "label", "kind", "page", "width", "height", "document"),
         *("document_sha256", "title", "doi", "license", "author", "panels", "mentions"),
     ]
     for shard in shards:
@@ -69,7 +69,7 @@ def documents(shards: list[Path], pages: StaticPages) -> Iterator[dict]:
             "title": first["title"],
             "doi": first["doi"],
             "license": common(row["license"] for row in rows),
-            "figures": [with_thumbnail(row, pages) for row in rows],
+            "figures": with_thumbnails(shard, rows, pages),
         }
 
 
@@ -79,9 +79,15 @@ def common(values: Iterable[str | None]) -> str | None:
     return distinct.pop() if len(distinct) == 1 else None
 
 
-def with_thumbnail(row: Row, pages: StaticPages) -> Row:
-    """A row with the address of its picture."""
-    return row | {"thumbnail": pages.picture(small_jpeg(row["image"]["bytes"]))}
+def with_thumbnails(shard: Path, rows: list[Row], pages: StaticPages) -> list[Row]:
+    """Return the rows of a shard with the addresses of their pictures. One image at a time is in
+    memory, since those of a shard can have gigabytes."""
+    with pq.ParquetFile(shard) as file:
+        batches = file.iter_batches(1, columns=["image"])
+        return [
+            row | {"thumbnail": pages.picture(small_jpeg(batch["image"][0].as_py()["bytes"]))}
+            for row, batch in zip(rows, batches, strict=True)
+        ]
 
 
 def thumbnail(image: bytes) -> str:

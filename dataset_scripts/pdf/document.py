@@ -30,14 +30,14 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata, read_xmp
-from cephalo.dataset_scripts.pdf.pairing import Pair, figure_sides, pair_page, side_shares
+from cephalo.dataset_scripts.pdf.pairing import Pair, figure_sides, in_order, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
-from cephalo.dataset_scripts.pdf.settings import KINDS, Settings
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.sight import Problem
 from cephalo.dataset_scripts.pdf.tables import find_tables, without_later_parts
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
@@ -151,24 +151,6 @@ def extract_document(
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(pages, contents, blocks, body, document, sentences)
     return Extraction(rows, count, passages, unread, gaps.describe_cut(), sentences)
-
-
-def in_order(pairs: list[Pair]) -> list[Pair]:
-    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers.
-
-    The bottom of a column is lower on the page than the top of the next column.
-    """
-    ordered = list(pairs)
-    for kind in KINDS:
-        places = [
-            place
-            for place, pair in enumerate(pairs)
-            if pair.caption.kind == kind and pair.caption.number.isdecimal()
-        ]
-        own = sorted((pairs[place] for place in places), key=lambda one: int(one.caption.number))
-        for place, pair in zip(places, own, strict=True):
-            ordered[place] = pair
-    return ordered
 
 
 def _text_faults(row: Row) -> list[str]:

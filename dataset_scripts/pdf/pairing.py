@@ -7,7 +7,8 @@ that share no graphic.
 """
 
 import math
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,7 @@ class Parameters:
 
 
 P = Parameters()
+_NUMBER = re.compile(r"(.*?)([0-9]+)")  # its series and its own number: "s" and "10" of "s10"
 
 
 @dataclass
@@ -284,3 +286,21 @@ def cut_off(box: Box, cap: Box, side: str | None) -> Box:
             case "right":
                 x0 = max(x0, cap[2])
     return x0, y0, x1, y1
+
+
+def in_order(pairs: list[Pair]) -> list[Pair]:
+    """Sort the pairs of a page from top to bottom, and those of one kind by their numbers.
+
+    S8 comes before S9, and 3.9 before 3.10.
+
+    The bottom of a column is lower on the page than the top of the next column.
+    """
+    series = defaultdict[tuple[str, str], list[tuple[int, int]]](list)
+    for place, pair in enumerate(pairs):
+        if found := _NUMBER.fullmatch(pair.caption.number):
+            series[pair.caption.kind, found[1]].append((int(found[2]), place))
+    ordered = list(pairs)
+    for numbered in series.values():
+        for (_, place), (_, own) in zip(numbered, sorted(numbered), strict=True):
+            ordered[place] = pairs[own]
+    return ordered

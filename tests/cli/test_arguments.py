@@ -54,6 +54,7 @@ def parsed(*words: str):
             "--attn_implementation foo",
             "attn_implementation foo: give one of eager, .*flash_attention_2",
         ),
+        ("--save_only_model true", "save_only_model: leave it out; a run could not resume"),
         ("--report_to foo", "report_to foo: give none, or some of azure_ml"),
     ],
 )

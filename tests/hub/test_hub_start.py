@@ -15,6 +15,7 @@ from warm_python import warm_python
 from cephalo.cli.errors import CephaloError
 from cephalo.hub.access import BadTicket, Tickets, load_tokens
 from cephalo.hub.disk import Disk
+from cephalo.hub.local import local_hub
 from cephalo.hub.server import listen
 
 
@@ -68,6 +69,14 @@ def test_first_start(tmp_path):
     assert endpoint.startswith("http://127.0.0.1:") and token == tokens["carol"]
     # Under one second on an idle machine; of the processor, since others may keep it busy.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 3
+
+
+def test_a_temporary_hub_ends_without_a_word(tmp_path, capfd):
+    with local_hub(tmp_path, ["carol"]) as hub:
+        assert hub.endpoint.startswith("http://127.0.0.1:") and list(hub.tokens) == ["carol"]
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", int(hub.endpoint.rpartition(":")[2])))
 
 
 def test_warning_beyond_loopback(tmp_path):

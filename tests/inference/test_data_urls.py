@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from cephalo.cli.errors import CephaloError
-from cephalo.inference.data_urls import data_url
+from cephalo.inference.data_urls import data_url, shrunk
 
 ORIENTATION, CLOCKWISE = 0x0112, 6
 GREY = np.arange(40 * 20, dtype=np.uint8).reshape(20, 40)
@@ -66,3 +66,29 @@ def test_a_cut_or_changed_png_is_refused():
     changed[changed.index(b"IDAT") + 20] ^= 255
     with pytest.raises(CephaloError, match="the image is broken"):
         data_url(bytes(changed), 256)
+
+
+@pytest.mark.parametrize("edge", [400, 460, 560, 640])
+def test_thin_lines_stay_when_an_image_is_shrunk(edge):
+    pixels = np.full((240, 700, 3), 255, np.uint8)
+    pixels[20:220, 3::11] = 0  # lines of one pixel, at all phases of the new pixels
+    image = Image.fromarray(pixels)
+    small = np.asarray(shrunk(image, edge))[..., 0].astype(float)
+    assert small.shape == (round(240 * edge / 700), edge)
+    rows = 255 - small[small.shape[0] // 4 : -small.shape[0] // 4]
+    # Every line keeps its ink, spread over two or three pixels.
+    drawn = range(3, 700, 11)
+    inks = [
+        rows[:, max(0, round((x + 0.5) * edge / 700) - 2) :][:, :4].sum(axis=1).mean()
+        for x in drawn
+    ]
+    assert np.allclose(inks, 255 * edge / 700, rtol=0.2)
+    wide = Image.Resampling.LANCZOS
+    exact = np.asarray(image.resize(small.shape[::-1], wide))[..., 0].astype(float)
+    assert np.sqrt(np.mean((small - exact) ** 2)) < 12
+
+
+def test_an_image_far_larger_than_the_edge_becomes_means_of_areas():
+    pixels = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6).repeat(3, axis=1).repeat(3, axis=0)
+    image = Image.fromarray(np.stack([pixels] * 3, axis=-1))
+    assert np.array_equal(np.asarray(shrunk(image, 6))[..., 0], pixels[::3, ::3])

@@ -352,7 +352,10 @@ def test_expert_with_another_processor_is_named(changed, tmp_path, caplog):
         ({"tokenizer": "base", "k": 1}, "k: Extra inputs .*; tokenizer: Extra inputs"),
         ({"dtype": "int8"}, "dtype: Input should be 'bfloat16', 'float16' or 'float32'"),
         ({"gates": {"epochs": 3}}, "gates.epochs: Extra inputs are not permitted"),
-        ({"experts": [{"source_model": "a", "positive_prompts": ["b"]}]}, "experts has 1 entries; a mixture needs two"),
+        (
+            {"experts": [{"source_model": "a", "positive_prompts": ["b"]}]},
+            "experts has 1 entries; a mixture needs two",
+        ),
         ({"experts": [{"positive_prompts": [{"txt": "b"}]}] * 2}, r"experts.0.source_model: Field"),
         ({"base_model": None}, "base_model: Input should be a valid string"),
     ],

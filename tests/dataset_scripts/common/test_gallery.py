@@ -9,6 +9,8 @@ import pytest
 from figure_samples import write_figures
 from PIL import Image
 
+from cephalo.cli.main import main
+from cephalo.dataset_scripts.common.corrections import KEY, Key
 from cephalo.dataset_scripts.common.gallery import thumbnail, write_gallery
 from cephalo.dataset_scripts.common.schema import FIGURES
 
@@ -92,3 +94,18 @@ def test_many_figures_make_small_linked_pages(tmp_path, monkeypatch):
     write_gallery(tmp_path / "figures", page, {})
     assert page.read_text().count("data:image/jpeg") == 9
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html"]
+
+
+def test_pages_are_counted_from_1_wherever_a_person_sees_them(tmp_path, capsys):
+    table = pa.Table.from_pylist([row()], schema=FIGURES.arrow_schema)
+    (tmp_path / "figures").mkdir()
+    pq.write_table(table, tmp_path / "figures" / "a-000000000000.parquet")
+    index, found = tmp_path / "index.html", tmp_path / "found.html"
+    write_gallery(tmp_path / "figures", index, {})
+    main(["search", str(tmp_path), "caption", "--page", str(found)])
+    [stored] = table.to_pylist()
+    assert stored["page"] == 4  # in data, from 0
+    told = [index.read_text(), found.read_text(), capsys.readouterr().out]
+    told.append(Key(**{name: stored[name] for name in KEY}).name)
+    for text in told:
+        assert set(re.findall(r"\bpage (\d+)", text)) == {"5"}

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from cephalo.dataset_scripts.pdf.document import in_order
+from cephalo.dataset_scripts.pdf.pairing import in_order
 
 
 def pair(kind: str, number: str) -> SimpleNamespace:
@@ -23,3 +23,9 @@ def test_a_figure_at_the_end_of_a_column_comes_before_one_at_the_beginning_of_th
         ("figure", "s1"),
         ("table", "3"),
     ]
+
+
+def test_numbers_with_letters_and_chapters_are_in_order_too():
+    from_top = ["s9", "3.10", "s10", "9", "3.9", "s8", "10", "8"]
+    found = [one.caption.number for one in in_order([pair("figure", one) for one in from_top])]
+    assert found == ["s8", "3.9", "s9", "8", "3.10", "s10", "9", "10"]
