@@ -78,10 +78,10 @@ science: $(VENV)/installed
 # On a machine without a network there is no .venv: what its Python lacks comes from wheels/.
 GPU_PYTHON := $(if $(wildcard $(VENV)/installed),$(BIN)/python,$(PYTHON))
 MINUTES := 30
-GPU_WHEELS := $(sort $(wildcard wheels/*.whl))
+GPU_WHEELS := $(if $(wildcard $(VENV)/installed),,$(sort $(wildcard wheels/*.whl)))
 # Relative paths would not hold in the folders that steps run in.
 gpu: $(if $(GPU_WHEELS),gpu-site)
-	@PYTHONPATH="$(CURDIR)/src:$(CURDIR)/runs/gpu-site" $(GPU_PYTHON) -m benchmarks.gpu \
+	@PYTHONPATH="$(CURDIR)/src$(if $(GPU_WHEELS),:$(CURDIR)/runs/gpu-site)" $(GPU_PYTHON) -m benchmarks.gpu \
 		--minutes $(MINUTES) $(if $(TINY),--tiny --out runs/gpu-tiny,--out runs/gpu)
 
 # Installed again if the names of the wheels, which have their versions, are others.

@@ -44,6 +44,8 @@ def main(
     try:
         names = missing(read_freeze(have), python, [*EXTRAS, *(also or [])])
         out.mkdir(parents=True, exist_ok=True)
+        for old in out.glob("*.whl"):  # pip refuses two versions of one package
+            old.unlink()
         download(names, out, python)
         pip("wheel", "--no-deps", "--wheel-dir", str(out), str(ROOT))  # with its own metadata
         print(summary(out, limit_mb))
@@ -60,7 +62,7 @@ def read_freeze(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(f"--have {path}: {error}") from error
-    pairs = [line.strip().split("==") for line in lines if "==" in line]
+    pairs = [line.strip().split("==") for line in lines if line.count("==") == 1]
     if not pairs:
         raise CephaloError(
             f"--have {path} lists no package; write it with pip list --format freeze"

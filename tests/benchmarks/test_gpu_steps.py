@@ -233,6 +233,22 @@ def test_make_installs_wheels_once_and_gives_paths_that_hold_everywhere(tmp_path
     assert make() == [run]
     (folder / "wheels" / "trl-1.0.whl").rename(folder / "wheels" / "trl-2.0.whl")
     assert make() == ["wheels/trl-2.0.whl", run]
+    # The checkout that they were downloaded in has its own packages.
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / "python").rename(folder / ".venv" / "bin" / "python")
+    (folder / ".venv" / "installed").touch()
+    assert make() == [run.replace(f":{folder}/runs/gpu-site", "")]
+
+
+def test_only_wheels_of_this_call_are_left(tmp_path, monkeypatch):
+    (tmp_path / "have").write_text("torch==2.11.0\nodd==1==2\ntrl @ file:///trl\n")
+    assert wheels.read_freeze(tmp_path / "have") == {"torch": "2.11.0"}
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "trl-1.0.whl").touch()
+    new = tmp_path / "wheels" / "trl-2.0.whl"
+    monkeypatch.setattr(wheels, "pip", lambda *_: new.touch())
+    wheels.main(tmp_path / "have", tmp_path / "wheels", "3.12", 55.0, None)
+    assert [*(tmp_path / "wheels").iterdir()] == [new]
 
 
 def test_requirements_are_those_of_the_machine_there(monkeypatch):
