@@ -11,7 +11,7 @@ LAYERS := 8
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-.PHONY: help demo test lint types docs bench conformance science gpu gpu-wheels papers constraints clean
+.PHONY: help demo test lint types docs bench conformance science gpu gpu-site gpu-wheels papers constraints clean
 
 help:
 	@echo "make demo                  every step on the shipped sample papers"
@@ -79,13 +79,22 @@ science: $(VENV)/installed
 # On a machine without a network there is no .venv: what its Python lacks comes from wheels/.
 GPU_PYTHON := $(if $(wildcard $(VENV)/installed),$(BIN)/python,$(PYTHON))
 MINUTES := 30
-gpu:
-	@if ls wheels/*.whl >/dev/null 2>&1 && [ ! -d runs/gpu-site ]; then $(GPU_PYTHON) -m pip install \
-		--quiet --no-index --no-deps --no-compile --target runs/gpu-site wheels/*.whl; fi
-	@PYTHONPATH=src:runs/gpu-site $(GPU_PYTHON) -m benchmarks.gpu --minutes $(MINUTES) \
-		$(if $(TINY),--tiny --out runs/gpu-tiny,--out runs/gpu)
+GPU_WHEELS := $(if $(wildcard $(VENV)/installed),,$(sort $(wildcard wheels/*.whl)))
+# Relative paths would not hold in the folders that steps run in.
+gpu: $(if $(GPU_WHEELS),gpu-site)
+	@PYTHONPATH="$(CURDIR)/src$(if $(GPU_WHEELS),:$(CURDIR)/runs/gpu-site)" $(GPU_PYTHON) -m benchmarks.gpu \
+		--minutes $(MINUTES) $(if $(TINY),--tiny --out runs/gpu-tiny,--out runs/gpu)
+
+# Installed again if the names of the wheels, which have their versions, are others.
+gpu-site:
+	@test "$$(cat runs/gpu-site/wheels 2>/dev/null)" = "$(GPU_WHEELS)" || { \
+		rm -rf runs/gpu-site runs/gpu-site.new && \
+		$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile \
+			--target runs/gpu-site.new $(GPU_WHEELS) && \
+		echo "$(GPU_WHEELS)" > runs/gpu-site.new/wheels && mv runs/gpu-site.new runs/gpu-site; }
 
 gpu-wheels: $(VENV)/installed
+	@test -n "$(HAVE)" || { echo "make gpu-wheels HAVE=file: the output there of pip list --format freeze"; exit 1; }
 	@$(BIN)/python -m benchmarks.gpu.wheels --have "$(HAVE)" --out wheels
 
 papers: $(VENV)/installed

@@ -4,28 +4,32 @@
     python -m benchmarks.gpu --tiny --out runs/gpu-tiny
 
 Each step runs in its own process with a time limit, and its rows are written as they are measured:
-a step that is cut or fails costs only the rest of its rows. The same command continues a run; steps
-that are done are not repeated. `--tiny` runs every step at a tiny size on the CPU, to find errors
-before a GPU is used. `python -m benchmarks.gpu.report runs/gpu/results.json` writes the table in
-docs/benchmarks.md.
+a step that is cut or fails costs only the rest of its rows. The same command continues a run, also
+one that was killed: rows that were measured are not measured again. A step that has used up its
+limit comes after those that have not. `--tiny` runs every step at a tiny size on the CPU, to find
+errors before a GPU is used. `python -m benchmarks.gpu.report runs/gpu/results.json` prints a table.
 """
 
 import logging
+import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
+from benchmarks.gpu.ending import end_tree
 from benchmarks.gpu.machine import commit, describe, device_name
 from benchmarks.gpu.plan import STEPS
-from benchmarks.gpu.results import Results, StepResult, read_results, read_rows
+from benchmarks.gpu.results import Results, StepResult, read_results, read_rows, write_rows
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 
@@ -33,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 LEAST_SECONDS = 20  # a step does not start with less time than it takes to import its libraries
-GRACE_SECONDS = 5  # between the signal that asks a step to end and the one that ends it
-# Seconds of measurement per variant of training: on a GPU, dozens of steps of an 8b model.
-SECONDS, TINY_SECONDS = 20.0, 1.0
+SAVE_SECONDS = 2  # between writes of what a running step has measured
+# Seconds of measurement per variant of training: on a GPU, a dozen steps of an 8b model or more.
+SECONDS, TINY_SECONDS = 10.0, 1.0
 
 
 def main(
@@ -63,6 +67,8 @@ def run_steps(out: Path, seconds: float, names: list[str], tiny: bool) -> Result
     Raises CephaloError for an unknown step, without a GPU, and for a folder of another machine,
     commit or scale.
     """
+    if not math.isfinite(seconds):
+        raise CephaloError("--minutes: give a number")
     end = time.monotonic() + seconds
     for name in names:
         if name not in STEPS:
@@ -70,11 +76,16 @@ def run_steps(out: Path, seconds: float, names: list[str], tiny: bool) -> Result
     device = "cpu" if tiny else gpu()
     with locked(out):
         results = begin(out / "results.json", device, tiny)
-        left = [name for name in STEPS if name in names and results.steps[name].status != "done"]
-        for name in tqdm(left, desc="steps", unit="step"):
-            results.steps[name] = run_step(name, out, device, tiny, end - time.monotonic())
+        shutil.rmtree(out / "work", ignore_errors=True)  # of a killed run
+
+        def save(name: str, step: StepResult) -> None:
+            results.steps[name] = step
             results.write(out / "results.json")
-            step = results.steps[name]
+
+        for name in tqdm(in_order(names, results, tiny), desc="steps", unit="step"):
+            earlier, left = results.steps[name], end - time.monotonic()
+            step = run_step(name, earlier, out, device, tiny, left, partial(save, name))
+            save(name, step)
             logger.info(
                 "%s: %s in %.0f s, %d rows %s",
                 *(name, step.status, step.seconds, len(step.rows), step.reason),
@@ -106,6 +117,7 @@ def begin(path: Path, device: str, tiny: bool) -> Results:
         earlier = (results.machine["device"], results.commit, results.scale)
         own = (device_name(device), current, scale)
         if earlier == own:
+            results.steps = {name: results.steps.get(name, StepResult()) for name in STEPS}
             return results
         raise CephaloError(
             f"{path} is of {', '.join(earlier)} and this run of {', '.join(own)} (machine, commit, "
@@ -116,49 +128,87 @@ def begin(path: Path, device: str, tiny: bool) -> Results:
     return results
 
 
-def run_step(name: str, out: Path, device: str, tiny: bool, remaining: float) -> StepResult:
-    """Run one step in a process, within its limit and the remaining seconds."""
-    limit = min(STEPS[name].tiny_limit if tiny else STEPS[name].limit, remaining)
+def in_order(names: list[str], results: Results, tiny: bool) -> list[str]:
+    """Return the steps that are not done in the order of worth, those that used up their time after
+    the others, and those that failed last."""
+
+    def key(name: str) -> tuple[bool, int]:
+        step = results.steps[name]
+        return step.status == "failed", rounds(step, budget(name, tiny))
+
+    left = [name for name in STEPS if name in names and results.steps[name].status != "done"]
+    return sorted(left, key=key)
+
+
+def budget(name: str, tiny: bool) -> int:
+    """Return the limit of a step in seconds."""
+    return STEPS[name].tiny_limit if tiny else STEPS[name].limit
+
+
+def rounds(step: StepResult, limit: int) -> int:
+    """Return how often a step has used up its limit."""
+    return int((step.seconds + LEAST_SECONDS) // limit)
+
+
+def run_step(
+    name: str,
+    earlier: StepResult,
+    out: Path,
+    device: str,
+    tiny: bool,
+    remaining: float,
+    save: Callable[[StepResult], None],
+) -> StepResult:
+    """Run or continue one step in a process, within what is left of its limit and of the run.
+
+    `save` is given what there is every few seconds, so that a kill loses no more.
+    """
+    whole = budget(name, tiny)
+    # A step without rows has nothing to continue.
+    spent = earlier.seconds - whole * rounds(earlier, whole) if earlier.rows else 0.0
+    limit = min(whole - spent, remaining)
     if limit < LEAST_SECONDS:
-        return StepResult(reason="no time was left")
+        return earlier if earlier.seconds else StepResult(reason="no time was left")
     rows, log = out / f"{name}.jsonl", out / f"{name}.log"
-    rows.unlink(missing_ok=True)
+    write_rows(rows, earlier.rows)
     command = [sys.executable, "-m", "benchmarks.gpu.step", name]
     command += ["--rows", str(rows.resolve()), "--out", str((out / "work").resolve())]
     command += ["--device", device, "--seconds", str(TINY_SECONDS if tiny else SECONDS)]
     start = time.monotonic()
-    with log.open("w", encoding="utf-8") as file:
+
+    def so_far(status: str, reason: str = "") -> StepResult:
+        seconds = round(earlier.seconds + time.monotonic() - start, 1)
+        return StepResult(status, reason, seconds, read_rows(rows))
+
+    code = None
+    with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command, *(["--tiny"] if tiny else [])],
             cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env=os.environ | environment(device),
             start_new_session=True,  # so that its own processes end with it
         )
         try:
-            code = process.wait(timeout=limit)
-            status = "failed" if code else "done"
-        except subprocess.TimeoutExpired:
-            status = "cut"
+            while code is None and (left := start + limit - time.monotonic()) > 0:
+                save(so_far("cut"))
+                with suppress(subprocess.TimeoutExpired):
+                    code = process.wait(min(SAVE_SECONDS, left))
         finally:
-            end_group(process)
-    reason = last_line(log) if status == "failed" else ""
-    return StepResult(status, reason, round(time.monotonic() - start, 1), read_rows(rows))
+            end_tree(process)
+            save(so_far("cut"))
+    if code is None:
+        return so_far("cut")
+    return so_far("failed", last_line(log)) if code else so_far("done")
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
+def environment(device: str) -> dict[str, str]:
+    """Return the variables of a step: one GPU, since Trainer would split batches among several."""
+    own = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if device == "cuda":
+        own["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return own
 
 
 def last_line(log: Path) -> str:

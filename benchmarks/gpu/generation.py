@@ -24,18 +24,41 @@ EXPERT_KERNELS = ("grouped_mm", "eager")
 
 
 def run(scale: Scale) -> Iterator[Row]:
-    """Measure the dense model, then the mixture with each implementation of its experts."""
+    """Measure the dense model and the mixture, with each implementation of its experts. Compiling
+    comes last, since it takes the most time."""
     config = bench_moe.base_config() if scale.tiny else bench_phi3_v.full_config()
-    dense = on_device(Phi3VForCausalLM, config, scale)
-    yield from of_model("Phi-3-vision", dense, scale)
-    del dense
-    free(scale)
-    mixture = on_device(
-        CephaloMoePhi3VForCausalLM, mixture_config(config, num_experts=EXPERTS), scale
-    )
-    for kernel in EXPERT_KERNELS:
-        mixture.set_experts_implementation(kernel)
-        yield from of_model(f"mixture of {EXPERTS}, experts by {kernel}", mixture, scale)
+    mixture = mixture_config(config, num_experts=EXPERTS)
+    for cache in CACHES:
+        yield from of_kind(Phi3VForCausalLM, config, {"Phi-3-vision": ""}, cache, scale)
+        free(scale)
+        kernels = {
+            f"mixture of {EXPERTS}, experts by {kernel}": kernel for kernel in EXPERT_KERNELS
+        }
+        yield from of_kind(CephaloMoePhi3VForCausalLM, mixture, kernels, cache, scale)
+        free(scale)
+
+
+def of_kind(
+    kind: type[PreTrainedModel], config: Any, kernels: dict[str, str], cache: str, scale: Scale
+) -> Iterator[Row]:
+    """Measure one model with each implementation of its experts, if any, that is left."""
+    left = {
+        (name, batch): kernel
+        for name, kernel in kernels.items()
+        for batch in BATCHES
+        if not scale.measured(named(name, cache, batch))
+    }
+    model = on_device(kind, config, scale) if left else None
+    for (name, batch), kernel in left.items():
+        assert model is not None
+        if kernel:
+            model.set_experts_implementation(kernel)
+        yield of_model(name, model, cache, batch, scale)
+
+
+def named(name: str, cache: str, batch: int) -> str:
+    """Return the name of a measurement."""
+    return f"{name}, {cache}, batch of {batch}"
 
 
 def on_device(kind: type[PreTrainedModel], config: Any, scale: Scale) -> PreTrainedModel:
@@ -45,18 +68,15 @@ def on_device(kind: type[PreTrainedModel], config: Any, scale: Scale) -> PreTrai
         return kind._from_config(config, dtype=torch.bfloat16).eval()
 
 
-def of_model(name: str, model: PreTrainedModel, scale: Scale) -> Iterator[Row]:
-    """Measure greedy generation with each cache, alone and in a batch."""
+def of_model(name: str, model: PreTrainedModel, cache: str, batch: int, scale: Scale) -> Row:
+    """Measure greedy generation with a cache."""
     prompt, new = (TINY_PROMPT, TINY_NEW_TOKENS) if scale.tiny else (PROMPT, NEW_TOKENS)
-    for cache, settings in CACHES.items():
-        for batch in BATCHES:
-            what = f"{name}, {cache}, batch of {batch}"
-            try:
-                rate = tokens_per_second(model, batch, prompt, new, settings, scale)
-            except Exception as error:  # of one kernel; the others still run
-                yield Row(what, None, "tokens/s", note=f"{type(error).__name__}: {error}"[:300])
-            else:
-                yield Row(what, rate, "tokens/s", note=f"{new} tokens after {prompt}")
+    what = named(name, cache, batch)
+    try:
+        rate = tokens_per_second(model, batch, prompt, new, CACHES[cache], scale)
+    except Exception as error:  # of one kernel; the others still run
+        return Row(what, None, "tokens/s", note=f"{type(error).__name__}: {error}"[:300])
+    return Row(what, rate, "tokens/s", note=f"{new} tokens after {prompt}")
 
 
 def tokens_per_second(

@@ -34,7 +34,7 @@ def main(
             print(table(found))
         else:
             write_whole(page, with_table(page.read_text(encoding="utf-8"), found))
-    except CephaloError as error:
+    except (CephaloError, OSError, UnicodeDecodeError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -2,10 +2,13 @@
 
 import json
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
@@ -44,8 +47,8 @@ class Row:
 class StepResult:
     """What came of one step.
 
-    `status` is "done", "cut" (out of time, with the rows until then), "failed" or "not run"; the
-    last two have a `reason`.
+    `status` is "done", "cut" (out of time or killed, with the rows until then), "failed" or "not
+    run"; the last two have a `reason`. `seconds` are those of all runs.
     """
 
     status: str = "not run"
@@ -54,13 +57,24 @@ class StepResult:
     rows: list[Row] = field(default_factory=list)
 
 
+class Machine(TypedDict):
+    """The machine of a run: what figures depend on."""
+
+    device: str
+    memory_gb: float
+    cores: int
+    python: str
+    packages: dict[str, str | None]
+    matmul_tflops: float
+
+
 @dataclass
 class Results:
     """A run: the machine that it ran on, the commit, the scale, and its steps by name."""
 
-    machine: dict[str, Any]
+    machine: Machine
     commit: str
-    scale: str
+    scale: Literal["full", "tiny"]
     steps: dict[str, StepResult] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
@@ -74,22 +88,34 @@ def read_results(path: Path) -> Results:
     Raises CephaloError if it cannot be read or is none.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        steps = {
-            name: StepResult(**{**step, "rows": [Row(**row) for row in step["rows"]]})
-            for name, step in found.pop("steps").items()
-        }
-        return Results(**found, steps=steps)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CephaloError(f"{path} is no results file of benchmarks.gpu: {error}") from error
+        return TypeAdapter(Results).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        why = told(error) if isinstance(error, ValidationError) else str(error)
+        raise CephaloError(
+            f"{path} is no results file of benchmarks.gpu: {why}; remove it to begin again"
+        ) from error
+
+
+def told(error: ValidationError) -> str:
+    """Return the first fault of a file in one line."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as JSON lines, in place of what the file has."""
+    lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
+    write_whole(path, "".join(lines))
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read the rows that a step has written so far; an incomplete last line is ignored."""
+    """Read the rows that a step has written so far; an incomplete last line is ignored, and of rows
+    of the same name the last one counts."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [Row(**json.loads(line)) for line in lines]
+    rows = [Row(**json.loads(line)) for line in lines]
+    return list({row.what: row for row in rows}.values())
 
 
 def append_row(path: Path, row: Row) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.machine import installed
 from benchmarks.gpu.plan import Scale
 from benchmarks.gpu.results import Row
 from benchmarks.gpu.shapes import SMOLVLM, write_base
-from benchmarks.gpu.training import attention
+from benchmarks.gpu.training import attention, optimizer
 from cephalo.series.table import find_row
 from cephalo.series.tiny import CPU, run_script
 
@@ -29,8 +28,7 @@ def run(scale: Scale) -> Iterator[Row]:
         settings |= CPU
     else:
         settings |= {"attn_implementation": attention(scale), "logging_steps": 10}
-        if not installed("bitsandbytes"):
-            settings |= {"optim": "adamw_torch"}
+        settings |= optimizer()
 
     def make_base(_: Any, folder: Path, __: int) -> None:
         write_base(SMOLVLM, folder, scale.device, scale.tiny)

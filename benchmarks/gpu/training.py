@@ -21,6 +21,7 @@ from transformers import (
 from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer, get_peft_config
 
+from benchmarks.gpu.machine import installed
 from benchmarks.gpu.plan import Scale
 from benchmarks.train_models import make_rows
 from cephalo.series.tiny import CPU
@@ -32,6 +33,7 @@ from modeling_cephalo.checkpoint import read_config, read_processor
 
 BATCH, TINY_BATCH = 8, 3  # rows per step; 8 is TRL's default
 ENDLESS = 10**6  # steps: the measurement ends by time
+ONE_EPOCH = 100  # times that rows are repeated, so that no measurement of TRL reaches the end
 WARM_EPOCHS = 1  # in which kernels are chosen, and features are stored
 # How a shipped train config is run here: nothing is saved, logged or pushed.
 SETTINGS: dict[str, Any] = {
@@ -109,10 +111,15 @@ def attention(scale: Scale) -> str:
     return "flash_attention_2" if usable else "sdpa"
 
 
+def optimizer() -> dict[str, str]:
+    """Return torch's AdamW in place of the recipes' 8-bit one, where bitsandbytes is missing."""
+    return {} if installed("bitsandbytes") else {"optim": "adamw_torch_fused"}
+
+
 def parsed(recipe: str, base: Path, out: Path, scale: Scale, changes: Mapping[str, Any]) -> Any:
     """Parse a shipped train config with the settings of a measurement and `changes`."""
     settings = {**SETTINGS, "attn_implementation": attention(scale), "output_dir": out}
-    settings |= {"per_device_train_batch_size": batch(scale)}
+    settings |= {"per_device_train_batch_size": batch(scale), **optimizer()}
     settings |= {"model_name_or_path": base, **(ON_CPU if scale.device == "cpu" else {}), **changes}
     words = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
     return parse_arguments(find_config(recipe), words)
@@ -141,6 +148,7 @@ def trl_trainer(
         "optim": training_args.optim,
         "max_length": None,  # a cut would lose image tokens
         "dataloader_num_workers": training_args.dataloader_num_workers,
+        "dataloader_persistent_workers": training_args.dataloader_persistent_workers,
         "bf16": not on_cpu,
         "use_cpu": on_cpu,
         "save_strategy": "no",
@@ -158,7 +166,10 @@ def trl_trainer(
     return SFTTrainer(
         model=model,
         args=SFTConfig(output_dir=str(out), **arguments),
-        train_dataset=rows.cast_column("images", List(Image())),
+        # Within an epoch, workers prepare the next batches meanwhile.
+        train_dataset=rows.select([*range(len(rows))] * ONE_EPOCH).cast_column(
+            "images", List(Image())
+        ),
         processing_class=AutoProcessor.from_pretrained(base),
         peft_config=get_peft_config(model_args),
     )

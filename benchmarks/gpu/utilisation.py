@@ -1,7 +1,8 @@
 """Step: LoRA on the shapes of the series, with each switch of training, and TRL beside it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.plan import Scale
@@ -21,6 +22,7 @@ from benchmarks.gpu.training import (
 ROWS = 48  # conversations in an epoch
 LEAST_UTILISATION = "≥ 0.4"
 OVER_TRL = "≥ 1.5"  # samples per second relative to TRL with its best settings
+NOT_OVER_TRL = "≤ 1"  # peak memory, likewise
 CACHE = {"feature_cache_gb": "20"}
 KEPT = {"activation_checkpointing": "false"}
 # All switches, then all but one or one more, as changes to the train config.
@@ -38,46 +40,68 @@ TRL: dict[str, dict[str, Any]] = {
     "TRL, activations kept": {"activation_checkpointing": False},
     "TRL's defaults": {},
 }
-BEST, BEST_TRL = "all switches", "TRL, activations kept"
+BEST = "all switches"
+COMPILED = "torch.compile"
+# What the bars compare, for all shapes, comes first; compiling, which takes the most time, last.
+PASSES = (
+    (BEST, *TRL),
+    tuple(name for name in PACKED if name not in (BEST, COMPILED)),
+    (COMPILED,),
+)
+LEAST_FREE = 30e9  # bytes of disk for a base of 17 GB and its features
 
 
 def run(scale: Scale) -> Iterator[Row]:
     """Measure each shape, the most valuable variants first."""
-    for name, shape in SHAPES.items():
-        yield from of_shape(name, shape, scale)
+    rows = list(scale.earlier)
+    for variants in PASSES:
+        for name, shape in SHAPES.items():
+            for row in of_shape(name, shape, variants, scale):
+                rows.append(row)
+                yield row
+            compared = f"{name}: over TRL"
+            if BEST in variants and not scale.measured(compared):
+                yield from over_trl(compared, name, rows, scale)
 
 
-def of_shape(name: str, shape: Shape, scale: Scale) -> Iterator[Row]:
-    """Measure the variants of one shape; one that fails costs only its own rows."""
+def of_shape(name: str, shape: Shape, variants: tuple[str, ...], scale: Scale) -> Iterator[Row]:
+    """Measure the variants of one shape that are left; one that fails costs only its own rows.
+
+    Its base is kept for other variants while the disk has space.
+    """
     folder = scale.out / name
-    write_base(shape, folder, scale.device, scale.tiny)
-    rows = rows_of(ROWS, scale)
-    makers = {variant: (packed_trainer, changes) for variant, changes in PACKED.items()}
-    if shape.trl:
-        makers |= {variant: (trl_trainer, changes) for variant, changes in TRL.items()}
-    order = [BEST, *([BEST_TRL] if shape.trl else []), *makers]
-    found: dict[str, Measured] = {}
-    for variant in dict.fromkeys(order):
-        if variant == "sdpa" and attention(scale) == "sdpa":
-            yield Row(f"{name}, sdpa", None, note="as all switches: FlashAttention is not here")
+    for variant in variants:
+        what = f"{name}, {variant}"
+        if scale.measured(what) or (variant in TRL and not shape.trl):
             continue
-        make, changes = makers[variant]
-        if scale.tiny and "torch_compile" in changes:
-            changes = {**changes, **TINY_COMPILE}
+        if variant == "sdpa" and attention(scale) == "sdpa":
+            yield Row(what, None, note="as all switches: FlashAttention is not here")
+            continue
         out = scale.out / "run"
         try:
-            trainer = make(shape.recipe, folder, out, rows, scale, changes)
-            found[variant] = measure(trainer, rows, scale)
+            write_base(shape, folder, scale.device, scale.tiny)
+            measured = measured_variant(variant, shape, folder, out, scale)
         except Exception as error:  # of any library; the others still run
-            yield Row(f"{name}, {variant}", None, note=f"{type(error).__name__}: {error}"[:300])
+            yield Row(what, None, note=f"{type(error).__name__}: {error}"[:300])
         else:
-            yield from variant_rows(f"{name}, {variant}", found[variant], variant == BEST, scale)
-        trainer = None
+            yield from variant_rows(what, measured, variant == BEST, scale)
         free(scale)
         shutil.rmtree(out, ignore_errors=True)
-        if variant == BEST_TRL and {BEST, BEST_TRL} <= found.keys():
-            yield from over_trl(name, found[BEST], found[BEST_TRL], scale)
-    shutil.rmtree(folder)
+    if variants == PASSES[-1] or shutil.disk_usage(scale.out).free < LEAST_FREE:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measured_variant(variant: str, shape: Shape, folder: Path, out: Path, scale: Scale) -> Measured:
+    """Train a base in one way."""
+    rows = rows_of(ROWS, scale)
+    if variant in TRL:
+        trainer = trl_trainer(shape.recipe, folder, out, rows, scale, TRL[variant])
+    else:
+        changes = PACKED[variant]
+        if scale.tiny and variant == COMPILED:
+            changes = {**changes, **TINY_COMPILE}
+        trainer = packed_trainer(shape.recipe, folder, out, rows, scale, changes)
+    return measure(trainer, rows, scale)
 
 
 def variant_rows(what: str, measured: Measured, best: bool, scale: Scale) -> Iterator[Row]:
@@ -94,9 +118,14 @@ def variant_rows(what: str, measured: Measured, best: bool, scale: Scale) -> Ite
         yield Row(f"{what}: peak memory", measured.peak_gb, "GB")
 
 
-def over_trl(name: str, ours: Measured, theirs: Measured, scale: Scale) -> Iterator[Row]:
-    """Return speed and memory relative to TRL's."""
-    speed = ours.samples_per_second / theirs.samples_per_second
-    yield Row(f"{name}: speed over {BEST_TRL}", speed, bar="" if scale.tiny else OVER_TRL)
-    if ours.peak_gb and theirs.peak_gb:
-        yield Row(f"{name}: memory over {BEST_TRL}", ours.peak_gb / theirs.peak_gb, bar="≤ 1")
+def over_trl(what: str, name: str, rows: Sequence[Row], scale: Scale) -> Iterator[Row]:
+    """Return speed and memory relative to the fastest of TRL's variants that ran."""
+    found = {row.what: row.value for row in rows if row.value is not None}
+    theirs = [variant for variant in TRL if f"{name}, {variant}: samples" in found]
+    if f"{name}, {BEST}: samples" not in found or not theirs:
+        return
+    best = max(theirs, key=lambda variant: found[f"{name}, {variant}: samples"])
+    for value, bar in (("samples", OVER_TRL), ("peak memory", NOT_OVER_TRL)):
+        own, other = (found.get(f"{name}, {one}: {value}") for one in (BEST, best))
+        if own and other:
+            yield Row(f"{what}: {value}", own / other, bar="" if scale.tiny else bar, note=best)

@@ -23,7 +23,10 @@ from cephalo.cli.errors import CephaloError
 PROJECT = "cephalo"
 ROOT = Path(__file__).parents[2]
 # Needed by the steps besides the core. bitsandbytes alone has some 60 MB: give it with --also.
-EXTRAS: tuple[str, ...] = ("scikit-fem", "scikit-image", "scipy", "matplotlib")
+EXTRAS = ("scikit-fem", "scikit-image", "scipy", "matplotlib", "psutil", "pytest", "packaging")
+# The machine there, for requirements that depend on it.
+THERE = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
+THERE |= {"platform_machine": "x86_64", "platform_python_implementation": "CPython"}
 # Of the machine, with its driver.
 NEVER = ("torch", "torchvision", "triton", "nvidia-", "cuda-")
 GLIBC = (17, 24, 27, 28, 31, 34)  # minor versions of glibc 2 that wheels are built for
@@ -34,13 +37,15 @@ def main(
     have: Annotated[Path, typer.Option(help="Output of `pip list --format freeze` there.")],
     out: Annotated[Path, typer.Option(help="Folder for the wheels.")] = Path("wheels"),
     python: Annotated[str, typer.Option(help="Python version there, such as 3.12.")] = "3.12",
-    limit_mb: Annotated[float, typer.Option(help="Size that travels, in MB.")] = 60.0,
+    limit_mb: Annotated[float, typer.Option(help="Size that travels, in MB.")] = 55.0,
     also: Annotated[list[str] | None, typer.Option(help="A further package; repeatable.")] = None,
 ) -> None:
     """Download missing wheels, and refuse more than the limit."""
     try:
         names = missing(read_freeze(have), python, [*EXTRAS, *(also or [])])
         out.mkdir(parents=True, exist_ok=True)
+        for old in out.glob("*.whl"):  # pip refuses two versions of one package
+            old.unlink()
         download(names, out, python)
         pip("wheel", "--no-deps", "--wheel-dir", str(out), str(ROOT))  # with its own metadata
         print(summary(out, limit_mb))
@@ -57,7 +62,7 @@ def read_freeze(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(f"--have {path}: {error}") from error
-    pairs = [line.strip().split("==") for line in lines if "==" in line]
+    pairs = [line.strip().split("==") for line in lines if line.count("==") == 1]
     if not pairs:
         raise CephaloError(
             f"--have {path} lists no package; write it with pip list --format freeze"
@@ -72,7 +77,11 @@ def missing(have: dict[str, str], python: str, extras: list[str]) -> list[str]:
     suitable version are complete there.
     """
     environment = {name: str(value) for name, value in default_environment().items()}
-    environment |= {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    environment |= THERE | {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "extra": "",
+    }
     queue = [Requirement(name) for name in (*(requires(PROJECT) or []), *extras)]
     found: dict[str, str] = {}
     while queue:

@@ -1,24 +1,35 @@
 """The GPU run: limits, what is kept of a cut or failed step, its table, and a rehearsal."""
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu import report, shapes, wheels
-from benchmarks.gpu.equality import compare, distance
-from benchmarks.gpu.plan import STEPS, Scale
-from benchmarks.gpu.results import Results, Row, StepResult, append_row, read_results, read_rows
-from benchmarks.gpu.training import ON_CPU, parsed
-from benchmarks.train_models import make_rows
+from benchmarks.gpu import report
+from benchmarks.gpu.ending import end_tree
+from benchmarks.gpu.machine import commit
+from benchmarks.gpu.plan import STEPS
+from benchmarks.gpu.results import (
+    Machine,
+    Results,
+    Row,
+    StepResult,
+    append_row,
+    read_results,
+    read_rows,
+)
 from cephalo.cli.errors import CephaloError
-from cephalo.train import packing
 
-MACHINE = {"device": "Card 1", "memory_gb": 80.0, "matmul_tflops": 301.25, "packages": {"trl": "1"}}
+MACHINE: Machine = {
+    **{"device": "Card 1", "memory_gb": 80.0, "cores": 16, "python": "3.12.3"},
+    **{"packages": {"trl": "1", "flash-attn": None}, "matmul_tflops": 301.25},
+}
 
 
 def results(scale: str = "full") -> Results:
@@ -34,8 +45,19 @@ def results(scale: str = "full") -> Results:
 def test_results_are_read_as_written(tmp_path):
     results().write(tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results()
-    (tmp_path / "results.json").write_text("[]")
-    with pytest.raises(CephaloError, match=r"results\.json is no results file"):
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "the file: Invalid JSON: EOF"),
+        ("[]", "the file: Input should be an object"),
+        ('{"machine": {}, "commit": "a", "scale": "full"}', "machine.device: Field required"),
+    ],
+)
+def test_another_file_is_no_results_file(text, why, tmp_path):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(CephaloError, match=rf"results\.json is no results file .*: {why}"):
         read_results(tmp_path / "results.json")
 
 
@@ -60,6 +82,12 @@ def test_a_line_cut_by_a_kill_is_left_out(tmp_path):
     with rows.open("a") as file:
         file.write('{"what": "cut", "val')
     assert read_rows(rows) == [Row("whole", 1.0)]
+
+
+def test_of_rows_that_were_measured_twice_the_last_counts(tmp_path):
+    for value in (1.0, 2.0, 3.0):
+        append_row(tmp_path / "rows.jsonl", Row("same", value))
+    assert read_rows(tmp_path / "rows.jsonl") == [Row("same", 3.0)]
 
 
 def test_the_table_says_what_was_not_run():
@@ -93,7 +121,8 @@ STEP = """
 import json, os, sys, time
 rows = sys.argv[sys.argv.index("--rows") + 1]
 with open(rows, "a") as file:
-    print(json.dumps({"what": "first", "value": 2.0}), file=file)
+    print(json.dumps({"what": "first", "value": 2.0, "note": str(len(open(rows).readlines()))}),
+          file=file)
 child = os.fork()
 if WAIT or not child:
     time.sleep(60)
@@ -115,24 +144,126 @@ def step_of(tmp_path, monkeypatch):
     return replace
 
 
+FIRST = Row("first", 2.0, note="0")
+
+
+def run(tmp_path: Path, remaining: float, earlier: StepResult | None = None) -> StepResult:
+    """Run a step."""
+    own = earlier or StepResult()
+    return gpu.run_step("memory", own, tmp_path, "cpu", True, remaining, lambda _: None)
+
+
 def test_a_step_out_of_time_is_cut_with_its_processes_and_keeps_its_rows(step_of, tmp_path):
     step_of(wait=True)
     start = time.monotonic()
-    found = gpu.run_step("memory", tmp_path, "cpu", True, remaining=2)
+    found = run(tmp_path, remaining=2)
     assert time.monotonic() - start < 15
-    assert (found.status, found.rows) == ("cut", [Row("first", 2.0)])
+    assert (found.status, found.rows) == ("cut", [FIRST])
 
 
 def test_a_step_that_fails_says_why_and_leaves_no_process(step_of, tmp_path):
     step_of(wait=False)
-    found = gpu.run_step("memory", tmp_path, "cpu", True, remaining=50)
+    found = run(tmp_path, remaining=50)
     assert (found.status, found.reason) == ("failed", "ValueError: no kernel")
-    assert found.rows == [Row("first", 2.0)] and found.seconds < 15
+    assert found.rows == [FIRST] and found.seconds < 15
 
 
-def test_without_time_a_step_is_not_run(tmp_path):
-    found = gpu.run_step("memory", tmp_path, "cpu", True, remaining=3)
-    assert found == StepResult("not run", "no time was left")
+def test_without_time_a_step_is_not_run_and_keeps_what_it_has(tmp_path):
+    assert run(tmp_path, remaining=3) == StepResult(reason="no time was left")
+    earlier = StepResult("cut", "", 7.0, [Row("early", 1.0)])
+    assert run(tmp_path, remaining=3, earlier=earlier) == earlier
+
+
+def test_a_step_continues_from_the_results_alone(step_of, tmp_path, monkeypatch):
+    step_of(wait=True)
+    monkeypatch.setattr(gpu, "SAVE_SECONDS", 0.2)
+    limit = STEPS["memory"].tiny_limit
+    saved: list[StepResult] = []
+    earlier = StepResult("cut", "", limit - 3.0, [Row("early", 1.0)])
+    found = gpu.run_step("memory", earlier, tmp_path, "cpu", True, 500, saved.append)
+    rows = [Row("early", 1.0), Row("first", 2.0, note="1")]  # it was given one row
+    assert (found.status, found.rows) == ("cut", rows)
+    assert limit - 0.1 <= found.seconds < limit + 12  # three seconds were left
+    # A kill at any moment leaves what was measured until then.
+    assert saved[0].status == "cut" and saved[0].rows == earlier.rows
+    assert rows in [step.rows for step in saved[:-1]]
+
+
+def test_steps_that_used_up_their_time_or_failed_come_after_the_others():
+    found = Results(MACHINE, "abc1234", "full", {name: StepResult() for name in STEPS})
+    found.steps["equality"] = StepResult("failed", "", 3.0)
+    found.steps["utilisation"] = StepResult("cut", "", STEPS["utilisation"].limit + 2.0)
+    found.steps["memory"] = StepResult("cut", "", 50.0)
+    found.steps["script"] = StepResult("done", "", 50.0)
+    assert gpu.in_order(list(STEPS), found, tiny=False) == [
+        *("memory", "generation", "processes", "science", "utilisation", "equality")
+    ]
+
+
+PARENT = """
+import subprocess, sys, time
+child = [sys.executable, "-c", sys.argv[1]]
+print(subprocess.Popen(child, start_new_session=True).pid, flush=True)
+time.sleep(60)
+"""
+CHILD = """
+import os, subprocess, sys
+from benchmarks.gpu.step import end_with
+parent = os.getppid()
+sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+print(subprocess.Popen(sleep, start_new_session=True).pid, flush=True)
+end_with(parent)
+"""
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within some seconds."""
+    for _ in range(100):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_step_ends_with_a_run_that_is_killed():
+    command = [sys.executable, "-c", PARENT, CHILD]
+    with subprocess.Popen(command, cwd=gpu.ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        step, own = int(parent.stdout.readline()), int(parent.stdout.readline())
+        assert psutil.pid_exists(step) and psutil.pid_exists(own)
+        parent.kill()
+        assert gone(step) and gone(own)
+
+
+def test_processes_in_sessions_of_their_own_end_with_a_step():
+    command = [sys.executable, "-c", PARENT, "import time; time.sleep(60)"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout
+    own = int(process.stdout.readline())
+    end_tree(process)
+    process.stdout.close()
+    assert process.returncode and gone(own)
+
+
+def test_steps_use_one_gpu(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpu.environment("cuda")["CUDA_VISIBLE_DEVICES"] == "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert gpu.environment("cuda")["CUDA_VISIBLE_DEVICES"] == "3"
+    assert "CUDA_VISIBLE_DEVICES" not in gpu.environment("cpu")
+
+
+def test_without_git_the_code_is_named_by_its_hash(tmp_path):
+    code = tmp_path / "train" / "sft.py"
+    code.parent.mkdir()
+    code.write_text("a = 1")
+    first = commit(tmp_path)
+    assert first.startswith("unknown, code ")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "new.py").write_text("")
+    assert commit(tmp_path) == first
+    code.write_text("a = 2")
+    assert commit(tmp_path) != first
 
 
 def test_the_same_command_continues_and_another_is_refused(tmp_path, monkeypatch):
@@ -157,6 +288,8 @@ def test_the_same_command_continues_and_another_is_refused(tmp_path, monkeypatch
     monkeypatch.setattr(gpu, "device_name", lambda device: "Card 2")
     with pytest.raises(CephaloError, match=r"is of Card 1, abc1234, tiny and this run of Card 2"):
         gpu.run_steps(tmp_path, 60, ["memory"], tiny=True)
+    with pytest.raises(CephaloError, match="--minutes: give a number"):
+        gpu.run_steps(tmp_path, float("nan"), ["memory"], tiny=True)
     with pytest.raises(CephaloError, match="--only speed: choose from equality"):
         gpu.run_steps(tmp_path, 60, ["speed"], tiny=True)
 
@@ -165,92 +298,6 @@ def test_without_a_gpu_the_rehearsal_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(CephaloError, match="with --tiny"):
         gpu.gpu()
-
-
-@pytest.mark.parametrize("name", [*shapes.SHAPES, "smolvlm"])
-def test_processors_of_full_shapes_give_what_their_models_take(name):
-    """Tokens of an image in the text are those that the vision tower makes, on the meta device."""
-    from transformers import AutoModelForImageTextToText
-
-    from cephalo.train.encoding import encode_rows
-    from cephalo.train.families import family_of, image_settings, image_token_of
-
-    shape = shapes.SHAPES.get(name, shapes.SMOLVLM)
-    config, processor = shape.make()
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-    row = make_rows(6).select([4])  # with an image
-    [encoded] = encode_rows(row, processor)
-    collator = packing.PackingCollator(
-        processor.image_processor,
-        family=family_of(config),
-        image_settings=image_settings(processor),
-    )
-    [sequence] = collator([encoded])["sequences"]
-    token = image_token_of(config)
-    own = config.image_token_id if token is None else token
-    ids = sequence["input_ids"]
-    count = int((ids < 0).sum()) if name == "phi3-4b" else int((ids == own).sum())
-    assert count > 60
-    assert ids.max() < config.get_text_config().vocab_size
-    assert model.get_input_embeddings().weight.shape[0] == config.get_text_config().vocab_size
-
-
-def test_recipes_are_parsed_as_they_run(tmp_path):
-    scale = Scale(True, "cpu", 1.0, tmp_path)
-    for shape in (*shapes.SHAPES.values(), shapes.LAST_LAYERS):
-        script, training, model = parsed(shape.recipe, tmp_path, tmp_path / "out", scale, {})
-        assert training.max_steps == 10**6 and training.save_strategy == "no"
-        assert not training.push_to_hub and not script.merge_adapter
-        assert (training.use_cpu, model.dtype) == (True, ON_CPU["dtype"])
-
-
-@pytest.mark.parametrize("mixed", [False, True])
-def test_the_comparison_in_bfloat16_finds_rows_that_mix(mixed, tmp_path, monkeypatch):
-    if mixed:  # every token sees all earlier ones, of other rows too
-        laid_out = packing.laid_out
-
-        def joined(rows):
-            found = laid_out(rows)
-            total = found["input_ids"].shape[1]
-            bounds = torch.tensor([0, total], dtype=torch.int32)
-            places = torch.arange(total)[None]
-            return found | {
-                **{"cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds, "position_ids": places},
-                **{"max_length_q": total, "max_length_k": total},
-            }
-
-        monkeypatch.setattr(packing, "laid_out", joined)
-    from benchmarks.gpu.equality import make_base
-
-    base = make_base("idefics2", tmp_path / "base")
-    rows = make_rows(3)
-    row = compare("idefics2", base, rows, "sdpa", Scale(True, "cpu", 1.0, tmp_path))
-    assert row.met is not mixed, row
-
-
-def test_distance():
-    exact = {"a": torch.tensor([3.0]), "b": torch.tensor([4.0])}
-    found = {"a": torch.tensor([3.0]), "b": torch.tensor([4.5])}
-    assert distance(found, exact) == pytest.approx(0.1)
-
-
-def test_wheels_are_what_the_machine_lacks():
-    machine = {"torch": "2.11.0", "numpy": "2.5.2", "transformers": "4.0", "pillow": "99.0"}
-    named = {one.split("==")[0] for one in wheels.missing(machine, "3.12", ["scikit-fem"])}
-    assert {"trl", "peft", "transformers", "datasets", "scikit-fem", "pypdfium2"} <= named
-    assert not {"torch", "numpy", "pillow"} & named
-    assert not any(name.startswith(("nvidia", "triton")) for name in named)
-    with pytest.raises(CephaloError, match="lists no package"):
-        wheels.read_freeze(Path("/dev/null"))
-
-
-def test_wheels_larger_than_what_travels_are_refused(tmp_path):
-    (tmp_path / "small.whl").write_bytes(bytes(1000))
-    (tmp_path / "large.whl").write_bytes(bytes(2_000_000))
-    assert wheels.summary(tmp_path, 3) == f"{tmp_path}: 2 wheels, 2.0 MB"
-    with pytest.raises(CephaloError, match=r"more than the 1 MB .* largest: large.whl 2.0 MB"):
-        wheels.summary(tmp_path, 1)
 
 
 @pytest.mark.slow

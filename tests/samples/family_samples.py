@@ -20,6 +20,7 @@ from transformers.models.pixtral import image_processing_pil_pixtral
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm import processing_smolvlm
 from transformers.processing_utils import ProcessorMixin
+from transformers.utils import is_torchvision_available
 
 from modeling_cephalo.tiny import train_bpe, weights_of
 
@@ -67,11 +68,13 @@ class WithoutVideos(ProcessorMixin):
 transformers.Gemma4Processor.__bases__ = (WithoutVideos,)
 transformers.Gemma4Processor.__init__.__defaults__ = (None, None, 280, 750, 40)
 
-# Reads images of Pixtral with torchvision alone, and looks for it where it is imported.
-sys.modules["transformers.models.pixtral.image_processing_pixtral"] = image_processing_pil_pixtral
-_pixtral = importlib.import_module("transformers.models.pixtral.processing_pixtral")
-for _module in (transformers, transformers.models.pixtral):
-    _module.PixtralProcessor = _pixtral.PixtralProcessor
+# Without torchvision, Pixtral's processor cannot be imported: it looks there for the images' own.
+if not is_torchvision_available():
+    _imported = "transformers.models.pixtral.image_processing_pixtral"
+    sys.modules[_imported] = image_processing_pil_pixtral
+    _pixtral = importlib.import_module("transformers.models.pixtral.processing_pixtral")
+    for _module in (transformers, transformers.models.pixtral):
+        _module.PixtralProcessor = _pixtral.PixtralProcessor
 
 
 def text_config(tokenizer: PreTrainedTokenizerFast, **own: Any) -> dict[str, Any]:
