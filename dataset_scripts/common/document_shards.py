@@ -18,7 +18,11 @@ import pyarrow.parquet as pq
 from cephalo.cli.files import replacing
 
 # Key of what was excluded from a document, in the metadata of its shard.
-_LEFT_OUT = {"scans": b"cephalo.unread_scans", "cut pages": b"cephalo.cut_pages"}
+_LEFT_OUT = {
+    "scans": b"cephalo.unread_scans",
+    "cut pages": b"cephalo.cut_pages",
+    "garbled pages": b"cephalo.garbled_pages",
+}
 MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends only its worker
 
 
@@ -97,8 +101,8 @@ def write_shards(
 ) -> None:
     """Write OUT/text/NAME, if passages were requested, and then OUT/figures/NAME.
 
-    A document is finished when its `figures` shard exists. `left_out` ("scans", "cut pages") is
-    stored in its metadata. Raises ShardError.
+    A document is finished when its `figures` shard exists. `left_out` ("scans", "cut pages", ...)
+    is stored in its metadata. Raises ShardError.
     """
     if passages is not None:
         _write_shard(shard.parents[1] / "text" / shard.name, passages, "text")

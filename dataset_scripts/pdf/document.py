@@ -75,6 +75,7 @@ class Extraction:
         passages: Rows of the `text` table, `None` if text was not requested.
         unread: Message about pages that need OCR.
         cut: Message about pages with more content than is read.
+        garbled: Message about pages with many glyphs of unknown character.
         sentences: Number of sentences that were kept and dropped.
     """
 
@@ -83,6 +84,7 @@ class Extraction:
     passages: list[Row] | None = None
     unread: str | None = None
     cut: str | None = None
+    garbled: str | None = None
     sentences: Counter[str] = field(default_factory=Counter)
 
 
@@ -150,7 +152,8 @@ def extract_document(
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(pages, contents, blocks, body, document, sentences)
-    return Extraction(rows, count, passages, unread, gaps.describe_cut(), sentences)
+    told = gaps.describe_cut(), gaps.describe_garbled()
+    return Extraction(rows, count, passages, unread, *told, sentences)
 
 
 def _text_faults(row: Row) -> list[str]:

@@ -9,6 +9,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.graphics import Graphics, read_graphics
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.layout import PageContent, to_contents
+from cephalo.dataset_scripts.pdf.legibility import is_garbled
 from cephalo.dataset_scripts.pdf.margins import trim_pictures
 from cephalo.dataset_scripts.pdf.text import MAX_CHARS, Line, read_lines
 from cephalo.dataset_scripts.pdf.text_layer import Memory
@@ -26,6 +27,7 @@ class Gaps:
         unmapped: Pages in fonts without a character mapping, which need OCR.
         layers: Scans read from the text layer of another program, without OCR.
         cut: Pages with more graphics or characters than are read.
+        garbled: Pages with many glyphs of unknown character.
     """
 
     pages: int
@@ -33,6 +35,7 @@ class Gaps:
     unmapped: int = 0
     layers: int = 0
     cut: int = 0
+    garbled: int = 0
 
     def check_read(self) -> str | None:
         """Return a message about pages that OCR would read, or read better, or `None`.
@@ -67,6 +70,15 @@ class Gaps:
         return (
             f"{self.cut} of {self.pages} pages have more objects or characters than are read; "
             "the rest is found by its ink only"
+        )
+
+    def describe_garbled(self) -> str | None:
+        """Return a message about pages whose text was read only in part, or `None`."""
+        if not self.garbled:
+            return None
+        return (
+            f"{self.garbled} of {self.pages} pages have many glyphs whose characters are unknown; "
+            "figures there may be missing, and captions wrong"
         )
 
 
@@ -121,6 +133,7 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> l
     gaps.scans += scanned and picture is None
     gaps.layers += scanned and picture is not None and not ocr.is_available()
     gaps.unmapped += unmapped and picture is None
+    gaps.garbled += not scanned and not unmapped and is_garbled(line.text for line in lines)
     return to_contents(number, page.width, page.height, lines, graphics)
 
 

@@ -35,7 +35,7 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
         return DocumentOutcome(error=f"needs more than {MEMORY_LIMIT >> 30} GB of memory")
     except OSError as error:
         return DocumentOutcome(error=f"the file cannot be read: {error.strerror or error}")
-    told = {"scans": result.unread, "cut pages": result.cut}
+    told = {"scans": result.unread, "cut pages": result.cut, "garbled pages": result.garbled}
     left_out = {what: reason for what, reason in told.items() if reason}
     write_shards(shard, result.rows, result.passages, left_out)
     return DocumentOutcome(

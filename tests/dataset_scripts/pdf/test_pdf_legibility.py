@@ -17,7 +17,7 @@ from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.legibility import is_soup
+from cephalo.dataset_scripts.pdf.legibility import is_garbled, is_soup
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")
 LANGUAGES = [
@@ -140,6 +140,59 @@ def test_a_paper_in_codes_without_meaning_is_read_by_its_looks(tmp_path, shift):
     assert Levenshtein.normalized_distance(row["caption"], CAPTION) < 0.05
     assert iou(row["bbox"], [150, 72, 450, 192]) > 0.9
     assert found.unread is None
+
+
+def paper_with_unknown_glyphs(path: Path, every: int) -> Path:
+    """A page in Courier with a glyph of no known character after `every` words."""
+    random = np.random.default_rng(3)
+    blots = [
+        " ".join(f"{x} {y} 6 6 re" for x, y in random.integers(0, 60, (40, 2)).tolist())
+        for _ in range(8)
+    ]
+    names = " ".join(f"/g{k}" for k in range(8))
+    procedures = " ".join(f"/g{k} {6 + k} 0 R" for k in range(8))
+    font = (
+        "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 66 66] /FontMatrix [1 0 0 1 0 0] "
+        f"/FirstChar 16 /LastChar 23 /Widths [{'66 ' * 8}] /CharProcs << {procedures} >> "
+        f"/Encoding << /Differences [16 {names}] >> >>"
+    )
+    content, count = plot(), 0
+    for y, line in places():
+        x = 110.0
+        for word in line.split():
+            shown = word.replace("(", "").replace(")", "")
+            content.append(f"BT /T 8 Tf {x:.2f} {792 - y} Td ({shown} ) Tj ET")
+            x += (len(shown) + 1) * 4.8
+            count += 1
+            if count % every == 0:
+                code = 16 + count // every % 8
+                content.append(f"BT /F 1 Tf 0.1 0 0 0.1 {x:.2f} {792 - y} Tm <{code:02x}> Tj ET")
+                x += 12
+    courier = "/T << /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
+    write_pdf(
+        path,
+        "\n".join(content),
+        [font, *map(stream, [f"66 0 0 0 66 66 d1 {b} f" for b in blots])],
+        courier,
+    )
+    return path
+
+
+@pytest.mark.parametrize(("every", "told"), [(1, True), (2, True), (40, False)])
+def test_pages_with_many_glyphs_of_unknown_character_are_said(tmp_path, every, told):
+    found = extract_document(paper_with_unknown_glyphs(tmp_path / "unknown.pdf", every))
+    assert (found.unread, found.cut) == (None, None)
+    expected = (
+        "1 of 1 pages have many glyphs whose characters are unknown; figures there may be "
+        "missing, and captions wrong"
+    )
+    assert found.garbled == (expected if told else None)
+
+
+def test_a_share_of_unknown_glyphs_is_garbled():
+    assert is_garbled([SENTENCE, SENTENCE, "\ufffd" * 20])
+    assert not is_garbled([SENTENCE, SENTENCE, "\ufffd"])
+    assert not is_garbled(["\ufffd" * 20])  # too few characters to judge
 
 
 def outlined(path: Path) -> Path:
