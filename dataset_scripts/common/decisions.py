@@ -20,6 +20,7 @@ from cephalo.cli.errors import CephaloError, fault_of
 from cephalo.cli.files import write_whole
 from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import said, turns_in
+from cephalo.dataset_scripts.common.shards import read_rows
 
 NAME = "decisions.jsonl"
 ID_DIGITS = 16  # hexadecimal; of a SHA-256
@@ -159,6 +160,18 @@ def decided_rows(shard: Path, rows: Iterable[Row]) -> Iterator[Row]:
             yield row
         elif decision.decision == "edit":
             yield edited(row, decision.edited())
+
+
+def count_rejected(shards: Iterable[Path]) -> int:
+    """Return the number of conversations in CONVERSATIONS shards that people rejected."""
+    count = 0
+    for shard in shards:
+        own = decisions_of(shard)
+        if any(one.decision == "reject" for one in own.values()):
+            for row in read_rows([shard], ["query", "completion", "figures", "task"], 500):
+                decision = own.get(conversation_id(row["figures"], row["task"], turns_in(row)))
+                count += decision is not None and decision.decision == "reject"
+    return count
 
 
 def decisions_of(shard: Path) -> dict[str, Decision]:

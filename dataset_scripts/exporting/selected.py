@@ -15,6 +15,7 @@ from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import conditions_on, takes
 from cephalo.dataset_scripts.common.conversations import ANSWERED, turns_in
 from cephalo.dataset_scripts.common.corrected import left_out
+from cephalo.dataset_scripts.common.decisions import count_rejected
 from cephalo.dataset_scripts.common.tables import Tables, config_rows
 
 IMAGES = "images"
@@ -81,6 +82,8 @@ class Selected:
         conversations, they are made from the captions.
         """
         condition = self.where.get("conversations")
+        if rejected := count_rejected(self.tables["conversations"]):
+            self.left_out[f"conversations {REASONS['person']}"] += rejected
         for _, row in config_rows("conversations", self.tables):
             reason = self.reason(row) or (None if takes(condition, row) else "where")
             if reason:

@@ -16,6 +16,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.chosen import columns_of, conditions_on, takes
 from cephalo.dataset_scripts.common.corrected import left_out, read_corrected
+from cephalo.dataset_scripts.common.decisions import count_rejected
 from cephalo.dataset_scripts.common.language import language_of
 from cephalo.dataset_scripts.common.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.common.splits import SPLITS
@@ -142,6 +143,8 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
     Raises CephaloError if there are none.
     """
     dropped = selection.dropped()
+    if rejected := count_rejected(selection.tables["conversations"]):
+        dropped["conversations", "person"] = rejected  # they are not among the selection's rows
     for (config, reason), count in dropped.items():
         logger.info("left out %d rows of %s: %s", count, config, REASONS[reason])
     split_of = selection.splits()

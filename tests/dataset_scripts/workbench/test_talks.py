@@ -1,6 +1,7 @@
 """Conversations that people edit in `cephalo review`, and what the later steps make of them."""
 
 import json
+import logging
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -40,8 +41,9 @@ def pairs(*texts: str) -> list[dict[str, str]]:
     return [dict(zip(names, texts[at : at + 2], strict=True)) for at in range(0, len(texts), 2)]
 
 
-def test_imported_conversations_are_edited_and_rejected(own, tmp_path):
-    """The shard stays as it is; export and publish have what people left."""
+def test_imported_conversations_are_edited_and_rejected(own, tmp_path, caplog):
+    """The shard stays as it is; export and publish have what people left, and count the rest."""
+    caplog.set_level(logging.INFO, logger="cephalo")
     bench = Catalogue(own, "ann")
     bench.scan()
     [talk] = talks_about(own, bench.entry(0))
@@ -63,7 +65,10 @@ def test_imported_conversations_are_edited_and_rejected(own, tmp_path):
     [row] = json.loads((tmp_path / "exported" / "sharegpt.json").read_text())
     said = [message["content"] for message in row["messages"]]
     assert said == ["<image>\nWhich phase is bright?", HOSTILE, "Sure?", "No."]
+    assert "1 conversations that were rejected in review" in caplog.text
     published = build_dataset([own], "my-lab/made")
+    assert "left out 1 rows of conversations: a person rejected it" in caplog.text
+    assert "a person rejected it" in (published / "README.md").read_text()
     shards = published.glob("conversations/*.parquet")
     rows = [one for shard in shards for one in pq.read_table(shard).to_pylist()]
     assert [turns(one) for one in rows] == [["Which phase is bright?", HOSTILE, "Sure?", "No."]]
