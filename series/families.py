@@ -7,6 +7,7 @@ lists a feature that they do not show.
 import json
 from pathlib import Path
 
+COLUMN = 6  # characters of a column of the table
 SHOWN = Path(__file__).with_name("families.json")
 FEATURES = {
     "packing": "conversations share a sequence; loss and gradients are those row by row",
@@ -18,7 +19,7 @@ FEATURES = {
     "chat": "`cephalo chat`: several images, several turns, thoughts apart",
     "serve": "`cephalo serve`: the same",
     "discuss": "`cephalo discuss`: the same, in a panel whose report it writes",
-    "refine": "`cephalo refine --teacher`: conversations about figures that pass the checks",
+    "refine": "`cephalo refine --teacher`: conversations that pass the checks",
 }
 
 
@@ -28,13 +29,17 @@ def read_shown() -> dict[str, list[str]]:
 
 
 def families_table() -> str:
-    """Return a table for the terminal: one line per family, one column per feature, and their
-    descriptions."""
+    """Return a table for a terminal of 80 columns: one line per family, one column per feature, and
+    their descriptions."""
     shown = read_shown()
     width = max(map(len, shown))
-    lines = [" " * width + "".join(f"  {feature}" for feature in FEATURES)]
+    # Names of features are longer than their columns, so every other one is on a second line.
+    heads = [
+        "".join(name.center(2 * COLUMN) for name in list(FEATURES)[start::2]) for start in (0, 1)
+    ]
+    lines = [" " * (width - COLUMN // 2) + heads[0], " " * (width + COLUMN // 2) + heads[1]]
     for family, features in shown.items():
-        cells = (("yes" if name in features else "-").center(len(name)) for name in FEATURES)
-        lines.append((family.ljust(width) + "".join(f"  {cell}" for cell in cells)).rstrip())
+        cells = (("yes" if name in features else "-").center(COLUMN) for name in FEATURES)
+        lines.append(family.ljust(width) + "".join(cells))
     lines += ["", *(f"{name}: {meaning}" for name, meaning in FEATURES.items())]
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)

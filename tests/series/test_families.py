@@ -35,8 +35,16 @@ def ran(family: str, feature: str, *, passed: bool, when: str = "call") -> None:
 
 def test_the_table_is_what_the_tests_showed(table, capsys):
     main(["series", "--families"])
-    head, gemma, qwen, _, *meanings = capsys.readouterr().out.splitlines()
-    assert head.split() == [*FEATURES] and len(meanings) == len(FEATURES)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    odd, even, gemma, qwen, _, *meanings = lines
+    names = [name for pair in zip(odd.split(), even.split(), strict=True) for name in pair]
+    assert names == [*FEATURES] and len(meanings) == len(FEATURES)
+    # The middle of each name is that of its column.
+    for number, name in enumerate(FEATURES):
+        head = (odd, even)[number % 2]
+        middle = len("qwen3_vl") + 6 * number + 3
+        assert abs(head.index(name) + len(name) / 2 - middle) <= 1
     assert gemma.split() == ["gemma3", "yes", "-", "-", "-", "-", "-", "yes", "-", "-", "-"]
     assert qwen.split() == ["qwen3_vl", *"-------", "yes", "-", "-"]
     with pytest.raises(SystemExit, match="--families prints a separate table; leave out"):
