@@ -337,8 +337,8 @@ def test_expert_with_another_processor_is_named(changed, tmp_path, caplog):
     path.write_text(json.dumps(content))
     run(recipe, tmp_path / "out")
     assert caplog.messages == [
-        "changed processes texts or images differently from phi3_v-0, whose way the result uses: "
-        "image_processor.num_crops is 16, not 4"
+        "changed processes texts or images differently from phi3_v-0, whose processor "
+        "the result has: image_processor.num_crops is 16, not 4"
     ]
     for name in ("processor_config.json", "preprocessor_config.json"):
         (folder / name).unlink()
@@ -352,7 +352,10 @@ def test_expert_with_another_processor_is_named(changed, tmp_path, caplog):
         ({"tokenizer": "base", "k": 1}, "k: Extra inputs .*; tokenizer: Extra inputs"),
         ({"dtype": "int8"}, "dtype: Input should be 'bfloat16', 'float16' or 'float32'"),
         ({"gates": {"epochs": 3}}, "gates.epochs: Extra inputs are not permitted"),
-        ({"experts": [{"source_model": "a", "positive_prompts": ["b"]}]}, "experts has 1 entries; a mixture needs two"),
+        (
+            {"experts": [{"source_model": "a", "positive_prompts": ["b"]}]},
+            "experts has 1 entries; a mixture needs two",
+        ),
         ({"experts": [{"positive_prompts": [{"txt": "b"}]}] * 2}, r"experts.0.source_model: Field"),
         ({"base_model": None}, "base_model: Input should be a valid string"),
     ],
