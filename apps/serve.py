@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cephalo.inference.local import Cephalo, Message
     from modeling_cephalo.annotations import GenerativeModel
 
-# A chat completion as `transformers serve` has it; `serve_requests` has checked its fields.
+# The body of a chat completion for `transformers serve`, validated by `serve_requests`.
 Body: TypeAlias = dict[str, Any]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -116,7 +116,7 @@ def build_app(cephalo: "Cephalo", name: str, fetch_images: bool) -> "FastAPI":
     from cephalo.inference.endings import Stops
 
     class Chat(ChatCompletionHandler):
-        def _build_generation_config(  # what follows the body is passed on, here and below
+        def _build_generation_config(  # other arguments are passed on, here and below
             self, body: Body, *args: Any, **kwargs: Any
         ) -> "GenerationConfig":
             settings = super()._build_generation_config(body, *args, **kwargs)
@@ -147,7 +147,7 @@ def build_app(cephalo: "Cephalo", name: str, fetch_images: bool) -> "FastAPI":
             return before + super()._build_chunk_sse(*args, **more)
 
     class LoadedModel(ModelManager):
-        def _load_processor(self, *_: object, **__: object) -> Any:  # what serves as one
+        def _load_processor(self, *_: object, **__: object) -> Any:  # used in place of a processor
             return processor
 
         def _load_model(self, *_: object, **__: object) -> "GenerativeModel":
@@ -180,11 +180,11 @@ def build_app(cephalo: "Cephalo", name: str, fetch_images: bool) -> "FastAPI":
 def asked_settings(
     settings: "GenerationConfig", body: Body, processor: "ServedProcessor"
 ) -> "GenerationConfig":
-    """The generation settings of a request, where `transformers serve` does less than it asks for.
+    """Return the generation settings of a request, completed where `transformers serve` ignores it.
 
-    There a temperature samples only if the model's own settings do, stop strings replace those that
-    end the turns of the model, and an answer may leave the context. Raises CephaloError for a
-    temperature that nothing can be sampled with.
+    Without this, a temperature has no effect unless the model's own settings sample, stop strings
+    replace those that end the turns of the model, and an answer may exceed the context. Raises
+    CephaloError for an invalid temperature.
     """
     from modeling_cephalo.generation import checked_temperature
 
@@ -197,7 +197,7 @@ def asked_settings(
 
 
 def stops_of(body: Body) -> list[str]:
-    """The stop strings of a request."""
+    """Return the stop strings of a request."""
     return [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
 
 

@@ -27,10 +27,10 @@ READ_SECONDS = 120.0  # for a request to arrive
 # long without being tokenized, which takes seconds per megabyte.
 LONGEST_TOKENS = 8
 MAX_MESSAGES = 1000
-# Fields that reach the server as they were read: with data URLs and floating-point numbers.
+# Fields that the server receives as validated: with data URLs and floating-point numbers.
 CONVERTED = {"messages", "temperature", "top_p", "frequency_penalty", "logit_bias"}
-# Fields that would change an answer and that `transformers serve` only passes over, with the values
-# that ask for nothing.
+# Fields that would change an answer but that `transformers serve` ignores, with the values that
+# have no effect.
 NOT_SERVED: dict[str, tuple[Json, ...]] = {
     "audio": (None,),
     "chat_template_kwargs": (None, {}),
@@ -89,8 +89,8 @@ class ChatMessage(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """The fields of a chat completion that decide how it is made; others are ignored or refused
-    by the server."""
+    """The fields of a chat completion that affect generation; the server ignores or rejects
+    others."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: StrictInt | None = Field(None, ge=1)
@@ -144,7 +144,7 @@ class Gate:
         """Return the channel from which the server reads a request. Raises RequestError."""
         if (scope["method"], scope["path"]) not in SERVED:
             known = ", ".join(path for _, path in sorted(SERVED))
-            raise RequestError(f"no {scope['method']} {scope['path']} here; there are {known}", 404)
+            raise RequestError(f"no {scope['method']} {scope['path']} here; use {known}", 404)
         if scope["path"] != CHAT:
             return receive
         body = json.dumps(await self.body(Request(scope, receive))).encode()
@@ -205,8 +205,8 @@ class Gate:
 
 
 def chat_request(found: Json) -> tuple[ChatRequest, dict[str, Json]]:
-    """Return the request in a JSON body, checked and as it is. Raises RequestError, one line, if
-    it is not one."""
+    """Return the request in a JSON body, validated and unchanged. Raises RequestError, one line, if
+    it is invalid."""
     try:
         asked = ChatRequest.model_validate(found)
     except ValidationError as error:
@@ -215,7 +215,7 @@ def chat_request(found: Json) -> tuple[ChatRequest, dict[str, Json]]:
         raise RequestError(
             f"{place or 'the body'}: {fault_of(first)}", param=place or None
         ) from error
-    assert isinstance(found, dict)  # else it is no request
+    assert isinstance(found, dict)  # otherwise validation fails
     for name, nothing in NOT_SERVED.items():
         if found.get(name) not in nothing:
             raise RequestError(f"{name} is not supported here; leave it out", param=name)

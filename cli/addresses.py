@@ -6,7 +6,7 @@ LONGEST = 2000  # characters
 
 
 def is_web_address(text: str) -> bool:
-    """Whether a text is an address of the web: http or https, a host, and no impossible port."""
+    """Return whether a text is an http or https address with a host and, if any, a valid port."""
     try:
         parts = urlsplit(text)
         port = parts.port  # raises ValueError past 65535

@@ -19,12 +19,12 @@ def fault_of(fault: "ErrorDetails") -> str:
 
 
 def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
-    """Return the error for a failed request about `name`: the answer of the Hub, or its absence."""
+    """Return the error for a failed request about `name`, with or without an answer of the Hub."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     if status in (401, 403):
         return CephaloError(
-            f"{endpoint} refuses to show {name} to this token (it answered {status}); run "
+            f"{endpoint} denies this token access to {name} (it answered {status}); run "
             "`hf auth login` or set HF_TOKEN to one that may read it"
         )
     if status is not None and status >= 500:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from cephalo.cli.errors import CephaloError
 
-# A value of JSON of which nothing else is known yet: narrow it with isinstance.
+# A JSON value of unknown type; narrow it with isinstance.
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 

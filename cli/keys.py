@@ -1,4 +1,4 @@
-"""Keys, tokens and addresses from the environment, which requests are made with."""
+"""Validate the keys, tokens and addresses of requests, which come from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def check_key(key: str, where: str) -> str:
 
 def check_environment(environment: Mapping[str, str] = os.environ) -> None:
     """Raise CephaloError for a key in the environment that is not valid in an HTTP header, and for
-    an address of the Hub that is none."""
+    an HF_ENDPOINT that is not a web address."""
     for name in VARIABLES:
         check_key(environment.get(name, ""), name)
     endpoint = environment.get("HF_ENDPOINT")

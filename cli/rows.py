@@ -2,6 +2,6 @@
 
 from typing import Any, TypeAlias
 
-# A row of a Parquet file, or of a dataset, as Python values: the columns and their types are those
-# of its table (`cephalo.dataset_scripts.common.schema`), and a step adds and leaves out some.
+# A row of a Parquet file or a dataset as Python values. Columns and types are those of the table
+# (`cephalo.dataset_scripts.common.schema`); some steps add or remove columns.
 Row: TypeAlias = dict[str, Any]

@@ -36,7 +36,7 @@ def main() -> None:
     replies, sys.stdout = sys.stdout, sys.stderr  # output of a library is not a reply
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a parent that ignores it passes that on
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a parent may pass on that it is ignored
     limit_memory()
     for line in sys.stdin:
         request: Request = json.loads(line)
@@ -54,7 +54,7 @@ def main() -> None:
 
 def rendered(
     request: Request,
-    render: Callable[..., Any],  # which transformers annotates with the wrong result
+    render: Callable[..., Any],  # transformers annotates a wrong return type
 ) -> str:
     """Return the rendered messages of a request. Raises ValueError if the text is too long."""
     [text], _ = render(

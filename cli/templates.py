@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0  # for one conversation; templates of published models take milliseconds
 MOST_CHARACTERS = 1_000_000  # of a template, and of its output in addition to the messages
-# The environment variables of the process: where its libraries are, and the time zone. A Hub token
-# or an API key is not for templates, which are untrusted.
+# The environment variables of the process: paths of its libraries, and the time zone. Hub tokens
+# and API keys are withheld, since templates are untrusted.
 ENVIRONMENT = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR", "TZ")
 
 

@@ -72,7 +72,7 @@ def indexed_files(index: Path) -> dict[str, str]:
 def read_header(path: Path) -> dict[str, TensorEntry]:
     """Return the JSON header of a safetensors file (its first 8 bytes are the header's length).
 
-    The entry "__metadata__" has texts in place of a tensor's facts.
+    The entry "__metadata__" contains texts and describes no tensor.
 
     Raises CephaloError if it is not such a file, is truncated, or has offsets that do not fit its
     shapes.

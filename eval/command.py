@@ -48,13 +48,13 @@ def evaluate(
         int | None, typer.Option(min=1, help="Maximum number of rows, sampled with a fixed seed.")
     ] = None,
     question_column: Annotated[
-        str | None, typer.Option(help="Found by its name if not given.")
+        str | None, typer.Option(help="Column of questions; by default found by its name.")
     ] = None,
     answer_column: Annotated[
-        str | None, typer.Option(help="Found by its name if not given.")
+        str | None, typer.Option(help="Column of answers; by default found by its name.")
     ] = None,
     image_column: Annotated[
-        str | None, typer.Option(help="Found by its name if not given.")
+        str | None, typer.Option(help="Column of images; by default found by its name.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions per batch.")] = 8,
     max_new_tokens: Annotated[

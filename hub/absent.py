@@ -70,7 +70,7 @@ ROUTES = [
     *(
         Route(
             f"/api/spaces/{{namespace}}/{{name}}/{verb}",
-            partial(not_here, what=f"{verb} of Spaces: it keeps their files, and runs none"),
+            partial(not_here, what=f"{verb} of Spaces: it only stores their files"),
             methods=METHODS,
         )
         for verb in (*OF_SPACES, "dev-mode", "volumes", "logs/{rest:path}")

@@ -79,11 +79,11 @@ def card_data(text: str) -> dict[str, Json]:
     except BadCard:
         raise
     except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        raise BadCard(f"the metadata is no valid YAML: {error}") from error
+        raise BadCard(f"the metadata is not valid YAML: {error}") from error
     if not isinstance(value, dict):
-        raise BadCard("the metadata is no mapping")
+        raise BadCard("the metadata is not a mapping")
     if not isinstance(value.get("model-index") or [], list):
-        raise BadCard("model-index is no list of models and their results")
+        raise BadCard("model-index is not a list of models and their results")
     return value
 
 

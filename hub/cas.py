@@ -186,7 +186,7 @@ def token(request: Request, scope: str) -> Response:
 
 
 class Claims(TypedDict):
-    """Of a token: which revision of a repo it is for, and whose it is."""
+    """The claims of a Xet token: its scope, its user, and the revision of a repo."""
 
     scope: str
     user: str | None
@@ -240,7 +240,7 @@ def _keep_xorb(staged: Staged, path: Path) -> bool:
         for chunk in chunks:
             unpack_chunk(data, chunk)
     except BadXet as error:
-        raise HubError(400, f"The xorb does not parse: {error}") from error
+        raise HubError(400, f"The xorb cannot be parsed: {error}") from error
     staged.publish(path)
     return True
 
@@ -273,7 +273,7 @@ def _keep_shard(store: Store, namespace: str, data: bytes) -> None:
                 check_term(term, offsets[term.xorb])
             check_repeats(file, {xorb: bounds[-1] for xorb, bounds in offsets.items()})
     except BadXet as error:
-        raise HubError(400, f"The shard does not parse: {error}") from error
+        raise HubError(400, f"The shard cannot be parsed: {error}") from error
     except FileNotFoundError as error:
         raise HubError(400, "The shard names a xorb that was not uploaded") from error
     for file in files:

@@ -1,8 +1,8 @@
 """Routes that write a repo's files: what to upload how, and the commit itself.
 
-A commit comes as one JSON object a line: a `header` (`summary`, `description`, `parentCommit`),
-then `file` (content in base64), `lfsFile` (sha256 of what was uploaded over LFS or Xet),
-`deletedFile` and `deletedFolder`, each as {"key": ..., "value": {...}}.
+A commit is sent as JSON Lines: first a `header` (`summary`, `description`, `parentCommit`), then
+`file` (content in base64), `lfsFile` (sha256 of a content uploaded over LFS or Xet), `deletedFile`
+and `deletedFolder`, each as {"key": ..., "value": {...}}.
 """
 
 import base64
@@ -73,10 +73,10 @@ class Uploaded(NamedTuple):
 
 
 async def preupload(request: Request) -> Response:
-    """POST preupload/REV: for each file, "regular" or "lfs", and the hash it has here now.
+    """POST preupload/REV: for each file, "regular" or "lfs", and the hash of its stored version.
 
-    The client leaves out files whose hash it finds unchanged, and those that it should ignore by
-    the `.gitignore` which it sends or which is here.
+    The client does not upload files with an unchanged hash, nor files that are ignored by the
+    `.gitignore` of the request or of the repo.
     """
     body = await json_body(request)
     files = value_of(body, "files", list)
@@ -141,7 +141,7 @@ def from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise HubError(400, "The content is no base64") from error
+        raise HubError(400, "The content is not valid base64") from error
 
 
 async def commit(request: Request) -> Response:
@@ -186,7 +186,7 @@ def read_change(
     if key == "lfsFile":
         sha256 = value_of(value, "oid", str)
         if not _SHA256.fullmatch(sha256):
-            raise HubError(400, f"{path}: the oid is no sha256")
+            raise HubError(400, f"{path}: the oid is not a sha256")
         # A copy of a file in the repo has no size.
         size = None if value.get("size") is None else value_of(value, "size", int)
         return Uploaded(path, sha256, size)

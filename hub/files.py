@@ -87,7 +87,7 @@ def _resolve(request: Request) -> Response | Wanted:
     if content.exists():
         return BigFile(content, headers)
     if not state.upstream:
-        raise HubError(500, f"{path[:200]} is lost; `cephalo hub check` says more")
+        raise HubError(500, f"{path[:200]} is lost; run `cephalo hub check`")
     return Wanted(repo, path, entry, headers)
 
 
@@ -97,7 +97,7 @@ async def arriving(
     """Stream a file of the upstream Hub while it is fetched."""
     mirror = hub_of(request).mirror
     if mirror is None or caller(request) is None:
-        raise HubError(401, f"{path[:200]} is not here yet; users with a token can fetch it")
+        raise HubError(401, f"{path[:200]} is not fetched yet; users with a token can fetch it")
     start, stop = 0, entry.size
     match = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{0,18})", request.headers.get("range", ""))
     if match is not None:

@@ -85,7 +85,7 @@ def expanded(request: Request, described: Info) -> Info:
     wanted = request.query_params.getlist("expand")
     other = sorted(set(wanted) - described.keys())
     if other:
-        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
+        raise HubError(400, f"This hub does not support {', '.join(map(repr, other))[:500]}")
     return {name: described[name] for name in ("_id", "id", *wanted)} if wanted else described
 
 

@@ -148,7 +148,7 @@ def verify(request: Request) -> Response:
     hub, claims = hub_of(request), _claims(request)
     path = hub.store.object_path(claims["namespace"], claims["oid"])
     if not path.exists() or path.stat().st_size != claims["size"]:
-        raise HubError(404, "The object did not arrive")
+        raise HubError(404, "The object was not uploaded")
     return JSONResponse({})
 
 

@@ -53,8 +53,8 @@ def check_name(name: str) -> str:
     """Validate a user's or a repo's name. Raises BadName."""
     if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith(".git"):
         raise BadName(
-            f"{name[:100]!r} is no name: use 1 to 96 letters, digits, '-', '_', '.', without '-' "
-            "or '.' at either end, without '--' or '..', and without '.git' at the end"
+            f"{name[:100]!r} is not a valid name: use 1 to 96 letters, digits, '-', '_', '.', "
+            "without '-' or '.' at either end, without '--' or '..', and without '.git' at the end"
         )
     return name
 
@@ -69,7 +69,7 @@ def check_user(name: str) -> str:
 def check_repo(kind: str, namespace: str, name: str) -> RepoName:
     """Validate the name of a repo. Raises BadName."""
     if kind not in KINDS:
-        raise BadName(f"{kind[:100]!r} is no type of repo; use one of {', '.join(KINDS)}")
+        raise BadName(f"{kind[:100]!r} is not a type of repo; use one of {', '.join(KINDS)}")
     repo = RepoName(kind, check_user(namespace), check_name(name))
     if len(repo.id) > 96:
         raise BadName(f"{repo.id!r} is longer than 96 characters")
@@ -86,7 +86,7 @@ def check_ref(name: str) -> str:
         or ".." in name
         or any(not part or part[0] == "." or part.endswith((".", ".lock")) for part in segments)
     ):
-        raise BadName(f"{name[:100]!r} is no name for a branch or a tag")
+        raise BadName(f"{name[:100]!r} is not a valid name for a branch or a tag")
     return name
 
 
@@ -97,7 +97,7 @@ def check_path(path: str) -> str:
     try:
         size = len(path.encode())
     except UnicodeEncodeError as error:
-        raise BadPath(f"the path {shown} is no valid Unicode") from error
+        raise BadPath(f"the path {shown} is not valid Unicode") from error
     if not path or size > MAX_PATH_BYTES:
         raise BadPath(f"the path {shown} is empty or longer than {MAX_PATH_BYTES} bytes")
     if "\\" in path or any(unicodedata.category(char) == "Cc" for char in path):

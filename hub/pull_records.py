@@ -1,10 +1,10 @@
-"""What a repo records of its pull requests."""
+"""Records of the pull requests of a repo."""
 
 from typing import NotRequired, TypedDict
 
 
 class Author(TypedDict):
-    """Who wrote something."""
+    """The author of an event."""
 
     name: str
 

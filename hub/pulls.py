@@ -258,7 +258,7 @@ def _merge(request: Request, text: str) -> Response:
             raise HubError(400, f"The pull request is {status} already")
         base = pull.get("base", MAIN)
         if base not in state.refs:
-            raise HubError(409, f"{base} is not there any more")
+            raise HubError(409, f"{base} does not exist any more")
         main, head = state.refs[base], state.refs[f"refs/pr/{number}"]
         tree = merged_tree(store, repo, main, head)
         title = f"{pull['title']} (#{number})"

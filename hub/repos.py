@@ -77,7 +77,7 @@ async def create(request: Request) -> Response:
         raise HubError(403, f"{message} {repo.namespace}")
     sdk = value_of(body, "sdk", str, "")
     if sdk and (repo.kind != "space" or sdk not in SDKS):
-        raise HubError(400, f"sdk {sdk[:100]!r} is not kept here; Spaces have {', '.join(SDKS)}")
+        raise HubError(400, f"sdk {sdk[:100]!r} is not supported; Spaces have {', '.join(SDKS)}")
     return await run_in_threadpool(_create, request, repo, bool(private_of(body)), sdk)
 
 
@@ -149,7 +149,7 @@ def private_of(body: dict[str, Json]) -> bool | None:
     if visibility not in VISIBILITIES:
         raise HubError(
             400,
-            f"visibility {visibility[:100]!r} is not kept here; use {' or '.join(VISIBILITIES)}",
+            f"visibility {visibility[:100]!r} is not supported; use {' or '.join(VISIBILITIES)}",
         )
     if private is not None and private != (visibility == "private"):
         raise HubError(

@@ -35,7 +35,7 @@ def header_of(path: Path) -> dict[str, Json]:
     except (ValueError, RecursionError) as error:
         raise BadWeights("the header is not valid JSON") from error
     if not isinstance(header, dict):
-        raise BadWeights("the header is not valid JSON object")
+        raise BadWeights("the header is not a JSON object")
     return header
 
 
@@ -43,16 +43,16 @@ def shards_of(store: Store, namespace: str, tree: dict[str, FileEntry], index: s
     """Return the existing weight files in an index. Raises BadWeights."""
     entry = tree.get(index)
     if entry is None or entry.size > MAX_INDEX_BYTES:
-        raise BadWeights("no index, or too long a one")
+        raise BadWeights("the index is missing or too long")
     try:
         content = json.loads(store.object_path(namespace, entry.sha256).read_bytes())
         names = set(content["weight_map"].values())
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise BadWeights("the index does not read") from error
+        raise BadWeights("the index is not valid JSON with a weight_map") from error
     folder = index.rpartition("/")[0]
     paths = [f"{folder}/{name}" if folder else str(name) for name in names]
     if len(paths) > MAX_SHARDS or not set(paths) <= tree.keys():
-        raise BadWeights(f"the index names files that are not there, or over {MAX_SHARDS}")
+        raise BadWeights(f"the index names missing files, or more than {MAX_SHARDS} files")
     return sorted(paths)
 
 

@@ -325,7 +325,7 @@ async def form_body(request: Request) -> dict[str, list[str]]:
         text = (await bounded_body(request, MAX_JSON_BYTES)).decode()
         return parse_qs(text, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
-        raise HubError(400, f"The form does not parse: {error}") from error
+        raise HubError(400, f"The form cannot be parsed: {error}") from error
 
 
 def parse_object(data: bytes) -> dict[str, Json]:
@@ -335,7 +335,7 @@ def parse_object(data: bytes) -> dict[str, Json]:
     except (ValueError, RecursionError) as error:
         raise HubError(400, "The body is not valid JSON") from error
     if not isinstance(value, dict):
-        raise HubError(400, "The body is not valid JSON object")
+        raise HubError(400, "The body is not a JSON object")
     return value
 
 
@@ -358,7 +358,7 @@ def only(asked: Mapping[str, object], *kept: str) -> None:
     """
     other = sorted(name for name, value in asked.items() if name not in kept and value)
     if other:
-        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
+        raise HubError(400, f"This hub does not support {', '.join(map(repr, other))[:500]}")
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:

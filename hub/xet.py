@@ -155,7 +155,7 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
 def unpack_chunk(data: bytes | memoryview, chunk: Chunk) -> bytes:
     """Return the content of a chunk. Raises BadXet if its length differs from its header.
 
-    The decompressor stops at the length in the header, at most MAX_CHUNK_BYTES and one.
+    The decompressor stops one byte beyond the length in the header, at most MAX_CHUNK_BYTES + 1.
     """
     packed = data[chunk.start + 8 : chunk.end]
     if chunk.scheme == 0:
@@ -165,9 +165,9 @@ def unpack_chunk(data: bytes | memoryview, chunk: Chunk) -> bytes:
             decompressor = lz4.frame.LZ4FrameDecompressor()
             content = decompressor.decompress(packed, max_length=chunk.unpacked + 1)
         except RuntimeError as error:
-            raise BadXet(f"the chunk at byte {chunk.start} does not decompress") from error
+            raise BadXet(f"the chunk at byte {chunk.start} cannot be decompressed") from error
     if len(content) != chunk.unpacked:
-        raise BadXet(f"the chunk at byte {chunk.start} is not as long as its header says")
+        raise BadXet(f"the chunk at byte {chunk.start} is not as long as stated in its header")
     return _ungroup(content) if chunk.scheme == 2 else content
 
 

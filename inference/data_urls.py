@@ -14,7 +14,7 @@ from cephalo.inference.images import is_plain, open_image, reads_alike
 
 DECODED = 2  # images at a time, to bound the memory: a scan can take 100 MB
 QUALITY = 90  # of a JPEG file, of 100
-# What the chunks of a PNG that can hold an orientation are named, or begin with.
+# A PNG without these bytes, which are in the chunks for EXIF and XMP, has no orientation.
 _ORIENTED = (b"eXIf", b"exif", b"xmp")
 
 Result = TypeVar("Result")

@@ -55,7 +55,7 @@ MAX_BODY = 8 << 20  # bytes of a reply; the longest answers have about 100,000 c
 KEEP_ALIVE = 4.0  # seconds; uvicorn closes a connection after 5 without a request
 # Statuses that affect every question: key, payment, address or model, a redirection.
 FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
-FORBIDDEN = 403  # either of one question, by a moderator, or of all, for the key
+FORBIDDEN = 403  # one question is refused by a moderator, or all because of the key
 MOST_FORBIDDEN = 16  # questions without any reply, after which the run ends
 WORTH_RETRYING = {408, 409, 425, 429}
 # Messages of servers about an image that their model cannot process, and about this image alone.
@@ -267,7 +267,7 @@ class Endpoint:
     def wait_after(self, error: Exception, retry: int) -> float:
         """Return the seconds to wait before the next try.
 
-        Raises NoAnswerError if another try is useless, and CephaloError if any other question is.
+        Raises NoAnswerError if another try is useless, and CephaloError if every question is.
         """
         backoff = min(FIRST_WAIT * 2**retry, LONGEST_WAIT) * random.uniform(0.75, 1.0)
         if not isinstance(error, RefusedError):

@@ -111,7 +111,8 @@ class Usage:
 
 
 class ModelSettings(TypedDict):
-    """What replies depend on: the name of the model, and the longest edge of images, in pixels."""
+    """Settings that affect replies: the name of the model, and the maximum edge of images in
+    pixels."""
 
     model: str
     max_image_edge: int

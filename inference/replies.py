@@ -108,8 +108,8 @@ def first_choice(found: Json) -> Json:
 def said(message: dict[str, Json], finish_reason: str) -> str:
     """Return the text of a message: its content, a string or a list of parts, or the refusal.
 
-    A parser of thoughts that found no end leaves the answer among them, unless the reply was cut. A
-    server without such a parser leaves the thoughts before the answer.
+    If a server's parser of thoughts finds no end mark, the answer is part of the thoughts, unless
+    the reply was cut. A server without such a parser leaves the thoughts before the answer.
     """
     text = without_thoughts(text_of(message.get("content"))) or text_of(message.get("refusal"))
     if not text.strip() and finish_reason != "length":

@@ -99,8 +99,8 @@ def answers(events: Iterable[dict[str, str]]) -> Iterator[str]:
 def without_thoughts(text: str) -> str:
     """Remove the thoughts before the answer in a reply of a server.
 
-    Their start mark can be missing, since it is part of many prompts. Of thoughts without an end
-    nothing is left.
+    Their start mark can be missing, since it is part of many prompts. Thoughts without an end mark
+    are removed as a whole.
     """
     for opened, closed, _ in MARKS:
         before, found, after = text.partition(closed)

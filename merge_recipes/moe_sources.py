@@ -234,7 +234,7 @@ def differences(ours: Mapping[str, object], theirs: Mapping[str, object]) -> lis
     """Return the differences between two flat mappings, by name."""
     absent = object()
     return [
-        f"{key} is {ours.get(key, 'not there')!r}, not {theirs.get(key, 'not there')!r}"
+        f"{key} is {ours.get(key, 'missing')!r}, not {theirs.get(key, 'missing')!r}"
         for key in sorted(ours.keys() | theirs.keys())
         if ours.get(key, absent) != theirs.get(key, absent)
     ]

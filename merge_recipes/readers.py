@@ -1,4 +1,4 @@
-"""Compare how sources process texts and images, since a merged model uses the first one's way."""
+"""Compare how sources process texts and images: a merged model has the processor of the first."""
 
 import json
 import logging
@@ -47,7 +47,8 @@ def check_readers(checkpoints: Iterable[Checkpoint]) -> None:
         both = ours.keys() & theirs.keys()  # some checkpoints lack files of the tokenizer
         if found := differences({k: ours[k] for k in both}, {k: theirs[k] for k in both}):
             logger.warning(
-                "%s processes texts or images differently from %s, whose way the result uses: %s",
+                "%s processes texts or images differently from %s, whose processor the result has: "
+                "%s",
                 other.name,
                 first.name,
                 listed(found),

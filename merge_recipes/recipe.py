@@ -28,7 +28,9 @@ class LayerSource(Strict):
     def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
         """Reject an empty or negative range."""
         if not 0 <= value[0] < value[1]:
-            raise ValueError(f"{list(value)} is no range; give [first, end) with 0 <= first < end")
+            raise ValueError(
+                f"{list(value)} is not a range; give [first, end) with 0 <= first < end"
+            )
         return value
 
 

@@ -103,7 +103,9 @@ class Checkpoint:
         if len(prefixes) == 1:
             return prefixes[0]
         found = f"decoder layers as {' and '.join(prefixes)}N" if prefixes else "no decoder layers"
-        raise CephaloError(f"{self.name} is a {self.family} model with {found}; it cannot merge")
+        raise CephaloError(
+            f"{self.name} is a {self.family} model with {found}; it cannot be merged"
+        )
 
     @cached_property
     def layers(self) -> list[dict[str, Tensor]]:

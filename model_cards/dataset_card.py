@@ -40,10 +40,10 @@ REASONS = {
     "named": "of a document that was left out by its name",
     "licence": "no known open licence",
     "person": "a person rejected it",
-    "uncropped": "a person corrected its box, and its page was not there to be cropped again",
+    "uncropped": "a person corrected its box, and its page for another crop was missing",
     "where": "not chosen by the condition `--where`",
     "third_party": "the caption names a third party's rights",
-    "excluded": "shows an image of a dataset that is kept out, or a part of one",
+    "excluded": "shows an image of an excluded dataset, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
     "figure": "about a figure that was left out",
@@ -239,7 +239,7 @@ def annotators(facts: DatasetFacts) -> list[str]:
 
 
 def size_category(rows: int) -> str:
-    """Return the Hub's class of size: "n<1K", "1K<n<10K", ..."""
+    """Return the Hub's size category: "n<1K", "1K<n<10K", ..."""
     names = ["1K", "10K", "100K", "1M", "10M", "100M"]
     above = [name for power, name in enumerate(names, 3) if rows >= 10**power]
     below = names[len(above) : len(above) + 1]

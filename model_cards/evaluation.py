@@ -110,7 +110,7 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise CephaloError(
-            f"{path} is not as `cephalo eval` writes it ({error!r}); run it again"
+            f"{path} is not in the format of `cephalo eval` ({error!r}); run it again"
         ) from error
 
 

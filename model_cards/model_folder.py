@@ -90,8 +90,8 @@ def count_parameters(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, {} if there is none. Raises CephaloError for a damaged one;
-    what else is in it, of other programs, is as they wrote it."""
+    """Return the object in a JSON file, {} if the file is missing. Its keys and values are not
+    validated, since other programs write such files. Raises CephaloError if it is damaged."""
     try:
         return read_object(path, "save the model again")
     except FileNotFoundError:

@@ -218,8 +218,8 @@ def read_config(
 
 
 def check_generation(folder: Path, vocabulary: int) -> None:
-    """Raise CephaloError for a damaged generation_config.json, which transformers passes over, and
-    for one with values that no model of this vocabulary can go with."""
+    """Raise CephaloError for a damaged generation_config.json, which transformers ignores, and for
+    one with values that are invalid for a model of this vocabulary."""
     if not (folder / GENERATION).exists():
         return
     stored = read_object(folder / GENERATION)

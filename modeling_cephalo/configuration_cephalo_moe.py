@@ -62,7 +62,7 @@ EXPERTS_TP_PLAN = {
     "layers.*.mlp.experts.down_proj": "rowwise",
     "layers.*.mlp.experts": "moe_tp_experts",
 }
-EXPERTS_EP_PLAN: Any = {  # declared in another form by transformers, and read in this one
+EXPERTS_EP_PLAN: Any = {  # transformers declares another type, but reads this one
     "layers.*.mlp.experts.gate_up_proj": "grouped_gemm",
     "layers.*.mlp.experts.down_proj": "grouped_gemm",
     "layers.*.mlp.experts": "ep_dispatch_experts",
@@ -149,7 +149,7 @@ class Mixture(_Config):
 
     @_experts_implementation.setter
     def _experts_implementation(self, value: str | dict[str, str] | None) -> None:
-        """Leave out the vision tower: it has no experts, and its class would refuse."""
+        """Set it for all parts except the vision tower, whose class does not support experts."""
         if isinstance(value, str):
             value = {"": value, "text_config": value}
         _IMPLEMENTATION.__set__(self, value)
@@ -173,7 +173,7 @@ class MixtureOfFamily(Mixture):
 
     default_decoder = ""  # the model type of a decoder with experts
 
-    if TYPE_CHECKING:  # what `__post_init__` makes of it
+    if TYPE_CHECKING:  # the type after `__post_init__`
         text_config: PreTrainedConfig | dict[str, Any] | None
 
     def __post_init__(self, **kwargs: object) -> None:

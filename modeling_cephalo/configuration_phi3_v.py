@@ -65,7 +65,7 @@ class Phi3VConfig(Phi3Config):
     max_position_embeddings: int = 131072
     sliding_window: int | None = 131072
     image_token_id: int = 32044
-    if TYPE_CHECKING:  # what `__post_init__` makes of them, and what it takes besides
+    if TYPE_CHECKING:  # the types after `__post_init__`, and its other arguments
         img_processor: dict[str, Any] = {}
         embd_layer: dict[str, Any] = {}
         vision_config: CLIPVisionConfig = CLIPVisionConfig()
@@ -83,7 +83,7 @@ class Phi3VConfig(Phi3Config):
 
     def convert_rope_params_to_dict(  # pyright: ignore[reportIncompatibleMethodOverride]  # as called
         self,
-        **kwargs: Any,  # whatever config.json has
+        **kwargs: Any,  # other keys of config.json
     ) -> dict[str, object]:
         """Translate the published `rope_scaling` of type "su" to transformers' "longrope".
 

@@ -34,17 +34,19 @@ WHITE = 255
 
 class Phi3VImageProcessorKwargs(TypedDict, total=False):
     """
-    num_crops (`int`): the most sub-images of an image.
-    num_img_tokens (`int`): the tokens of one tile, a square number.
-    tile_size (`int`): the edge of a tile in pixels; 336 in every published checkpoint.
-    do_convert_rgb (`bool`): convert images to RGB; if not, images that are not RGB are refused.
-    do_resize (`bool`): scale images; if not, they are padded to whole tiles as they are.
+    num_crops (`int`): Maximum number of sub-images of an image.
+    num_img_tokens (`int`): Number of tokens of one tile, a square number.
+    tile_size (`int`): Edge of a tile in pixels; 336 in every published checkpoint.
+    do_convert_rgb (`bool`): Whether to convert images to RGB; otherwise other images are rejected.
+    do_resize (`bool`): Whether to scale images; otherwise they are only padded to whole tiles.
     resample (`int`): PIL's filter for scaling.
-    do_rescale (`bool`), rescale_factor (`float`): multiply pixel values; if not, images with
-        values from 0 to 1 stay as they are, others in 0..255.
-    do_normalize (`bool`), image_mean, image_std (three `float`): subtract and divide.
-    input_data_format (`str`): "channels_first" or "channels_last", of arrays that may be either.
-    device (`str`): where torch scales and cuts images; by default PIL scales on the CPU.
+    do_rescale (`bool`), rescale_factor (`float`): Whether to multiply pixel values, and by what;
+        otherwise images with values from 0 to 1 remain unchanged, others are in 0..255.
+    do_normalize (`bool`), image_mean, image_std (three `float`): Whether to subtract the mean and
+        divide by the standard deviation.
+    input_data_format (`str`): "channels_first" or "channels_last", for arrays of ambiguous shape.
+    device (`str`): Device on which torch scales and splits images; by default PIL scales on the
+        CPU.
     return_tensors (`str`): "pt" or "np".
     """
 
@@ -234,7 +236,7 @@ def as_bytes(image: torch.Tensor) -> tuple[torch.Tensor, bool]:
     image = image.double()
     low, high = image.min().item(), image.max().item()
     if not (low >= 0 and high <= WHITE):
-        raise ValueError(f"pixel values go from {low:g} to {high:g}, not from 0 to 1 or to 255")
+        raise ValueError(f"pixel values range from {low:g} to {high:g}, not from 0 to 1 or to 255")
     unit = high <= 1
     return (image * (WHITE if unit else 1)).round().to(torch.uint8), unit
 

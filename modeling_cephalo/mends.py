@@ -5,10 +5,10 @@ from transformers.models.mistral3.modeling_mistral3 import Mistral3MultiModalPro
 
 
 def mend_mistral3() -> None:
-    """Let Mistral 3 read a lone image of one token, of up to 28 pixels.
+    """Let Mistral 3 read a single image of one token, of up to 28 pixels.
 
-    transformers 5 squeezes the first dimension of the features of images, which is that of tokens
-    where there is one, and then fails to split them into images.
+    transformers 5 squeezes the first dimension of the image features. With only one token this
+    removes the dimension of tokens, and splitting the features into images then fails.
     """
     project = Mistral3MultiModalProjector.forward
 

@@ -50,7 +50,7 @@ class CephaloStemConfig(Idefics2Config):
 
     model_type = "cephalo_stem"
 
-    if TYPE_CHECKING:  # what `__post_init__` makes of them
+    if TYPE_CHECKING:  # the types after `__post_init__`
         stem_channels: list[int] | tuple[int, ...] = ()
         text_config: MistralConfig = MistralConfig()
         vision_config: Idefics2VisionConfig = Idefics2VisionConfig()

@@ -42,7 +42,7 @@ from transformers.utils.import_utils import torch_compilable_check
 from .configuration_phi3_v import Phi3VConfig
 from .image_embedding_phi3_v import Phi3VImageEmbedding
 
-if TYPE_CHECKING:  # what `LoadsWhole` comes before
+if TYPE_CHECKING:  # the base class that `LoadsWhole` is combined with
     _Model = PreTrainedModel
 else:
     _Model = object

@@ -48,8 +48,8 @@ def resize_as_pil(images: torch.Tensor, height: int, width: int, resample: int) 
     """
     if resample not in FILTERS:
         raise ValueError(
-            f"resample {resample} is not known to torch; it scales bilinear (2) or bicubic (3), "
-            "PIL scales with the others: leave out device"
+            f"resample {resample} is not supported on a device; use bilinear (2) or bicubic (3), "
+            "or leave out device to scale with PIL"
         )
     for axis, size in ((-1, width), (-2, height)):  # in PIL's order, with rounding between
         if images.shape[axis] != size:

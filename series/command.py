@@ -42,8 +42,8 @@ def series(
 ) -> None:
     """Show the series, check a model's real configuration, or run it at tiny scale.
 
-    tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
-    pushed, reloaded, answering model; check builds the real configuration without weights and
+    tiny runs every stage of the model's own script on the CPU, from newly created base models to a
+    pushed and reloaded model that answers; check builds the real configuration without weights and
     estimates memory, operations and duration of its training; full prints the script.
 
     \b
@@ -57,7 +57,7 @@ def series(
         return
     if name is None:
         if scale is not None:
-            raise CephaloError(f"--scale {scale.value} of which model? give its NAME")
+            raise CephaloError(f"--scale {scale.value} needs the NAME of a model")
         print(terminal_table())
         return
     row = find_row(name)

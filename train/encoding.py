@@ -178,7 +178,7 @@ def tell_oversized(
     if over := [f"{row} ({tokens} tokens)" for row, tokens in facts if tokens > batch_tokens]:
         logger.warning(
             f"{len(over)} rows have more than the {batch_tokens} tokens of batch_tokens: "
-            f"{some(over)}; each is a sequence of its own; if memory does not suffice, "
+            f"{some(over)}; each becomes a separate sequence; if memory does not suffice, "
             f"{fewer_tokens(image_processor)}, or leave the rows out with max_length"
         )
 
@@ -252,7 +252,7 @@ def encode_row(
     )
     tail = plain["input_ids"][first:]
     if not tail or ids[-len(tail) :] != tail:
-        raise ValueError("the answers are not tokenized as plain text is")
+        raise ValueError("the answers are tokenized differently from plain text")
     answered = [
         any(start <= begin < end <= stop for start, stop in spans) for begin, end in offsets[first:]
     ]
@@ -268,8 +268,8 @@ def encode_row(
 
 
 def check_places(images: list[Any], prompt: "list[Message]", completion: "list[Message]") -> None:
-    """Raise ValueError for an image after the prompt, where none can be trained on, and for a
-    prompt with more or fewer places for images than the row has images."""
+    """Raise ValueError for an image after the prompt, which is not supported, and for a prompt
+    with more or fewer image placeholders than the row has images."""
     if any(part["type"] == "image" for part in parts(completion)):
         raise ValueError(
             "an image after the prompt, in an answer or a later turn; put all images into the "
@@ -326,7 +326,7 @@ def open_encoded(image: dict[str, Any] | str) -> Image.Image:
 
     if isinstance(image, dict) and image["bytes"] is not None:
         return open_image(io.BytesIO(image["bytes"]))
-    # A path is taken too.
+    # A path is also accepted, unlike in the annotation.
     return open_image(ImageFeature().decode_example(cast("dict[str, Any]", image)))
 
 

@@ -71,7 +71,7 @@ def read_record(folder: Path) -> Record | None:
     """
     try:
         record = read_object(
-            folder / RECORD, "remove it if you do not need what the folder contains"
+            folder / RECORD, "remove it if you do not need the content of the folder"
         )
     except FileNotFoundError:
         return None
@@ -160,7 +160,7 @@ def keep_run(folder: Path, record: Record) -> None:
             return
         logger.warning(
             f"{folder} does not record the settings of its run, which an earlier version started; "
-            "it continues as if they were the present ones"
+            "it continues with the present settings"
         )
     if earlier == record:
         return
@@ -189,7 +189,7 @@ def passed_over(output_dir: str) -> list[str]:
     for path in newest_checkpoints(output_dir):
         if (problem := unreadable(path)) is None:
             break
-        lines.append(f"passed over {path.name}, which is not complete: {problem}")
+        lines.append(f"skipped {path.name}, which is incomplete: {problem}")
     return lines
 
 

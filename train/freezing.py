@@ -33,8 +33,8 @@ def part_of(name: str) -> str:
 
 
 def freeze(model: "PreTrainedModel", parts: list[str], last_layers: int | None) -> None:
-    """Freeze `parts` of the model; with `last_layers`, everything except so many last decoder
-    layers.
+    """Freeze `parts` of the model; with `last_layers`, everything except this number of last
+    decoder layers.
 
     Parameters that are already frozen, for instance by PEFT, stay so. Raises CephaloError for an
     unknown part, for a head that is the embeddings, and for more layers than there are.

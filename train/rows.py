@@ -143,8 +143,8 @@ def to_conversations(rows: "Dataset | IterableDataset", name: str) -> "Dataset |
     raise CephaloError(
         f"dataset {name} has no column {', '.join(sorted(set(COLUMNS) - columns))}; train on the "
         f"config `conversations` of a dataset that `cephalo publish` made; it has "
-        f"{', '.join(sorted(columns)[:MOST_NAMED])}: as a table of image files with captions, or "
-        "questions and answers, `cephalo import` reads it"
+        f"{', '.join(sorted(columns)[:MOST_NAMED])}; `cephalo import` converts a table of image "
+        "files with captions or with questions and answers"
     )
 
 
@@ -279,8 +279,8 @@ def answers_apart(
     if not rewrites_turns(processor):
         return rows
     logger.warning(
-        "the chat template rewrites earlier turns, so each answer of a conversation trains as a "
-        "row of its own, as it is asked for; training is slower"
+        "the chat template rewrites earlier turns, so each answer of a conversation becomes a "
+        "separate row, with the context that it has at inference; training is slower"
     )
     return rows.map(split_answers, batched=True, features=rows.features)
 

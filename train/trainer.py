@@ -89,8 +89,9 @@ class PackedTrainer(SFTTrainer):
                 text._attn_implementation = PACKED_SDPA
         elif self.image_layers:
             raise CephaloError(
-                f"attn_implementation {text._attn_implementation}: images of {config.model_type} "
-                "see their later tokens too, which sdpa alone is given; set it to sdpa"
+                f"attn_implementation {text._attn_implementation}: image tokens of "
+                f"{config.model_type} attend to each other, which only works with sdpa; set it to "
+                "sdpa"
             )
         self.work = Work(self.model)
         self.matmul_rate = 0.0  # measured when training begins

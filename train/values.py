@@ -117,7 +117,7 @@ def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings
 
     if model_args.attn_implementation == FLASH and not is_flash_attn_2_available():
         raise CephaloError(
-            f"attn_implementation {FLASH} needs flash-attn and a GPU, which are not here; give "
+            f"attn_implementation {FLASH} needs flash-attn and a GPU, which are missing; give "
             "--attn_implementation sdpa"
         )
     if training_args.use_liger_kernel and not is_liger_kernel_available():

@@ -68,7 +68,7 @@ class CheckedClaim(Claim):
 
 
 class Report(BaseModel):
-    """The minutes, checked: `dropped_claims` named no turn in which something was said."""
+    """The validated minutes; `dropped_claims` counts claims that refer to no successful turn."""
 
     summary: str
     claims: list[CheckedClaim]

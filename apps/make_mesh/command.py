@@ -179,7 +179,7 @@ def extrude(
     with locked(out):
         surface, joined = micrographs.extrusion(design, picture)
         logger.info(
-            "tied the phase by %d bridges, dropped %d specks", joined.bridges, joined.specks
+            "connected the phase by %d bridges, dropped %d specks", joined.bridges, joined.specks
         )
         tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
         finish(surface, design, out, {"image": image.name, **tied})
@@ -319,8 +319,8 @@ def finish(surface: "Surface", design: BaseModel, out: Path, asked: Mapping[str,
     wall = found["minimum_wall_mm"]
     if wall is not None and wall < LEAST_WALL:
         print(
-            f"warning: walls of {wall:.2f} mm, and the usual nozzle prints {LEAST_WALL} mm; give a "
-            "larger --size, or an image without fine detail",
+            f"warning: walls of {wall:.2f} mm are thinner than a common nozzle prints, "
+            f"{LEAST_WALL} mm; give a larger --size, or an image without fine detail",
             file=sys.stderr,
         )
     write_part(out, surface.mesh, {"design": design.model_dump(), **asked, "part": found})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_POINTS = 4_000_000  # of a grid
-POINTS_PER_WALL = 2.0  # so that a wall is whole wherever it lies between the points
+POINTS_PER_WALL = 2.0  # enough for a wall without gaps at any position between the points
 POINTS_PER_CELL = 24.0
 POINTS_PER_GRAIN = 128.0
 TIP = 0.3  # radius of a spike's flat top over that of its base
@@ -16,9 +16,9 @@ Height = Annotated[float, Field(ge=0.2, le=300)]
 
 
 class Design(BaseModel):
-    """A solid in a box of `extent` mm, on a grid that shows its thinnest wall.
+    """A solid in a box of `extent` mm, on a grid that resolves its thinnest wall.
 
-    Raises ValueError, as pydantic does, where that grid would have more than 4 million points.
+    Raises pydantic's ValidationError if that grid would have more than 4 million points.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -39,17 +39,17 @@ class Design(BaseModel):
 
     @property
     def voxel(self) -> float:
-        """The distance of grid points in mm that shows the walls."""
+        """The distance of grid points in mm that resolves the walls."""
         return self.wall / POINTS_PER_WALL
 
     @model_validator(mode="after")
     def fits_the_grid(self) -> Self:
-        """Refuse walls that are too thin for their part."""
+        """Reject walls that are too thin for the size of the part."""
         points = math.prod(edge / self.voxel for edge in self.extent)
         if points > MOST_POINTS:
             raise ValueError(
                 f"walls of {self.wall:.2g} mm in a part of {max(self.extent):g} mm need "
-                f"{points / 1e6:.0f} million grid points, over {MOST_POINTS // 10**6}: take fewer "
+                f"{points / 1e6:.0f} million grid points, over {MOST_POINTS // 10**6}: use fewer "
                 "cells, more volume or less height"
             )
         return self

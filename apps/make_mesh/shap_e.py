@@ -36,7 +36,9 @@ def generate(design: Generated, image: Image.Image | None) -> Surface:
     other kind of input, and for shapes that cannot be printed.
     """
     kind = kind_for(design)
-    pipeline: Any = load_pipeline(kind, design.generator)  # one of two, called alike
+    pipeline: Any = load_pipeline(
+        kind, design.generator
+    )  # one of two classes with the same arguments
     pipeline.set_progress_bar_config(leave=False, disable=no_bars())
     asked = {"prompt": design.prompt} if image is None else {"image": image}
     try:
@@ -60,13 +62,13 @@ def kind_for(design: Generated) -> str:
     given = "image" if design.prompt is None else "prompt"
     if kind not in READS:
         raise CephaloError(
-            f"{design.generator} is the pipeline {kind!r:.60}, not Shap-E; take openai/shap-e "
+            f"{design.generator} is the pipeline {kind!r:.60}, not Shap-E; use openai/shap-e "
             "with --prompt, or openai/shap-e-img2img with --image"
         )
     if READS[kind] != given:
         raise CephaloError(
             f"{design.generator} draws from --{READS[kind]}, not from --{given}; give that, or "
-            "take another --generator"
+            "use another --generator"
         )
     return kind
 
@@ -134,7 +136,7 @@ def printable(surface: Surface) -> Surface:
         if amount > MOST_LOOSE * volume:
             raise CephaloError(
                 f"the generator made {count:,} {what}, with {amount / volume:.1%} of its volume, "
-                f"over {MOST_LOOSE:.0%}: not one solid body; take another --seed or --prompt"
+                f"over {MOST_LOOSE:.0%}: not one solid body; use another --seed or --prompt"
             )
     wall = wall_thickness(surface)
     if wall is None:
@@ -143,7 +145,7 @@ def printable(surface: Surface) -> Surface:
     if wall < shown:
         raise CephaloError(
             f"the generator made walls of {wall:.2f} mm where its grid shows none under "
-            f"{shown:.2f} mm: they may have holes; take another --seed or --prompt"
+            f"{shown:.2f} mm: they may have holes; use another --seed or --prompt"
         )
     if wall < LEAST_WALL:
         raise CephaloError(

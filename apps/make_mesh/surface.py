@@ -120,7 +120,7 @@ def closed_surface(field: np.ndarray, solid: Solid) -> trimesh.Trimesh:
     vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=tuple(solid.spacing))
     if len(faces) > MOST_TRIANGLES:
         raise CephaloError(
-            f"the surface has {len(faces):,} triangles, over {MOST_TRIANGLES:,}; take fewer cells"
+            f"the surface has {len(faces):,} triangles, over {MOST_TRIANGLES:,}; use fewer cells"
         )
     vertices = np.round(vertices.astype(np.float64) + solid.origin, DECIMALS)
     return trimesh.Trimesh(vertices, faces, process=False)

@@ -40,8 +40,8 @@ def fields(
 ) -> None:
     """Build a dataset of plates under tension with their stresses and cracks.
 
-    Plates of families that are in no training split are added, one fifth of the number. An
-    interrupted run resumes.
+    One fifth as many plates are added of families that are in no training split. An interrupted
+    run resumes.
 
     \b
     Example:

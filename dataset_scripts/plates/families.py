@@ -38,7 +38,7 @@ def draw_plate(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
         stiffness = rng.uniform(*SOLID) * FAMILIES[family](rng, x, y)
         if (carrying := load_path(stiffness > 0)).any():
             return np.round(GREYS * stiffness * carrying) / GREYS
-    raise AssertionError(f"family {family} draws no connected plate")
+    raise AssertionError(f"family {family} generated no connected plate")
 
 
 def load_path(solid: np.ndarray) -> np.ndarray:

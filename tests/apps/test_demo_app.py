@@ -214,7 +214,7 @@ def test_a_part(client):
     assert mesh.extents == pytest.approx([10, 10, 10], abs=0.01)
     assert trimesh.load_scene(view).extents == pytest.approx([0.01] * 3, abs=1e-5)
     view, words, files = client.predict(300, 8, 24, 0.05, api_name="/make-honeycomb")
-    assert (view, files) == (None, None) and "million grid points, over 4: take fewer" in words
+    assert (view, files) == (None, None) and "million grid points, over 4: use fewer" in words
     with pytest.raises(AppError, match="greater than maximum value 300"):
         client.predict(301, 8, 24, 0.05, api_name="/make-honeycomb")
 

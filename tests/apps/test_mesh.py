@@ -234,4 +234,6 @@ def test_walls_that_no_nozzle_prints_are_warned_of(tmp_path, capsys):
         out = tmp_path / f"{kind}{size}"
         command(kind, tmp_path / "stripe.png", "--size", size, "--out", out)
         said = capsys.readouterr().err
-        assert ("mm, and the usual nozzle prints 0.4 mm; give a larger --size" in said) == warned
+        assert (
+            "thinner than a common nozzle prints, 0.4 mm; give a larger --size" in said
+        ) == warned

@@ -309,7 +309,7 @@ def test_a_generator_that_is_none_is_refused(words, images, tmp_path):
         (("--generator", words, "--image", picture), "draws from --prompt, not from --image"),
         (("--generator", images, "--prompt", "p"), "draws from --image, not from --prompt"),
         (("--generator", images, "--image", tmp_path / "no.png"), "no image "),
-        (("--generator", other, "--prompt", "p"), r"\\u202e.*, not Shap-E; take openai/shap-e "),
+        (("--generator", other, "--prompt", "p"), r"\\u202e.*, not Shap-E; use openai/shap-e "),
         (("--generator", tmp_path, "--prompt", "p"), f"cannot load {tmp_path} as a pipeline of"),
         (("--generator", broken, "--prompt", "p"), f"{broken} cannot draw this: "),
         (("--generator", words, "--prompt", " "), "--prompt: String should have at least 1"),

@@ -45,7 +45,7 @@ def test_an_extrusion_ties_its_islands_and_is_periodic(tmp_path, capsys):
     mesh, facts = part(tmp_path / "part")
     # Two islands to the largest, and bridges to the sides that no dot touches.
     assert facts["bridges"] == 6
-    assert "tied the phase by 6 bridges" in capsys.readouterr().err
+    assert "connected the phase by 6 bridges" in capsys.readouterr().err
     low, high = mesh.bounds
     for axis in (0, 1):
         first = mesh.vertices[np.isclose(mesh.vertices[:, axis], low[axis])]

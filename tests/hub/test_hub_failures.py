@@ -61,7 +61,7 @@ ASKING = [ask_for_model, ask_for_training_data, ask_for_source, ask_for_text]
     ("status", "said"),
     [
         (404, r"answered 404 for a/b; is it a Hub\? correct HF_ENDPOINT$"),
-        (403, r"refuses to show a/b to this token \(it answered 403\); run `hf auth login`"),
+        (403, r"denies this token access to a/b \(it answered 403\); run `hf auth login`"),
         (500, "answered 500 for a/b; try again later$"),
         (200, r"gave no valid answer for a/b \(JSONDecodeError: .*\); is it a Hub\? correct HF_"),
         (None, r"cannot be reached for a/b \(ConnectError: .*; check the network and HF_ENDPOINT"),

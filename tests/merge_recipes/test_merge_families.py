@@ -249,8 +249,8 @@ def test_a_source_that_reads_images_otherwise_is_named(family, sources, tmp_path
     run(recipe_text(first, other, ranges=RANGES), tmp_path / "out")
     [warning] = caplog.messages
     assert warning.startswith(
-        f"other processes texts or images differently from {family}-0, whose way the result uses: "
-        "image_processor.image_mean is [0.1, 0.2, 0.3], not ["
+        f"other processes texts or images differently from {family}-0, whose processor "
+        "the result has: image_processor.image_mean is [0.1, 0.2, 0.3], not ["
     )
     assert "tokenizer.chat_template is " in warning
 

@@ -39,7 +39,7 @@ def test_wrong_recipes_are_named(tmp_path, changes, message):
 def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
     path = tmp_path / "recipe.yml"
     path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
-    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*is no range"):
+    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*is not a range"):
         read_recipe(str(path))
     path.write_text("slices: [")
     with pytest.raises(CephaloError, match="is not valid YAML"):
@@ -108,7 +108,7 @@ def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
     weights = tmp_path / "empty" / "model.safetensors"
     save_file({"encoder.layer.0.weight": torch.ones(1)}, weights)
     message = refused(recipe_text(tmp_path / "empty", tmp_path / "empty"), tmp_path / "out")
-    assert message == "empty is a bert model with no decoder layers; it cannot merge"
+    assert message == "empty is a bert model with no decoder layers; it cannot be merged"
     weights.unlink()
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')
     assert "has no model.safetensors" in refused(text, tmp_path / "out")

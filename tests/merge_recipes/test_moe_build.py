@@ -337,8 +337,8 @@ def test_expert_with_another_processor_is_named(changed, tmp_path, caplog):
     path.write_text(json.dumps(content))
     run(recipe, tmp_path / "out")
     assert caplog.messages == [
-        "changed processes texts or images differently from phi3_v-0, whose way the result uses: "
-        "image_processor.num_crops is 16, not 4"
+        "changed processes texts or images differently from phi3_v-0, whose processor "
+        "the result has: image_processor.num_crops is 16, not 4"
     ]
     for name in ("processor_config.json", "preprocessor_config.json"):
         (folder / name).unlink()

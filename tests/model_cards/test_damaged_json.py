@@ -75,10 +75,10 @@ def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path, state):
     (tmp_path / "checkpoint-11/trainer_state.json").write_text(state)
     assert last_whole_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoint-10")
     [line] = passed_over(str(tmp_path))
-    assert line.startswith("passed over checkpoint-11, which is not complete: trainer_state.json: ")
+    assert line.startswith("skipped checkpoint-11, which is incomplete: trainer_state.json: ")
     (tmp_path / "checkpoint-11/trainer_state.json").unlink()
     (tmp_path / "checkpoint-10/trainer_state.json").unlink()
     assert passed_over(str(tmp_path)) == [
-        f"passed over checkpoint-{step}, which is not complete: it has no trainer_state.json"
+        f"skipped checkpoint-{step}, which is incomplete: it has no trainer_state.json"
         for step in (11, 10)
     ]

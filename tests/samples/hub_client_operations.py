@@ -337,7 +337,7 @@ def test_model_card(api, repo):
         "transformers",
         ["foo", "license:mit", "transformers", "en"],
     )
-    with pytest.raises(ValueError, match="metadata is no valid YAML"):
+    with pytest.raises(ValueError, match="metadata is not valid YAML"):
         api.upload_file(
             path_or_fileobj=b"---\nfoo: [\n---\n", path_in_repo="README.md", repo_id=repo
         )

@@ -336,6 +336,6 @@ def test_command_shows_table_check_and_script(tmp_path):
     assert "\nAbout 5 minutes per million tokens" in checked
     refused = cephalo("--scale", "check")
     assert refused.returncode == 1 and not refused.stdout
-    assert refused.stderr == "cephalo: error: --scale check of which model? give its NAME\n"
+    assert refused.stderr == "cephalo: error: --scale check needs the NAME of a model\n"
     refused = cephalo(name)
     assert refused.returncode == 1 and "--scale tiny, check or full" in refused.stderr

@@ -127,7 +127,7 @@ def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, caplog)
         f"lab/nacre train[{n}] ({tokens[n]} tokens)" for n in range(4) if tokens[n] >= tokens[3]
     ]
     said = f"{len(over)} rows have more than the {tokens[3] - 1} tokens of batch_tokens: "
-    assert f"{said}{', '.join(over)}; each is a sequence of its own; if memory" in caplog.text
+    assert f"{said}{', '.join(over)}; each becomes a separate sequence; if memory" in caplog.text
     caplog.clear()
     tell_oversized(kept, max(tokens), images)
     tell_oversized(kept, None, images)
@@ -240,7 +240,7 @@ def test_answers_are_rows_where_the_template_rewrites_earlier_turns(processors, 
     processor.chat_template = LAST_THOUGHTS
     rows = as_rows(mixed_talks())
     rows = answers_apart(rows.to_iterable_dataset() if stream else rows, processor)
-    assert "each answer of a conversation trains as a row of its own" in caplog.text
+    assert "each answer of a conversation becomes a separate row" in caplog.text
     found = list(encode_rows(rows, processor))
     names = [own["row"].removeprefix("lab/nacre train") for own in found]
     assert names == ["[0]", *(f"[1] answer {n}" for n in (1, 2)), "[2]"] + [

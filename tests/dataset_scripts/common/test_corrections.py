@@ -320,7 +320,7 @@ def test_a_box_whose_paper_is_gone_is_told_and_left_out(extracted, tmp_path, cap
     assert line.endswith("; the figure is left out")
     assert "Figure 1" not in [row["label"] for row in rows_of(folder)]
     made = build_dataset([folder], "lab/nickel")
-    assert "its page was not there to be cropped again" in (made / "README.md").read_text()
+    assert "its page for another crop was missing" in (made / "README.md").read_text()
 
 
 def test_a_box_beside_the_page_is_told(extracted, caplog, tmp_path):
