@@ -11,13 +11,13 @@ LAYERS := 8
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-.PHONY: help demo test lint types docs bench conformance science gpu gpu-site gpu-wheels papers constraints clean
+.PHONY: help demo test lint style types docs bench conformance science gpu gpu-site gpu-wheels papers constraints clean
 
 help:
 	@echo "make demo                  every step on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
-	@echo "make test                  lint and the test suite"
-	@echo "make types                 the type checker"
+	@echo "make test                  style and the test suite"
+	@echo "make lint                  style, imports, dead code and types"
 	@echo "make docs                  the documentation site, in build/site"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
@@ -41,11 +41,13 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	@OMP_NUM_THREADS=1 $(BIN)/python examples/demo.py $(if $(PAPERS),"$(PAPERS)")
 
-test: $(VENV)/installed lint
+test: $(VENV)/installed style
 	@echo "Running the tests ..."
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-lint: $(VENV)/installed
+lint: style types
+
+style: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/vulture
@@ -54,7 +56,7 @@ docs: $(VENV)/installed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# Not part of `test`: it analyzes all of torch and transformers, which takes minutes.
+# Not part of `test`: it analyzes all of torch and transformers, which takes a minute or more.
 types: $(VENV)/installed
 	@$(BIN)/basedpyright
 

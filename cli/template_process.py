@@ -5,7 +5,7 @@ takes too long (SIGALRM, which also ends it if its parent is gone), and with one
 memory (exit code 0, or a signal).
 """
 
-# Not typed, or only in part: transformers.
+# Untyped or partially typed: transformers.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json

@@ -12,7 +12,7 @@ solid; - nearest image: the answer of the most similar training image, a measure
 CNN: a convolutional network trained on the numbers directly.
 """
 
-# Not typed, or only in part: scipy and torch.
+# Untyped or partially typed: scipy and torch.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 

@@ -1,6 +1,6 @@
 """Confidence intervals of measures, and paired comparisons of two models on the same rows."""
 
-# Not typed, or only in part: scipy.
+# Untyped or partially typed: scipy.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportMissingTypeStubs=false

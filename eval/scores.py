@@ -5,7 +5,7 @@ compared on the same resamples (intervals.py). No answer is excluded: one that c
 counts as wrong.
 """
 
-# Not typed, or only in part: sacrebleu and rouge_score.
+# Untyped or partially typed: sacrebleu and rouge_score.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 # pyright: reportPrivateImportUsage=false

@@ -14,7 +14,7 @@ Prompt format and stop tokens come from the model's chat template and generation
 interface is the same for every family.
 """
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 

@@ -1,6 +1,6 @@
 """Query a checkpoint in this process in batches, so that a model can teach the next one."""
 
-# Not typed, or only in part: torch.
+# Untyped or partially typed: torch.
 # pyright: reportUnknownMemberType=false
 
 import asyncio

@@ -6,7 +6,7 @@ contains untrusted regular expressions, and those that `transformers serve` has 
 fit the published tokenizers.
 """
 
-# Not typed, or only in part: transformers.
+# Untyped or partially typed: transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 

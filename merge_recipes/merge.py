@@ -1,6 +1,6 @@
 """`cephalo merge`: stack decoder layers with mergekit, keeping all other weights."""
 
-# Not typed, or only in part: transformers.
+# Untyped or partially typed: transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPrivateUsage=false
 
 import json

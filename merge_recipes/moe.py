@@ -1,7 +1,7 @@
 """`cephalo moe`: build a mixture of experts from checkpoints, and train its gates from example
 prompts."""
 
-# Not typed, or only in part: safetensors, torch and transformers.
+# Untyped or partially typed: safetensors, torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import shutil

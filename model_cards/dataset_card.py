@@ -1,7 +1,7 @@
 """Write the card of a published dataset: sources, licences, splits, dropped rows, samples,
 limits."""
 
-# Not typed, or only in part: datasets, huggingface_hub and jinja2.
+# Untyped or partially typed: datasets, huggingface_hub and jinja2.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false
 

@@ -1,6 +1,6 @@
 """Write the card of a model: training, usage, evaluation and limits."""
 
-# Not typed, or only in part: huggingface_hub and transformers.
+# Untyped or partially typed: huggingface_hub and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportPrivateImportUsage=false
 

@@ -7,7 +7,7 @@ exist and match each other. Folders are untrusted, so every error becomes a Ceph
 line.
 """
 
-# Not typed, or only in part: huggingface_hub and transformers.
+# Untyped or partially typed: huggingface_hub and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false, reportPrivateUsage=false
 

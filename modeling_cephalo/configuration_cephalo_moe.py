@@ -9,7 +9,7 @@ For families and decoders of transformers they derive from its classes: `Cephalo
 from `Qwen3VLConfig`, `CephaloMoeQwen3VLTextConfig` from `Qwen3VLTextConfig`, and so on.
 """
 
-# Not typed, or only in part: huggingface_hub, torch and transformers.
+# Untyped or partially typed: huggingface_hub, torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportIncompatibleVariableOverride=false
 

@@ -1,6 +1,6 @@
 """Configuration of `phi3_v`, Phi-3-vision, in the published form of config.json."""
 
-# Not typed, or only in part: huggingface_hub and transformers.
+# Untyped or partially typed: huggingface_hub and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 

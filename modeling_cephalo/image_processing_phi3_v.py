@@ -5,7 +5,7 @@ tiles and split. A view of the whole image, one tile large, precedes them. Image
 or in batches by torch on any device, with the same result; neither needs torchvision.
 """
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportPrivateImportUsage=false
 

@@ -8,7 +8,7 @@ For families and decoders of transformers they derive from its classes, as the c
 `CephaloMoeQwen3VLModel` from `Qwen3VLModel`, and so on.
 """
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false
 # pyright: reportIncompatibleVariableOverride=false, reportPrivateUsage=false

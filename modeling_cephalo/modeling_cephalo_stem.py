@@ -5,7 +5,7 @@ convolutions instead (arXiv 2106.14881) it learns it early. The rest is Idefics2
 processor, keys.
 """
 
-# Not typed, or only in part: huggingface_hub, torch and transformers.
+# Untyped or partially typed: huggingface_hub, torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportIncompatibleVariableOverride=false
 

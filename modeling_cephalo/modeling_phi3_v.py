@@ -12,7 +12,7 @@ set. A prompt is one forward pass, so its length determines the set. During gene
 length, new tokens use the long set and the cached keys do not change, as in the published code.
 """
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportPrivateImportUsage=false
 # pyright: reportIncompatibleVariableOverride=false

@@ -4,7 +4,7 @@ They have every part of the real architecture at a size that two CPU cores train
 test the pipeline from data to answers, not the quality.
 """
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Generator, Iterable

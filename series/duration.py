@@ -27,6 +27,6 @@ def duration(row: Row) -> str:
     epochs = train_settings(row)["num_train_epochs"]
     return (
         f"About {minutes} minute{'s' * (minutes != 1)} per million tokens and epoch "
-        f"(epochs: {epochs}) on {CARD}, taken to reach {UTILISATION:.0%} of its "
+        f"(epochs: {epochs}) on {CARD}, assumed to reach {UTILISATION:.0%} of its "
         f"{CARD_FLOPS / 1e12:.0f} TFLOP/s."
     )

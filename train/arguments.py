@@ -1,6 +1,6 @@
 """Arguments of `cephalo train`: the fields of TRL's arguments, and a few of its own."""
 
-# Not typed, or only in part: trl.
+# Untyped or partially typed: trl.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportPrivateImportUsage=false, reportIncompatibleVariableOverride=false
 

@@ -1,6 +1,6 @@
 """Encode rows: token ids as at inference, and labels for the answers only."""
 
-# Not typed, or only in part: datasets and transformers.
+# Untyped or partially typed: datasets and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 

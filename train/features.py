@@ -5,7 +5,7 @@ layers of the decoder are frozen too, as in the published notebook that trains t
 row has the same hidden states after them, which only the first epoch computes.
 """
 
-# Not typed, or only in part: safetensors, torch and transformers.
+# Untyped or partially typed: safetensors, torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 

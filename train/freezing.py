@@ -1,6 +1,6 @@
 """Freeze parts of the model, or all but the last layers of its decoder."""
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false
 
 import re

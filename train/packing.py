@@ -1,6 +1,6 @@
 """Pack several conversations, with their images, into one sequence without cross-attention."""
 
-# Not typed, or only in part: torch and transformers.
+# Untyped or partially typed: torch and transformers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, field

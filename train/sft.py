@@ -1,6 +1,6 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
-# Not typed, or only in part: datasets, huggingface_hub, peft, safetensors, transformers and trl.
+# Untyped or partially typed: datasets, huggingface_hub, peft, safetensors, transformers and trl.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false, reportPrivateImportUsage=false
 

@@ -1,6 +1,6 @@
 """TRL's SFTTrainer on packed sequences, with loss and logits for answers only."""
 
-# Not typed, or only in part: datasets, torch, transformers and trl.
+# Untyped or partially typed: datasets, torch, transformers and trl.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 # pyright: reportPrivateImportUsage=false, reportPrivateUsage=false

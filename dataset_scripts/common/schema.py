@@ -5,7 +5,7 @@ conversation about one or more figures, in TRL's conversational prompt-completio
 row per passage of prose, without images, in the same form.
 """
 
-# Not typed, or only in part: datasets.
+# Untyped or partially typed: datasets.
 # pyright: reportMissingTypeStubs=false
 
 from datasets import Features, Image, List, Value

@@ -1,6 +1,6 @@
 """Find the tables of a dataset: their shards in folders, and their rows in order."""
 
-# Not typed, or only in part: datasets.
+# Untyped or partially typed: datasets.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-Gemma-3-4b: LoRA on Gemma 3 4b, one 80 GB GPU. About 5 minutes per million tokens and
-# epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash gemma3-4b.sh
 #

@@ -2,7 +2,7 @@
 # Cephalo-Idefics-2-vision-10b-alpha and -beta: 8 layers on top of 8b-beta, then those 8 trained;
 # alpha is the model after epoch 1, beta after epoch 2. The merge needs a disk with 60 GB and no
 # GPU; training 1.7 billion parameters in full fits one 80 GB GPU. About 5 minutes per million
-# tokens and epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# tokens and epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash idefics2-10b.sh
 #

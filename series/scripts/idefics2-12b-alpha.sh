@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Cephalo-Idefics-2-vision-12b-alpha: 16 layers on top of 8b-beta, then those 16 trained. The
 # merge needs a disk with 65 GB and no GPU; training 3.5 billion parameters in full fits one 80 GB
-# GPU. About 8 minutes per million tokens and epoch (epochs: 1) on one A100 80 GB, taken to reach
+# GPU. About 8 minutes per million tokens and epoch (epochs: 1) on one A100 80 GB, assumed to reach
 # 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash idefics2-12b-alpha.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-Idefics-2-vision-8b-beta: LoRA on Idefics2 chatty, one 80 GB GPU. About 9 minutes per
-# million tokens and epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# million tokens and epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash idefics2-8b-beta.sh
 #

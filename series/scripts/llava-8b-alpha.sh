@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-Llava-v1.6-Mistral-8b-alpha: LoRA on LLaVA-v1.6 with small images, one 80 GB GPU. About
-# 8 minutes per million tokens and epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its
+# 8 minutes per million tokens and epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its
 # 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash llava-8b-alpha.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Cephalo-Phi-3-vision-128k-4b-beta: LoRA on Phi-3-vision with text-only rows mixed in, one 80 GB
 # GPU (or 24 GB with a small batch). About 4 minutes per million tokens and epoch (epochs: 2) on
-# one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash phi3-4b-beta.sh
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-Qwen3-VL-4b: LoRA on Qwen3-VL 4b, one 80 GB GPU. About 5 minutes per million tokens and
-# epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash qwen3-vl-4b.sh
 #

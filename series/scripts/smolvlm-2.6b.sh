@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Cephalo-SmolVLM-2.6b: 6 layers on top of Cephalo-SmolVLM-2b, then those 6 trained. The merge
 # needs a disk with 15 GB and no GPU; training 0.4 billion parameters in full fits one 80 GB GPU.
-# About 1 minute per million tokens and epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of
+# About 1 minute per million tokens and epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of
 # its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash smolvlm-2.6b.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-SmolVLM-2b: LoRA on SmolVLM 2b, one 80 GB GPU. About 2 minutes per million tokens and
-# epoch (epochs: 2) on one A100 80 GB, taken to reach 30% of its 312 TFLOP/s.
+# epoch (epochs: 2) on one A100 80 GB, assumed to reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash smolvlm-2b.sh
 #
