@@ -8,9 +8,17 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, StrictInt, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,7 +93,23 @@ class ChatMessage(BaseModel):
     """A message of a chat."""
 
     role: Literal["system", "user", "assistant"]
+    tool_calls: list[Any] | None = Field(None, exclude=True)
     content: str | list[Part]
+
+    @field_validator("tool_calls")
+    @classmethod
+    def no_calls(cls, found: list[Any] | None) -> list[Any] | None:
+        """Refuse calls: without them, the model would answer another conversation."""
+        if found:
+            raise ValueError("calls of tools are not supported here; leave the message out")
+        return found
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def empty_answer(cls, found: object, info: ValidationInfo) -> object:
+        """Read null as an empty text in answers: OpenAI's clients send back the message that they
+        received, and its content may be null."""
+        return "" if found is None and info.data.get("role") == "assistant" else found
 
 
 class ChatRequest(BaseModel):

@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError, fault_of
+from cephalo.cli.yaml_files import parse_yaml
 from cephalo.merge_recipes.recipe import RECIPES, Strict
 
 
@@ -76,7 +77,7 @@ def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
         raise CephaloError(f"no recipe {name}; give a YAML file or one of: {shipped}")
     try:
         text = path.read_text(encoding="utf-8")
-        recipe = MoeRecipe.model_validate(yaml.safe_load(text))
+        recipe = MoeRecipe.model_validate(parse_yaml(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cephalo.cli.errors import CephaloError, fault_of
+from cephalo.cli.yaml_files import parse_yaml
 
 RECIPES = Path(__file__).with_name("recipes")
 
@@ -69,7 +70,7 @@ def read_recipe(name: str) -> tuple[str, DepthRecipe]:
         raise CephaloError(f"no recipe {name}; give a YAML file or one of: {shipped}")
     try:
         text = path.read_text(encoding="utf-8")
-        return text, DepthRecipe.model_validate(yaml.safe_load(text))
+        return text, DepthRecipe.model_validate(parse_yaml(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:

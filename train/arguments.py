@@ -13,6 +13,7 @@ import yaml
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.yaml_files import parse_yaml
 from cephalo.train.values import check_values
 
 
@@ -169,7 +170,7 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     TRL reports unknown fields only after validating the values of the others.
     """
     try:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        settings = parse_yaml(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{config} is not valid YAML: {error}") from error
     if not isinstance(settings, dict):

@@ -15,6 +15,7 @@ from pydantic import (
 
 from cephalo.apps.model_sources import ModelSource
 from cephalo.cli.errors import CephaloError, fault_of
+from cephalo.cli.yaml_files import parse_yaml
 
 SHIPPED = Path(__file__).with_name("panel.yaml")
 LARGEST_FILE = 100_000  # bytes
@@ -93,8 +94,8 @@ def read_panel(path: Path) -> Panel:
     if len(text) > LARGEST_FILE:
         raise CephaloError(f"{path} has more than {LARGEST_FILE:,} bytes; a panel is a short YAML")
     try:
-        return Panel.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        return Panel.model_validate(parse_yaml(text))
+    except yaml.YAMLError as error:
         raise CephaloError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cephalo.cli.errors import CephaloError, fault_of
+from cephalo.cli.yaml_files import parse_yaml
 from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, text_sha256
 from cephalo.dataset_scripts.refinement.showing import NEEDS
@@ -142,7 +143,7 @@ def read_prompt(name: str, folder: Path | None = None) -> tuple[Facts, str]:
     if len(parts) != 3 or parts[0].strip() or not parts[2].strip():
         raise CephaloError(f"{path}: begin with a line ---, facts, a line ---, then the prompt")
     try:
-        facts = Facts.model_validate(yaml.safe_load(parts[1]) or {})
+        facts = Facts.model_validate(parse_yaml(parts[1]) or {})
     except (ValidationError, yaml.YAMLError) as error:
         raise CephaloError(f"{path}: {told(error)}") from error
     return facts, parts[2].strip()
@@ -154,7 +155,7 @@ def load_examples(name: str, form: type[Form], folder: Path | None) -> list[str]
     if not path.exists():
         return []
     try:
-        examples = [Example.model_validate(one) for one in yaml.safe_load(read_bounded(path)) or []]
+        examples = [Example.model_validate(one) for one in parse_yaml(read_bounded(path)) or []]
         for example in examples:
             form.model_validate(example.reply)
     except (ValidationError, yaml.YAMLError, TypeError) as error:

@@ -95,6 +95,20 @@ def test_what_a_client_can_mend_is_answered_with_400_in_openais_form(more, messa
     assert error["type"] == "invalid_request_error" and error.keys() >= {"param", "code"}
 
 
+def test_an_answer_without_text_is_sent_back_as_openais_clients_do():
+    """Null is an empty text in answers; calls of tools are refused by name."""
+    answer = {"role": "assistant", "content": None, "tool_calls": None, "refusal": None}
+    for sent in (answer, answer | {"tool_calls": []}):
+        status, got = ask({"messages": [*HELLO, sent, *HELLO]})
+        reached = [*HELLO, {"role": "assistant", "content": ""}, *HELLO]
+        assert (status, got["reached"]["messages"]) == (200, reached)
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for sent in (answer | {"tool_calls": [call]}, {"role": "assistant", "tool_calls": [call]}):
+        status, got = ask({"messages": [*HELLO, sent]})
+        assert (status, got["error"]["param"]) == (400, "messages.1.tool_calls")
+        assert "calls of tools are not supported here" in got["error"]["message"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"[]", b"null"])
 def test_a_body_that_is_no_chat_completion(body):
     status, answer = ask(body)

@@ -10,9 +10,12 @@ from datasets import Dataset, Features, Image, List, Value
 from transformers import GenerationConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig
 
+from cephalo.apps.discuss.panel import read_panel
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
 from cephalo.cli.main import main, room
+from cephalo.dataset_scripts.refinement.forms import QuestionAnswer
+from cephalo.dataset_scripts.refinement.tasks import load_examples, read_prompt
 from cephalo.eval.questions import check_pictures, check_plain
 from cephalo.inference.endpoint import checked_address
 from cephalo.inference.local import checked_device
@@ -213,3 +216,30 @@ def test_extract_asks_for_a_contact_before_it_reads_files(tmp_path):
     with pytest.raises(SystemExit, match="give --contact"):
         main(["extract", str(tmp_path), "--wikipedia", "Nacre", "--out", str(out)])
     assert not out.exists()
+
+
+HOSTILE_YAML = {
+    "lists": ("[" * 5000, "nested too deeply"),
+    "maps": ("{a: " * 3000 + "1" + "}" * 3000, "nested too deeply"),
+    "date": ("2024-13-45", "month must be in 1..12"),
+    "integer": ("9" * 5000, "Exceeds the limit"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_YAML)
+def test_yaml_that_python_cannot_hold_is_refused_by_every_reader(kind, tmp_path):
+    value, message = HOSTILE_YAML[kind]
+    file = tmp_path / "given.yaml"
+    file.write_text(f"seed: {value}\n")
+    (tmp_path / "asked.md").write_text(f"---\nseed: {value}\n---\nAsk.\n")
+    (tmp_path / "asked.examples.yaml").write_text(f"seed: {value}\n")
+    for read in (
+        lambda: read_recipe(str(file)),
+        lambda: read_moe_recipe(str(file)),
+        lambda: parse_arguments(file, ["--output_dir", "unused"]),
+        lambda: read_panel(file),
+        lambda: read_prompt("asked", tmp_path),
+        lambda: load_examples("asked", QuestionAnswer, tmp_path),
+    ):
+        with pytest.raises(CephaloError, match=rf"(given|asked)\S* .*{message}"):
+            read()
