@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 64  # images per shard, which are in memory at the same time
 VERSION = 1  # version of the conversion to rows
 FINGERPRINT, FAILED = b"cephalo.import", b"cephalo.import.failed"  # in the metadata of a shard
+TALKS = b"cephalo.import.conversations"  # their number, in the metadata of the figures
 NAMED = 10  # failed rows that are logged; all are in FAILURES
 FAILURES = "failures.jsonl"
 TABLES = ("metadata", "captions", "data")  # stems of the names of a table in a folder
@@ -289,7 +290,11 @@ def write_chunk(
                     bad[item.place] = f"its image: {error}"
         conversations = [talk for one in chunk for talk in conversation_rows(one, rows, captions)]
         facts = {FINGERPRINT: wanted.encode(), FAILED: json.dumps(bad).encode()}
-        write_table(talks, conversations, CONVERSATIONS, facts)
+        facts[TALKS] = str(len(conversations)).encode()
+        if conversations:
+            write_table(talks, conversations, CONVERSATIONS, facts)
+        else:  # later steps make conversations from captions where no shard has any
+            talks.unlink(missing_ok=True)
         write_table(figures, list(rows.values()), FIGURES, facts)  # last, marks completion
         found = bad
     failures |= found
@@ -321,7 +326,8 @@ def stored_failures(figures: Path, talks: Path, wanted: str) -> dict[str, str] |
     """Return the failures of complete shards, `None` if they are missing or outdated."""
     try:
         found = pq.read_metadata(figures).metadata or {}
-        whole = found.get(FINGERPRINT) == wanted.encode() and talks.exists()
+        whole = found.get(FINGERPRINT) == wanted.encode()
+        whole = whole and talks.exists() == (int(found[TALKS]) > 0)
         return json.loads(found[FAILED]) if whole else None
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None

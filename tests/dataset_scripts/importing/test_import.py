@@ -186,6 +186,27 @@ def test_several_images_in_a_cell(tmp_path):
     assert "its image 'x.png' is not in" in failures(tmp_path / "out")["t.csv, row 4"]
 
 
+def test_images_with_captions_alone_are_published_and_exported(tmp_path):
+    """Where no shard has conversations, the captions are the answers."""
+    write_image(tmp_path / "own" / "1.png", 1)
+    (tmp_path / "own" / "1.json").write_text(
+        json.dumps([{"image": "1.png", "question": "What is it?", "answer": "Bone."}])
+    )
+    import_source(tmp_path / "own", tmp_path / "out", None, {})
+    assert len(read(tmp_path / "out", "conversations")) == 1
+    (tmp_path / "own" / "1.json").unlink()
+    (tmp_path / "own" / "1.txt").write_text("Nacre, broken in tension.")
+    for _ in range(2):  # the second time from what is there
+        import_source(tmp_path / "own", tmp_path / "out", None, {})
+        assert not list((tmp_path / "out").glob("conversations/*"))
+    folder = build_dataset([tmp_path / "out"], "my-lab/made")
+    [shard] = folder.glob("conversations/*.parquet")
+    assert pq.read_table(shard)["answer"].to_pylist() == ["Nacre, broken in tension."]
+    main(["export", str(tmp_path / "out"), "--to", "llava", "--out", str(tmp_path / "llava")])
+    [talk] = json.loads((tmp_path / "llava" / "llava.json").read_text())
+    assert talk["conversations"][1]["value"] == "Nacre, broken in tension."
+
+
 def test_captions_of_coco_and_of_folders(tmp_path):
     coco = tmp_path / "coco"
     for number in (1, 2, 3):
