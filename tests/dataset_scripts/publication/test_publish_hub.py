@@ -116,7 +116,7 @@ def test_images_of_a_hub_dataset_are_kept_out(hub, home, published, tmp_path):
     exclude = ["--exclude", "alice/all:figures@main"]
     done = cephalo(hub, home, "publish", made, "alice/rest", *exclude)
     assert done.returncode == 0, done.stderr
-    assert "left out 12 rows of figures: shows an image of a dataset" in done.stderr
+    assert "left out 12 rows of figures: shows an image of an excluded dataset" in done.stderr
     code = """
 from datasets import load_dataset
 print(sorted({name for rows in load_dataset("alice/rest", "figures").values()
