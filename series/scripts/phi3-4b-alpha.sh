@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cephalo-Phi-3-vision-128k-4b-alpha: LoRA on Phi-3-vision, one 80 GB GPU (or 24 GB with a small
-# batch). About 4 minutes per million tokens and epoch (epochs: 2) on one A100 80 GB, taken to
+# batch). About 4 minutes per million tokens and epoch (epochs: 2) on one A100 80 GB, assumed to
 # reach 30% of its 312 TFLOP/s.
 #
 #   DATASET=my-lab/my-figures NAMESPACE=my-lab bash phi3-4b-alpha.sh

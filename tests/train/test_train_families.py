@@ -270,7 +270,9 @@ def test_an_unknown_family_trains_a_conversation_a_sequence_and_says_so(
 def test_images_that_see_their_later_tokens_need_sdpa(bases, tmp_path):
     base = bases["gemma3"]
     model = AutoModelForImageTextToText.from_pretrained(base, attn_implementation="eager")
-    with pytest.raises(CephaloError, match=r"implementation eager: image tokens of gemma3 .* it to sdpa"):
+    with pytest.raises(
+        CephaloError, match=r"implementation eager: image tokens of gemma3 .* it to sdpa"
+    ):
         family_trainer(base, tmp_path, mixed_talks(), model)
 
 
