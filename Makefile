@@ -5,10 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
-# Three workers on two cores, since tests wait for servers and processes for a third of their time.
 # Test files start in the order of tests/conftest.py; by number of tests, the longest would start
 # last. A test that crashes or takes ten minutes ends its worker and the run, which names it.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .PHONY: help demo test lint style types docs bench conformance science gpu gpu-site gpu-wheels papers constraints clean
