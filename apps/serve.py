@@ -180,7 +180,7 @@ def build_app(cephalo: "Cephalo", name: str, fetch_images: bool) -> "FastAPI":
 def asked_settings(
     settings: "GenerationConfig", body: Body, processor: "ServedProcessor"
 ) -> "GenerationConfig":
-    """Return the generation settings of a request, completed where `transformers serve` ignores it.
+    """Return the generation settings of a request, with those that `transformers serve` ignores.
 
     Without this, a temperature has no effect unless the model's own settings sample, stop strings
     replace those that end the turns of the model, and an answer may exceed the context. Raises

@@ -8,8 +8,8 @@ import yaml
 def parse_yaml(text: str | bytes) -> Any:
     """Return the value of a YAML text, as `yaml.safe_load` does.
 
-    Raises `yaml.YAMLError` for every text that has none: PyYAML raises ValueError for a date or an
-    integer that Python does not represent, and RecursionError for deep nesting.
+    Raises yaml.YAMLError for every invalid text, also where PyYAML raises ValueError (a date or an
+    integer that Python cannot represent) or RecursionError (deep nesting).
     """
     try:
         return yaml.safe_load(text)

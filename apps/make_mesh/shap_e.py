@@ -36,9 +36,8 @@ def generate(design: Generated, image: Image.Image | None) -> Surface:
     other kind of input, and for shapes that cannot be printed.
     """
     kind = kind_for(design)
-    pipeline: Any = load_pipeline(
-        kind, design.generator
-    )  # one of two classes with the same arguments
+    # One of two classes with the same arguments.
+    pipeline: Any = load_pipeline(kind, design.generator)
     pipeline.set_progress_bar_config(leave=False, disable=no_bars())
     asked = {"prompt": design.prompt} if image is None else {"image": image}
     try:

@@ -11,11 +11,12 @@ GRACE_SECONDS = 5  # between the signal that asks a process to end and the one t
 
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End the leader of a process group and all that it started, gently at first."""
+    """End a process and all that it started, with SIGTERM and then with SIGKILL."""
     started = descendants(process.pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
         started += [own for own in descendants(process.pid) if own not in started]
         send(process.pid, started, number)
+        process.send_signal(number)  # it may not be the leader of a group
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
     process.wait()
@@ -35,7 +36,7 @@ def descendants(leader: int) -> list[psutil.Process]:
 
 
 def send(group: int, processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to processes that may be gone, then to a group."""
+    """Send a signal to processes and to a group, any of which may be gone."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)

@@ -79,8 +79,7 @@ def compared(
 def train(commands: Commands, out: Path, batch: int) -> list[float]:
     """Run commands as the processes of one run; return the losses that were logged.
 
-    Raises subprocess.SubprocessError with the end of its
-    output if one fails or takes too long.
+    Raises subprocess.SubprocessError with the end of its output if one fails or takes too long.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -118,6 +117,6 @@ def rank_of(rank: int, processes: int, port: int) -> dict[str, str]:
         **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)},
         **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
         **{"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""},
-        # A machine without a network may not know the address of its own name.
+        # Without a network, the name of the machine may not resolve to an address.
         "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
     }

@@ -95,16 +95,22 @@ def plot() -> list[str]:
     return ["150 600 300 120 re S", *lines]
 
 
+def bitmap_font(first: int, count: int, width: int, bottom: int) -> str:
+    """A font of `count` glyphs in 66 units above the line, from the code `first` on."""
+    names = " ".join(f"/g{k}" for k in range(count))
+    procedures = " ".join(f"/g{k} {6 + k} 0 R" for k in range(count))
+    return (
+        f"<< /Type /Font /Subtype /Type3 /FontBBox [0 {bottom} {width} 66] "
+        f"/FontMatrix [1 0 0 1 0 0] /FirstChar {first} /LastChar {first + count - 1} "
+        f"/Widths [{f'{width} ' * count}] /CharProcs << {procedures} >> "
+        f"/Encoding << /Differences [{first} {names}] >> >>"
+    )
+
+
 def paper_in_codes(path: Path, shift: int) -> Path:
     """A plot, its caption and text in a bitmap font whose codes are those of other characters."""
     characters = [chr(code) for code in range(33, 127)]
-    names = " ".join(f"/g{k}" for k in range(94))
-    procedures = " ".join(f"/g{k} {6 + k} 0 R" for k in range(94))
-    font = (
-        "<< /Type /Font /Subtype /Type3 /FontBBox [0 -24 40 66] /FontMatrix [1 0 0 1 0 0] "
-        f"/FirstChar {33 + shift} /LastChar {126 + shift} /Widths [{'40 ' * 94}] "
-        f"/CharProcs << {procedures} >> /Encoding << /Differences [{33 + shift} {names}] >> >>"
-    )
+    font = bitmap_font(33 + shift, 94, 40, -24)
     content = plot()
     for y, line in places():
         x = 110.0
@@ -149,13 +155,7 @@ def paper_with_unknown_glyphs(path: Path, every: int) -> Path:
         " ".join(f"{x} {y} 6 6 re" for x, y in random.integers(0, 60, (40, 2)).tolist())
         for _ in range(8)
     ]
-    names = " ".join(f"/g{k}" for k in range(8))
-    procedures = " ".join(f"/g{k} {6 + k} 0 R" for k in range(8))
-    font = (
-        "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 66 66] /FontMatrix [1 0 0 1 0 0] "
-        f"/FirstChar 16 /LastChar 23 /Widths [{'66 ' * 8}] /CharProcs << {procedures} >> "
-        f"/Encoding << /Differences [16 {names}] >> >>"
-    )
+    font = bitmap_font(16, 8, 66, 0)
     content, count = plot(), 0
     for y, line in places():
         x = 110.0

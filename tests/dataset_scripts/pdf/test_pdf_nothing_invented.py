@@ -5,7 +5,7 @@ from paper_samples import LETTER, LOOKS, Look, Paper, prose, rows_of, with_type
 
 HEADS = (  # also of a paragraph
     "Figure 1 shows the hardness of all samples.",
-    "Figure 4 and Figure 5 were left out for want of space.",
+    "Figure 4 and Figure 5 were left out for lack of space.",
 )
 CITES = (
     *HEADS,
