@@ -64,6 +64,26 @@ def damaged(shard: Path, error: Exception) -> CephaloError:
     )
 
 
+def row_images(row: Row) -> list[Row]:
+    """Return the undecoded images of a row of any table."""
+    return row["images"] if "images" in row else [row["image"]]
+
+
+def row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield groups of rows of bounded number and image bytes."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        more = sum(len(image["bytes"]) for image in row_images(row))
+        if group and (len(group) == MAX_GROUP_ROWS or size + more > MAX_GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += more
+    if group:
+        yield group
+
+
 class ShardWriter:
     """Writes FOLDER/SPLIT-00000.parquet, SPLIT-00001.parquet, ... with explicit features.
 
@@ -81,8 +101,7 @@ class ShardWriter:
     def add(self, row: Row) -> None:
         """Append one row; its images are undecoded {"bytes", "path"}."""
         self._group.append(row)
-        images = row["images"] if "images" in row else [row["image"]]
-        self._group_bytes += sum(len(image["bytes"]) for image in images)
+        self._group_bytes += sum(len(image["bytes"]) for image in row_images(row))
         self.rows += 1
         if self._group_bytes >= MAX_GROUP_BYTES or len(self._group) >= MAX_GROUP_ROWS:
             self._write_group()

@@ -24,6 +24,7 @@ from cephalo.cli.rows import Row
 from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.gallery import write_gallery
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
+from cephalo.dataset_scripts.common.shards import row_groups
 from cephalo.dataset_scripts.importing.columns import find_columns
 from cephalo.dataset_scripts.importing.items import ImageFile, Item, RowError, item_of, items_in
 from cephalo.dataset_scripts.importing.rows import (
@@ -339,8 +340,8 @@ def write_table(path: Path, rows: list[Row], features: Features, facts: Any) -> 
     schema = schema.with_metadata({**(schema.metadata or {}), **facts})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside, pq.ParquetWriter(aside, schema, compression="none") as writer:
-        if rows:  # `datasets` cannot read an empty row group
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        for group in row_groups(rows):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
 def remove_others(out: Path, names: list[str]) -> None:

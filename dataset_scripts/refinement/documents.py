@@ -25,6 +25,7 @@ from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, v
 from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.inputs import REMOVED, move
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, PROVENANCE
+from cephalo.dataset_scripts.common.shards import MAX_GROUP_BYTES, row_groups
 
 COLUMNS = [
     *("image", "caption", "label", "panels", "mentions", "figure_text"),
@@ -45,8 +46,6 @@ ASIDE = ("rejected", "undecided")
 # Required fields of each line of their files.
 SET_ASIDE = ("id", "figures", "failed", "turns", "text", "scores", "key", "round")
 """Folders of the answers that are not accepted."""
-GROUP_ROWS = 100
-GROUP_BYTES = 32 << 20  # of images; within a row group, a repeated image is stored once
 
 
 def figure_shards(folder: Path) -> list[Path]:
@@ -152,27 +151,13 @@ def write_conversations(path: Path, rows: Iterable[Row], made_from: str) -> None
     schema = CONVERSATIONS.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), FINGERPRINT: made_from.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
+    # With so large a dictionary, an image repeated within a row group is stored once.
     with (
         replacing(path) as aside,
-        pq.ParquetWriter(aside, schema, dictionary_pagesize_limit=GROUP_BYTES) as writer,
+        pq.ParquetWriter(aside, schema, dictionary_pagesize_limit=MAX_GROUP_BYTES) as writer,
     ):
         for group in row_groups(rows):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
-
-
-def row_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield groups of rows of bounded number and image bytes."""
-    group: list[Row] = []
-    size = 0
-    for row in rows:
-        more = sum(len(image["bytes"]) for image in row["images"])
-        if group and (len(group) == GROUP_ROWS or size + more > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(row)
-        size += more
-    if group:
-        yield group
 
 
 def set_aside(out: Path, gone: set[str], there: set[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The GPU run: limits, what is kept of a cut or failed step, its table, and a rehearsal."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -243,6 +244,12 @@ def test_processes_in_sessions_of_their_own_end_with_a_step():
     end_tree(process)
     process.stdout.close()
     assert process.returncode and gone(own)
+
+
+def test_a_process_that_leads_no_group_is_ended_too():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    end_tree(process)
+    assert process.returncode == -signal.SIGTERM
 
 
 def test_steps_use_one_gpu(monkeypatch):
